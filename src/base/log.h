@@ -1,0 +1,84 @@
+/* Structured logs: one JSON object per line on one descriptor, with the platform's keys (blueprint
+ * section 13: trace_id, span_id, request_id, tenant_id, actor, service, service_version, region, env,
+ * log_schema_version = 3).
+ *
+ * The event name is a constant; everything that varies is a field.  Never a secret, never a message
+ * built from input. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/slice.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ctx;
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* The process's logger; filled once at start, read by all threads. */
+struct log {
+    int fd;                   /* where lines go; each line is one write(2) */
+    enum log_level level;     /* lines below are dropped */
+    bool text;                /* human-readable lines instead of JSON (tools, make run) */
+    const char *service;      /* "tenant-service" */
+    const char *version;      /* of the binary */
+    const char *region;       /* "eu" */
+    const char *environment;  /* "development", "production" */
+};
+
+enum log_field_type { LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_DOUBLE, LOG_FIELD_BOOL };
+
+struct log_field {
+    const char *key; /* NULL ends the list */
+    enum log_field_type type;
+    union {
+        struct slice str;
+        int64_t number;
+        double real;
+        bool truth;
+    };
+};
+
+#define KV_STR(k, v)                                                                               \
+    (struct log_field) { .key = (k), .type = LOG_FIELD_STR, .str = slice_of_str(v) }
+#define KV_SLICE(k, v)                                                                             \
+    (struct log_field) { .key = (k), .type = LOG_FIELD_STR, .str = (v) }
+#define KV_INT(k, v)                                                                               \
+    (struct log_field) { .key = (k), .type = LOG_FIELD_INT, .number = (int64_t)(v) }
+#define KV_DOUBLE(k, v)                                                                            \
+    (struct log_field) { .key = (k), .type = LOG_FIELD_DOUBLE, .real = (v) }
+#define KV_BOOL(k, v)                                                                              \
+    (struct log_field) { .key = (k), .type = LOG_FIELD_BOOL, .truth = (v) }
+
+/* Writes one line: the event, the ids of ctx (which may be NULL only for log_on), the fields. */
+void log_line(struct ctx *ctx, enum log_level level, const char *event,
+              const struct log_field *fields);
+/* The same without a ctx: process-level lines. */
+void log_on(const struct log *log, enum log_level level, const char *event,
+            const struct log_field *fields);
+
+/* log_info(ctx, "tenant.created", KV_STR("slug", slug)); at least one field. */
+#define LOG_FIELDS_(...)                                                                           \
+    (const struct log_field[])                                                                     \
+    {                                                                                              \
+        __VA_ARGS__, (struct log_field) { .key = NULL }                                            \
+    }
+#define log_debug(ctx, event, ...) log_line((ctx), LOG_DEBUG, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_info(ctx, event, ...) log_line((ctx), LOG_INFO, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_warn(ctx, event, ...) log_line((ctx), LOG_WARN, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_error(ctx, event, ...) log_line((ctx), LOG_ERROR, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_on_info(log, event, ...) log_on((log), LOG_INFO, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_on_warn(log, event, ...) log_on((log), LOG_WARN, (event), LOG_FIELDS_(__VA_ARGS__))
+#define log_on_error(log, event, ...) log_on((log), LOG_ERROR, (event), LOG_FIELDS_(__VA_ARGS__))
+
+/* Repeating faults: true at most once per interval; *suppressed gets how many were held back since.
+ * Zero-initialise; may be shared by threads. */
+struct log_interval {
+    _Atomic uint64_t next_ns;
+    _Atomic uint64_t held;
+};
+bool log_interval_due(struct log_interval *interval, uint64_t every_ns, uint64_t *suppressed);
+
+#endif

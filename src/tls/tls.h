@@ -1,0 +1,87 @@
+/* TLS 1.3 with certificates on both sides, over non-blocking sockets.  The only room that knows
+ * OpenSSL's ssl library. */
+#ifndef TLS_TLS_H
+#define TLS_TLS_H
+
+#include "base/ctx.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* --- context: keys, trust, rules; reference counted, shared by threads ------------------------------ */
+
+struct tls_context;
+
+struct tls_settings {
+    const char *cert_file; /* PEM: leaf, then intermediates */
+    const char *key_file;  /* PEM */
+    const char *ca_file;   /* PEM: what peers are verified against */
+    const char *alpn;      /* "h2": required of the peer (a fatal alert else); NULL: none offered */
+    bool server;           /* server side: a client certificate is demanded */
+};
+
+/* Loads and checks everything (key matches leaf, files readable, leaf in its validity period).  Fault: FAULT_TLS
+ * with a text that names the file.  TLS 1.3 only, no tickets, no 0-RTT, no renegotiation, no
+ * compression; peers verified with depth 3 and the purpose of their side. */
+int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
+                    struct tls_context **context) MUST_CHECK;
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context *context); /* accepts NULL */
+/* Seconds since 1970 when the own leaf ends. */
+int64_t tls_context_not_after(const struct tls_context *context);
+
+/* --- stream: one connection ------------------------------------------------------------------------ */
+
+struct tls_stream;
+
+enum tls_status {
+    TLS_OK,         /* done, or bytes were moved */
+    TLS_WANT_READ,  /* nothing moved; try again when the socket is readable … */
+    TLS_WANT_WRITE, /* … or writable */
+    TLS_CLOSED,     /* the peer closed cleanly (close_notify) or the socket ended */
+    TLS_FAILED,     /* alert, verification or socket error; see tls_stream_error() */
+};
+
+/* The stream does not own `fd`; it must be non-blocking. */
+struct tls_stream *tls_stream_accept(struct tls_context *context, int fd);
+/* `name`: the DNS name or IP address that the peer's certificate must carry. */
+struct tls_stream *tls_stream_connect(struct tls_context *context, int fd, const char *name);
+void tls_stream_free(struct tls_stream *stream); /* accepts NULL */
+
+enum tls_status tls_stream_handshake(struct tls_stream *stream);
+/* Reads at most `size` bytes; *count > 0 exactly when TLS_OK. */
+enum tls_status tls_stream_read(struct tls_stream *stream, void *bytes, size_t size, size_t *count);
+/* Writes what fits.  After TLS_WANT_… call again with the same leading bytes (a moved buffer is fine). */
+enum tls_status tls_stream_write(struct tls_stream *stream, const void *bytes, size_t size,
+                                 size_t *count);
+/* Sends close_notify if the socket takes it; never blocks. */
+void tls_stream_shutdown(struct tls_stream *stream);
+/* Bytes already decrypted and not yet read: poll would not report them. */
+bool tls_stream_has_pending(const struct tls_stream *stream);
+
+/* A short text for the log ("certificate verify failed: self-signed certificate"); valid until the
+ * next call on the stream. */
+const char *tls_stream_error(const struct tls_stream *stream);
+/* A constant label for a counter: "no_certificate", "verify_failed", "protocol", "alpn", "timeout",
+ * "reset", "other". */
+const char *tls_stream_error_label(const struct tls_stream *stream);
+
+/* The one URI of the peer leaf's subjectAltName: NULL unless there is exactly one and it holds no NUL
+ * byte and only printable ASCII.  Owned by the stream; computed once after the handshake. */
+const char *tls_stream_peer_uri(struct tls_stream *stream);
+/* Seconds since 1970 when the peer's leaf ends; 0 before the handshake. */
+int64_t tls_stream_peer_not_after(const struct tls_stream *stream);
+
+/* The common loop for tasks and plain threads: performs until done or deadline.  `io` watches fd.
+ * Suspend. Faults: FAULT_TLS, FAULT_TIMEOUT, FAULT_CANCELLED. */
+struct io;
+int tls_handshake_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io,
+                       uint64_t deadline_ns) MUST_CHECK;
+/* *count is 0 when the peer closed. */
+int tls_read_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io, void *bytes,
+                  size_t size, size_t *count, uint64_t deadline_ns) MUST_CHECK;
+int tls_write_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io, const void *bytes,
+                   size_t size, uint64_t deadline_ns) MUST_CHECK;
+
+#endif
