@@ -1,0 +1,147 @@
+/* The tenant: its fields, its rules, its states.  Pure: no input or output, no clock, no allocation
+ * beyond the arena given.  Blueprint sections 2, 3 and 6; decisions of docs/decisions.md. */
+#ifndef DOMAIN_TENANT_H
+#define DOMAIN_TENANT_H
+
+#include "base/arena.h"
+#include "base/id.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Stored as text; the order is that of the protos, without UNSPECIFIED. */
+enum tenant_type { TENANT_ORG, TENANT_PROVIDER, TENANT_INDIVIDUAL, TENANT_HYBRID };
+#define TENANT_TYPE_COUNT 4
+
+enum tenant_status { TENANT_TRIAL, TENANT_ACTIVE, TENANT_SUSPENDED, TENANT_CLOSED };
+#define TENANT_STATUS_COUNT 4
+
+/* Home regions (decisions: us, eu, me, ap). */
+enum region { REGION_US, REGION_EU, REGION_ME, REGION_AP };
+#define REGION_COUNT 4
+
+/* One entry of a string map; maps are sorted by key, keys are unique. */
+struct string_pair {
+    const char *key;
+    const char *value;
+};
+
+struct string_map {
+    struct string_pair *pairs; /* sorted by key (bytes) */
+    size_t count;
+};
+
+struct string_list {
+    const char **items;
+    size_t count;
+};
+
+struct tenant_plan {
+    const char *plan_id;       /* "plan_starter"; "" when none */
+    struct string_list addons; /* sorted, unique */
+};
+
+struct tenant_settings {
+    const char *default_locale;         /* BCP 47; "en" by default */
+    struct string_list allowed_locales; /* holds default_locale unless empty (= all) */
+    bool mfa_required;
+    bool offline_enabled;
+    bool ai_enabled;
+    struct string_map branding_theme;
+};
+
+/* Strings are zero-terminated UTF-8 without NUL inside, owned by the arena the tenant was made in; never
+ * NULL once tenant_defaults() or the store filled it. */
+struct tenant {
+    struct uuid id;
+    const char *slug;
+    const char *display_name;
+    enum tenant_type type;
+    enum region home_region;
+    struct tenant_plan plan;
+    enum tenant_status status;
+    struct string_map labels;
+    struct tenant_settings settings;
+    uint64_t create_time_us; /* microseconds since 1970 */
+    uint64_t update_time_us;
+    int64_t version;         /* 1 for a new tenant, +1 with every change; the etag shows it */
+};
+
+/* Stable lower-case names, as stored and as events and errors show them. */
+const char *tenant_type_name(enum tenant_type type);
+bool tenant_type_parse(struct slice name, enum tenant_type *type);
+const char *tenant_status_name(enum tenant_status status);
+bool tenant_status_parse(struct slice name, enum tenant_status *status);
+const char *region_name(enum region region);
+bool region_parse(struct slice name, enum region *region);
+
+/* May a tenant go from one state to the other? (a const table; closed is terminal) */
+bool tenant_status_may_become(enum tenant_status from, enum tenant_status to);
+
+/* --- rules -------------------------------------------------------------------------------------- */
+
+#define TENANT_SLUG_MIN 3
+#define TENANT_SLUG_MAX 63
+#define TENANT_NAME_MAX 200 /* characters (code points) */
+#define TENANT_LABELS_MAX 64
+#define TENANT_LABEL_KEY_MAX 63
+#define TENANT_LABEL_VALUE_MAX 256 /* bytes */
+#define TENANT_ADDONS_MAX 32
+#define TENANT_LOCALES_MAX 64
+#define TENANT_THEME_MAX 32
+#define TENANT_THEME_VALUE_MAX 1024 /* bytes */
+
+/* Receives each broken rule: the field's path below the tenant ("slug", "labels[env]") and the rule as
+ * a sentence. */
+typedef void tenant_violation(void *owner, const char *field, const char *rule);
+
+/* Checks one text against the slug rule (RFC 1123 label); NULL: fine, else the broken rule. */
+const char *tenant_slug_rule(struct slice slug);
+
+/* Checks every rule of every field and reports all that are broken; returns how many. */
+size_t tenant_validate(const struct tenant *tenant, tenant_violation *report, void *owner);
+
+/* Fills what a creator left out: type org, status trial, locale "en", empty strings for NULL. */
+void tenant_defaults(struct tenant *tenant);
+
+/* Sorts by key; false when a key appears twice. */
+bool string_map_sort(struct string_map *map);
+/* Sorts and drops duplicates. */
+void string_list_sort(struct string_list *list);
+
+/* --- update masks (AIP-134) ----------------------------------------------------------------------- */
+
+/* One bit per path that an update may name. */
+enum tenant_field {
+    TENANT_FIELD_SLUG = 1u << 0,
+    TENANT_FIELD_DISPLAY_NAME = 1u << 1,
+    TENANT_FIELD_TYPE = 1u << 2,
+    TENANT_FIELD_HOME_REGION = 1u << 3,
+    TENANT_FIELD_PLAN = 1u << 4,
+    TENANT_FIELD_LABELS = 1u << 5,
+    TENANT_FIELD_DEFAULT_LOCALE = 1u << 6,
+    TENANT_FIELD_ALLOWED_LOCALES = 1u << 7,
+    TENANT_FIELD_MFA_REQUIRED = 1u << 8,
+    TENANT_FIELD_OFFLINE_ENABLED = 1u << 9,
+    TENANT_FIELD_AI_ENABLED = 1u << 10,
+    TENANT_FIELD_BRANDING_THEME = 1u << 11,
+    TENANT_FIELD_SETTINGS = TENANT_FIELD_DEFAULT_LOCALE | TENANT_FIELD_ALLOWED_LOCALES |
+                            TENANT_FIELD_MFA_REQUIRED | TENANT_FIELD_OFFLINE_ENABLED |
+                            TENANT_FIELD_AI_ENABLED | TENANT_FIELD_BRANDING_THEME,
+    TENANT_FIELD_UNKNOWN = 0,
+};
+
+/* "settings.mfa_required" → its bit(s); TENANT_FIELD_UNKNOWN when no such path may be updated. */
+unsigned tenant_field_parse(struct slice path);
+/* The bits of fields that `patch` sets to something other than the proto3 default: what an update
+ * without a mask means ("the service must treat an omitted field mask as an implied field mask
+ * equivalent to all fields that are populated", AIP-134). */
+unsigned tenant_fields_populated(const struct tenant *patch);
+/* The paths of `fields` as text, in proto order; returns how many of `paths` (at most 12) were set. */
+size_t tenant_field_paths(unsigned fields, const char *paths[12]);
+
+/* Copies the fields named by the mask from `patch`; returns the bits whose value really changed. */
+unsigned tenant_apply(struct tenant *tenant, const struct tenant *patch, unsigned fields);
+
+#endif
