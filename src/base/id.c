@@ -1,0 +1,142 @@
+/* uuid version 7 and its Crockford text. */
+#include "base/id.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define ULID_DIGITS 26
+
+static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+static const char *const prefixes[] = {
+    [ID_TENANT] = "tnt_", [ID_AUDIT] = "aud_",     [ID_EVENT] = "evt_",
+    [ID_REQUEST] = "req_", [ID_OPERATION] = "opr_",
+};
+
+static int crockford_value(uint8_t digit);
+static int hex_value(uint8_t digit);
+
+struct uuid uuid_new(void)
+{
+    struct uuid uuid;
+    random_bytes(uuid.bytes, sizeof uuid.bytes);
+    uint64_t ms = clock_wall() / NS_PER_MS;
+    for (int i = 0; i < 6; i++)
+        uuid.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    uuid.bytes[6] = (uint8_t)(0x70 | (uuid.bytes[6] & 0x0F));
+    uuid.bytes[8] = (uint8_t)(0x80 | (uuid.bytes[8] & 0x3F));
+    return uuid;
+}
+
+bool uuid_equal(const struct uuid *a, const struct uuid *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+bool uuid_is_nil(const struct uuid *uuid)
+{
+    static const struct uuid nil;
+    return uuid_equal(uuid, &nil);
+}
+
+void uuid_format(const struct uuid *uuid, char out[UUID_TEXT_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t place = 0;
+    for (size_t i = 0; i < sizeof uuid->bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            out[place++] = '-';
+        out[place++] = hex[uuid->bytes[i] >> 4];
+        out[place++] = hex[uuid->bytes[i] & 15];
+    }
+    out[place] = '\0';
+    assert(place == UUID_TEXT_SIZE - 1);
+}
+
+bool uuid_parse(struct slice text, struct uuid *out)
+{
+    if (text.size != UUID_TEXT_SIZE - 1)
+        return false;
+    struct uuid uuid;
+    size_t place = 0;
+    for (size_t i = 0; i < sizeof uuid.bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            if (text.data[place++] != '-')
+                return false;
+        }
+        int high = hex_value(text.data[place]);
+        int low = hex_value(text.data[place + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        uuid.bytes[i] = (uint8_t)(high * 16 + low);
+        place += 2;
+    }
+    *out = uuid;
+    return true;
+}
+
+const char *id_prefix(enum id_kind kind)
+{
+    return prefixes[kind];
+}
+
+void id_format(enum id_kind kind, const struct uuid *uuid, char out[ID_TEXT_SIZE])
+{
+    memcpy(out, prefixes[kind], 4);
+    /* 128 bits are 26 digits of 5 bits; the first digit holds the top 3. */
+    for (int digit = 0; digit < ULID_DIGITS; digit++) {
+        int low_bit = 5 * (ULID_DIGITS - 1 - digit); /* of this digit, from the right */
+        int byte = 15 - low_bit / 8;
+        unsigned word = uuid->bytes[byte];
+        if (byte > 0)
+            word |= (unsigned)uuid->bytes[byte - 1] << 8;
+        out[4 + digit] = crockford[(word >> (low_bit % 8)) & 31];
+    }
+    out[ID_TEXT_SIZE - 1] = '\0';
+}
+
+bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
+{
+    bool prefixed = slice_starts_with(text, prefixes[kind]) ||
+                    (kind == ID_TENANT && slice_starts_with(text, "ten_"));
+    if (text.size != ID_TEXT_SIZE - 1 || !prefixed)
+        return false;
+    struct uuid uuid = {{0}};
+    for (int digit = 0; digit < ULID_DIGITS; digit++) {
+        int value = crockford_value(text.data[4 + digit]);
+        if (value < 0 || (digit == 0 && value > 7))
+            return false;
+        int low_bit = 5 * (ULID_DIGITS - 1 - digit);
+        int byte = 15 - low_bit / 8;
+        unsigned word = (unsigned)value << (low_bit % 8);
+        uuid.bytes[byte] = (uint8_t)(uuid.bytes[byte] | (word & 0xFF));
+        if (byte > 0)
+            uuid.bytes[byte - 1] = (uint8_t)(uuid.bytes[byte - 1] | (word >> 8));
+    }
+    *out = uuid;
+    return true;
+}
+
+static int crockford_value(uint8_t digit)
+{
+    if (digit >= 'a' && digit <= 'z')
+        digit = (uint8_t)(digit - 'a' + 'A');
+    for (int value = 0; value < 32; value++) {
+        if (crockford[value] == digit)
+            return value;
+    }
+    return -1;
+}
+
+static int hex_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}

@@ -1,0 +1,41 @@
+/* Kernel randomness, buffered per call; retry pauses. */
+#include "base/random.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+void random_bytes(void *out, size_t size)
+{
+    unsigned char *place = out;
+    while (size > 0) {
+        ssize_t got = getrandom(place, size, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            abort();
+        place += got;
+        size -= (size_t)got;
+    }
+}
+
+uint64_t random_below(uint64_t bound)
+{
+    assert(bound > 0);
+    uint64_t usable = UINT64_MAX - UINT64_MAX % bound; /* rejects the biased tail */
+    uint64_t value = 0;
+    do {
+        random_bytes(&value, sizeof value);
+    } while (value >= usable);
+    return value % bound;
+}
+
+uint64_t backoff_ns(unsigned attempt, uint64_t floor_ns, uint64_t cap_ns)
+{
+    assert(floor_ns > 0 && cap_ns >= floor_ns);
+    uint64_t top = floor_ns;
+    for (unsigned i = 0; i < attempt && top < cap_ns; i++)
+        top = top > cap_ns / 2 ? cap_ns : top * 2;
+    return floor_ns + random_below(top - floor_ns + 1);
+}
