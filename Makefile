@@ -1,0 +1,237 @@
+# tenant-service: one Makefile, not recursive.  `make help` lists the targets.
+#
+# Modes build side by side under build/<mode>/: MODE=release (default), debug, asan, tsan, clang,
+# clang-asan.  ROOM=<room> limits `check-unit` to one room and those it stands on.
+
+MODE  ?= release
+STACK ?= dev
+JOBS  ?= $(shell nproc)
+B     := build/$(MODE)
+
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+VERSION := $(shell cat VERSION)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# --- compiler and flags -----------------------------------------------------------------------------
+
+CC := $(if $(findstring clang,$(MODE)),clang,gcc)
+
+# What a compiler does not know is left out; `make help` lists it.
+WANTED_FLAGS := -Wall -Wextra -Wformat=2 -Wconversion -Wshadow -Wstrict-prototypes \
+  -Wmissing-prototypes -Wimplicit-fallthrough -Wtrampolines -Wbidi-chars=any -Wswitch-enum \
+  -Wcast-qual -Wundef -Wvla -Wframe-larger-than=2048 -Werror \
+  -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
+  -ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr \
+  -fno-delete-null-pointer-checks -fno-strict-overflow -fstrict-flex-arrays=3 -fPIE
+FLAG_CACHE := build/flags-$(CC).mk
+KNOWN_FLAGS :=
+-include $(FLAG_CACHE)
+$(FLAG_CACHE):
+	@mkdir -p build
+	@command -v $(CC) >/dev/null || exit 0; known=; missing=; for f in $(WANTED_FLAGS); do \
+	  if echo 'int x;' | $(CC) $$f -Werror -x c -c -o /dev/null - 2>/dev/null; \
+	  then known="$$known $$f"; else missing="$$missing $$f"; fi; done; \
+	  printf 'KNOWN_FLAGS :=%s\nMISSING_FLAGS :=%s\n' "$$known" "$$missing" >$@
+
+PACKAGES := libnghttp2 openssl libpq hiredis libnats libcyaml yaml-0.1 libprotobuf-c libuv \
+  libmicrohttpd jansson
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lboost_context -lpthread -lm
+CHECK_LIBS := $(shell pkg-config --libs check 2>/dev/null)
+
+OPT_release    := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+OPT_clang      := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+OPT_debug      := -O0 -g3
+OPT_asan       := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_clang-asan := $(OPT_asan)
+OPT_tsan       := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT := $(OPT_$(MODE))
+ifeq ($(OPT),)
+$(error unknown MODE=$(MODE): release, debug, asan, tsan, clang, clang-asan)
+endif
+# The sanitizers' own stack frames are larger, and their checks defeat some flow warnings.
+MODE_WARNINGS := $(if $(findstring san,$(MODE)),-Wno-frame-larger-than -Wno-maybe-uninitialized,)
+MODE_WARNINGS += $(if $(filter debug,$(MODE)),-Wno-frame-larger-than,)
+
+DEFINES := -D_GNU_SOURCE -DTENANT_VERSION='"$(VERSION)"'
+CFLAGS  := -std=gnu17 $(OPT) $(KNOWN_FLAGS) $(MODE_WARNINGS) $(DEFINES) -Isrc -I. -Igen -Igen/pb \
+  -Iinclude $(PKG_CFLAGS)
+# protobuf-c's output is not ours to warn about.
+GEN_PB_CFLAGS := $(filter-out -W%,$(CFLAGS)) -w
+LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-needed
+
+# --- sources ----------------------------------------------------------------------------------------
+
+# Order: every room stands on those to its left (tools/layers has the exact table).
+ROOMS := base config loop domain tls rpc store cache events service client ops main
+ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
+room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
+GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
+GEN_OBJECTS    := $(GEN_PB_OBJECTS) $(patsubst %.c,$(B)/%.o,$(wildcard gen/*.c gen/rpc/*.c))
+
+SERVER := $(B)/tenant-service
+CLI    := $(B)/tenantctl
+
+.PHONY: all
+all: $(if $(wildcard src/main/main.c),$(SERVER)) $(if $(wildcard tools/tenantctl/*.c),$(CLI)) ## Build the programs (MODE=release)
+
+$(B)/lib/gen.a: $(GEN_OBJECTS)
+define room_archive
+$(B)/lib/$(1).a: $$(call room_objects,$(1))
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+$(B)/lib/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $(filter %.o,$^)
+
+$(B)/gen/pb/%.o: gen/pb/%.c $(FLAG_CACHE)
+	@mkdir -p $(@D)
+	@$(CC) $(GEN_PB_CFLAGS) -MMD -MP -c $< -o $@
+# Check's macros compare through intmax_t; tests run on ordinary stacks.
+$(B)/tests/%.o: CFLAGS += -Wno-conversion -Wno-sign-conversion -Wno-frame-larger-than
+$(B)/%.o: %.c $(FLAG_CACHE)
+	@mkdir -p $(@D)
+	@echo "CC  $(MODE) $<"
+	@$(CC) $(CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -MMD -MP -c $< -o $@
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# The commit stands in one small file only, so that a commit does not rebuild the tree.
+$(B)/src/main/version.o: CFLAGS += -DTENANT_COMMIT='"$(COMMIT)"'
+
+link = $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
+$(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(CC) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/main.a -Wl,--no-whole-archive \
+	  -Wl,--start-group $(filter-out %/main.a,$(filter %.a,$^)) -Wl,--end-group $(PKG_LIBS)
+
+CLI_ROOMS := base config loop domain tls rpc events client
+$(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
+  $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(link)
+
+# --- unit and integration tests (Check) ----------------------------------------------------------------
+
+TEST_ROOMS := $(filter-out main,$(if $(ROOM),$(ROOM),$(ROOMS)))
+# What a room's tests link: the rooms it stands on (closure of tools/layers).
+STANDS_base    := base
+STANDS_config  := base config
+STANDS_loop    := base loop
+STANDS_domain  := base domain
+STANDS_tls     := base loop tls
+STANDS_rpc     := base loop tls rpc
+STANDS_store   := base loop domain store
+STANDS_cache   := base loop tls cache
+STANDS_events  := base loop domain store events
+STANDS_client  := base loop tls rpc client
+STANDS_ops     := base ops
+TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))
+
+suite_list = $(sort $(foreach r,$(TEST_ROOMS),$(wildcard tests/$(1)/$(r)/test_*.c)))
+# A stamp that changes with the list of suites.
+define test_runner
+$(1)_SOURCES := $(call suite_list,$(1))
+$(1)_RUNNER := $$(B)/tests/$(1)$$(if $$(ROOM),-$$(ROOM))
+$$($(1)_RUNNER).inc: FORCE
+	@mkdir -p $$(@D)
+	@for f in $$($(1)_SOURCES); do d=$$$${f%/*}; n=$$$${f##*/test_}; echo "SUITE($$$${d##*/}_$$$${n%.c}$(2))"; done >$$@.new
+	@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
+$$($(1)_RUNNER).o: tests/runner.c $$($(1)_RUNNER).inc $$(FLAG_CACHE)
+	@$$(CC) $$(CFLAGS) -Wno-conversion -DSUITES='"$$($(1)_RUNNER).inc"' -c $$< -o $$@
+$$($(1)_RUNNER): $$($(1)_RUNNER).o $$(patsubst %.c,$$(B)/%.o,$$($(1)_SOURCES) $$(wildcard tests/support/*.c)) \
+  $$(foreach r,$$(filter $$(TEST_LINKS),$$(ROOMS)),$$(B)/lib/$$(r).a) $$(B)/lib/gen.a
+	@echo "LD  $$(MODE) $$@"
+	@$$(link) $$(CHECK_LIBS)
+endef
+$(eval $(call test_runner,unit,))
+$(eval $(call test_runner,integration,_it))
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: check-unit
+check-unit: $(unit_RUNNER) ## Unit tests only (ROOM=x: one room; SUITE=x: one suite)
+	@$(unit_RUNNER) $(SUITE)
+
+.PHONY: check-source
+check-source: ## Source rules: layers, sizes, banned calls, include order, generated drift
+	@tools/check-source
+
+.PHONY: check
+check: ## Build, unit tests and source rules; no services needed
+	@tools/run-suites check
+
+.PHONY: test
+test: ## Everything a commit must pass; ends with `N passed, N failed`
+	@tools/run-suites test
+
+.PHONY: asan
+asan: ## The suites under ASan and UBSan
+	@MODE=asan tools/run-suites asan
+
+.PHONY: tsan
+tsan: ## Threads and unit tests under TSan
+	@MODE=tsan tools/run-suites tsan
+
+.PHONY: integration-runner
+integration-runner: $(integration_RUNNER)
+	@echo $(integration_RUNNER)
+
+# --- running ------------------------------------------------------------------------------------------
+
+.PHONY: deps
+deps: ## Install what building and running needs
+	@tools/deps build stack
+
+.PHONY: stack-up
+stack-up: ## Start the local stack (STACK=name)
+	@tools/deps stack
+	@tools/stack up $(STACK)
+
+.PHONY: stack-down
+stack-down: ## Stop it
+	@tools/stack down $(STACK)
+
+.PHONY: run
+run: ## Install, build, start a stack, migrate, serve; Ctrl-C stops everything
+	@tools/run $(STACK)
+
+.PHONY: demo
+demo: ## The whole path by itself: create over mTLS, row, cache entry, event
+	@tools/demo
+
+# --- the tree -------------------------------------------------------------------------------------------
+
+.PHONY: gen
+gen: ## Regenerate gen/ from proto/ and contracts/
+	@tools/gen
+
+.PHONY: fmt
+fmt: ## Format the C sources
+	@clang-format -i $(shell git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]')
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) and prove each finds its planted bug
+	@tools/deps fuzz
+	@tests/fuzz/run.sh all $(or $(FUZZ_SECONDS),60)
+
+.PHONY: clean
+clean: ## Remove build output (a running stack stays)
+	@find build -mindepth 1 -maxdepth 1 ! -name stack -exec rm -rf {} + 2>/dev/null || :
+
+.PHONY: help
+help: ## This list
+	@echo "Targets:"
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | \
+	  sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | \
+	  while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+	@echo "Variables: MODE=release|debug|asan|tsan|clang|clang-asan  STACK=name  ROOM=room  SUITE=suite"
+	@echo "Flags $(CC) does not know:$(or $(MISSING_FLAGS), none)"
