@@ -109,39 +109,38 @@ void tenant_defaults(struct tenant *tenant);
 bool string_map_sort(struct string_map *map);
 /* Sorts and drops duplicates. */
 void string_list_sort(struct string_list *list);
+/* Both sides sorted. */
+bool string_map_equal(const struct string_map *a, const struct string_map *b);
+bool string_list_equal(const struct string_list *a, const struct string_list *b);
 
 /* --- update masks (AIP-134) ----------------------------------------------------------------------- */
 
-/* One bit per path that an update may name. */
+/* One bit per leaf that an update may name. */
 enum tenant_field {
     TENANT_FIELD_SLUG = 1u << 0,
     TENANT_FIELD_DISPLAY_NAME = 1u << 1,
     TENANT_FIELD_TYPE = 1u << 2,
-    TENANT_FIELD_HOME_REGION = 1u << 3,
-    TENANT_FIELD_PLAN = 1u << 4,
-    TENANT_FIELD_LABELS = 1u << 5,
-    TENANT_FIELD_DEFAULT_LOCALE = 1u << 6,
-    TENANT_FIELD_ALLOWED_LOCALES = 1u << 7,
-    TENANT_FIELD_MFA_REQUIRED = 1u << 8,
-    TENANT_FIELD_OFFLINE_ENABLED = 1u << 9,
-    TENANT_FIELD_AI_ENABLED = 1u << 10,
-    TENANT_FIELD_BRANDING_THEME = 1u << 11,
-    TENANT_FIELD_SETTINGS = TENANT_FIELD_DEFAULT_LOCALE | TENANT_FIELD_ALLOWED_LOCALES |
-                            TENANT_FIELD_MFA_REQUIRED | TENANT_FIELD_OFFLINE_ENABLED |
-                            TENANT_FIELD_AI_ENABLED | TENANT_FIELD_BRANDING_THEME,
-    TENANT_FIELD_UNKNOWN = 0,
+    TENANT_FIELD_HOME_REGION = 1u << 3, /* may be named, may not change */
+    TENANT_FIELD_PLAN_ID = 1u << 4,
+    TENANT_FIELD_PLAN_ADDONS = 1u << 5,
+    TENANT_FIELD_LABELS = 1u << 6,
+    TENANT_FIELD_DEFAULT_LOCALE = 1u << 7,
+    TENANT_FIELD_ALLOWED_LOCALES = 1u << 8,
+    TENANT_FIELD_MFA_REQUIRED = 1u << 9,
+    TENANT_FIELD_OFFLINE_ENABLED = 1u << 10,
+    TENANT_FIELD_AI_ENABLED = 1u << 11,
+    TENANT_FIELD_BRANDING_THEME = 1u << 12,
 };
+#define TENANT_FIELD_COUNT 13
 
-/* "settings.mfa_required" → its bit(s); TENANT_FIELD_UNKNOWN when no such path may be updated. */
+/* The bits that a path means: "settings.mfa_required", "settings" (all its leaves), "plan", "*" (all).
+ * 0: no such path, or one that an update may not name (tenant_id, status, times, etag). */
 unsigned tenant_field_parse(struct slice path);
-/* The bits of fields that `patch` sets to something other than the proto3 default: what an update
- * without a mask means ("the service must treat an omitted field mask as an implied field mask
- * equivalent to all fields that are populated", AIP-134). */
-unsigned tenant_fields_populated(const struct tenant *patch);
-/* The paths of `fields` as text, in proto order; returns how many of `paths` (at most 12) were set. */
-size_t tenant_field_paths(unsigned fields, const char *paths[12]);
+/* The leaf paths of `fields`, in proto order; returns how many of `paths` were set. */
+size_t tenant_field_paths(unsigned fields, const char *paths[TENANT_FIELD_COUNT]);
 
-/* Copies the fields named by the mask from `patch`; returns the bits whose value really changed. */
+/* Copies the fields named by the mask from `patch` (all but the home region, which never changes here);
+ * returns the bits whose value really changed.  The strings stay the patch's. */
 unsigned tenant_apply(struct tenant *tenant, const struct tenant *patch, unsigned fields);
 
 #endif
