@@ -1,0 +1,139 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# Starting and stopping a whole stack. Either everything runs afterwards, or nothing does.
+
+stack_start() {
+    local started attempt
+    started=$(milliseconds)
+    DEADLINE=$((started + TIMEOUT * 1000))
+    programs_find
+    stack_stop
+    trap stack_abandon EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    for attempt in 1 2 3; do
+        stack_fresh "$attempt"
+        if servers_start; then
+            env_write
+            ports_release
+            trap - EXIT INT TERM HUP
+            say "up in $(seconds_since "$started") s: PostgreSQL ${PORT[postgres]}, PgBouncer ${PORT[pgbouncer]}," \
+                "Redis ${PORT[redis_1]} ${PORT[redis_2]} ${PORT[redis_3]}, NATS ${PORT[nats]}"
+            return 0
+        fi
+        port_was_taken "$FAILED" || break
+        processes_stop
+        data_remove
+        ports_release
+    done
+    failure_tell
+    exit 1
+}
+
+seconds_since() {
+    local ms=$(($(milliseconds) - $1))
+    printf '%d.%d\n' $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+programs_find() {
+    local found
+    found=$("$here/deps" --env) || die "tools/deps does not say where things are"
+    eval "$found"
+    postgres_find
+    pgbouncer_find
+    redis_find
+    nats_find
+    command -v psql >/dev/null || die "psql is not installed: run tools/deps stack"
+}
+
+# Everything of an older start goes, except its logs, which are kept as NAME.log.1.
+stack_fresh() { # ATTEMPT
+    local log
+    rm -rf "$RUN" "$DIR/pki" "$DIR/nats"
+    data_remove
+    data_make
+    for log in "$LOGS"/*.log; do
+        [ ! -e "$log" ] || mv -f "$log" "$log.1"
+    done
+    ports_choose "$1"
+    secrets_make
+    pki_make || die "the certificates could not be made"
+    nkeys_make || die "the NKeys could not be made"
+    config_write
+}
+
+# All at once; the first that fails ends the wait. FAILED names it.
+servers_start() {
+    local n pid
+    local -A jobs=()
+    for n in 1 2 3; do
+        redis_prepare "$n"
+        { redis_start "$n" && redis_join "$n"; } &
+        jobs[$!]=redis-$n
+    done
+    { nats_prepare && nats_start; } &
+    jobs[$!]=nats
+    { postgres_prepare && postgres_start && postgres_bootstrap; } &
+    jobs[$!]=postgres
+    { pgbouncer_prepare && pgbouncer_start; } &
+    jobs[$!]=pgbouncer
+    while [ ${#jobs[@]} -gt 0 ]; do
+        if ! wait -n -p pid "${!jobs[@]}"; then
+            FAILED=${jobs[$pid]}
+            kill "${!jobs[@]}" 2>/dev/null || true
+            wait "${!jobs[@]}" 2>/dev/null || true
+            return 1
+        fi
+        unset "jobs[$pid]"
+    done
+}
+
+failure_tell() {
+    local why
+    why=$(cat "$RUN/$FAILED.why" 2>/dev/null || echo 'it could not be started')
+    say "error: $FAILED failed: $why; the end of $LOGS/$FAILED.log:"
+    tail -n 12 "$LOGS/$FAILED.log" 2>/dev/null | sed 's/^/    /' >&2
+}
+
+# On every way out of a start that did not succeed.
+stack_abandon() {
+    trap - EXIT INT TERM HUP
+    local job
+    for job in $(jobs -p); do
+        kill "$job" 2>/dev/null || true
+    done
+    processes_stop
+    ports_release
+    stack_forget
+}
+
+stack_stop() {
+    processes_stop
+    stack_forget
+}
+
+# A stack that does not run has no env file, no secrets and no data; its logs stay.
+stack_forget() {
+    rm -f "$DIR/stack.env" "$DIR/config.yaml" "$DIR/tokens.keys"
+    rm -rf "$DIR/pki" "$DIR/nats" "$RUN"
+    data_remove
+}
+
+# One server of a running stack again, with the data it had.
+server_start() {
+    local pid
+    local -A running
+    pid=$(server_pid "$1")
+    processes_map running
+    [ -z "$pid" ] || [ -z "${running[$pid]:-}" ] || die "$1 runs already"
+    DEADLINE=$(($(milliseconds) + TIMEOUT * 1000))
+    FAILED=$1
+    programs_find
+    secrets_load
+    case $1 in
+        redis-*) redis_start "${1#redis-}" && redis_cluster_ready "${1#redis-}" ;;
+        *) "$1_start" ;;
+    esac || {
+        failure_tell
+        exit 1
+    }
+}
