@@ -2,15 +2,18 @@
 # Processes of a stack. What marks them is their working directory below the stack's data folder: every
 # server has its own there, children inherit it, and it can be seen after a crash and after `make clean`.
 
-# processes_map OUT: OUT[pid]=1 for every process of this stack. The servers' user looks, because root
-# without CAP_SYS_PTRACE (in containers) may not see another user's working directory.
+# processes_map OUT [SERVER]: OUT[pid]=1 for every process of this stack, or of one server. Both places
+# where the data may be count, also when the folder was removed meanwhile. The servers' user looks, because
+# root without CAP_SYS_PTRACE (in containers) may not see another user's working directory.
 processes_map() {
     local -n map_=$1
-    local link target pid
+    local link target pid elsewhere
+    elsewhere=$(data_elsewhere)
     map_=()
     while IFS=$'\t' read -r link target; do
+        target=${target% (deleted)}/
         case $target in
-            "$DATA"/*)
+            "$DIR/servers/${2:+$2/}"* | "$elsewhere/${2:+$2/}"*)
                 pid=${link#/proc/}
                 # shellcheck disable=SC2034 # a name reference: the caller reads it
                 map_[${pid%%/*}]=1
@@ -117,6 +120,18 @@ server_gone() {
         sleep 0.05
     done
     die "$1 (pid $pid) does not end"
+}
+
+# Children that outlive a killed server still hold its files for a moment.
+server_children_gone() {
+    local tries
+    local -A children
+    for ((tries = 0; tries < 200; tries++)); do
+        processes_map children "$1"
+        [ ${#children[@]} -gt 0 ] || return 0
+        sleep 0.05
+    done
+    die "processes of an earlier $1 do not end: ${!children[*]}"
 }
 
 # Stops whatever of this stack lives: first asked, after three seconds killed. Nothing is left, or it says so.

@@ -63,19 +63,12 @@ stack_fresh() { # ATTEMPT
 
 # All at once; the first that fails ends the wait. FAILED names it.
 servers_start() {
-    local n pid
+    local server pid
     local -A jobs=()
-    for n in 1 2 3; do
-        redis_prepare "$n"
-        { redis_start "$n" && redis_join "$n"; } &
-        jobs[$!]=redis-$n
+    for server in redis-1 redis-2 redis-3 postgres nats pgbouncer; do
+        server_bring_up "$server" &
+        jobs[$!]=$server
     done
-    { nats_prepare && nats_start; } &
-    jobs[$!]=nats
-    { postgres_prepare && postgres_start && postgres_bootstrap; } &
-    jobs[$!]=postgres
-    { pgbouncer_prepare && pgbouncer_start; } &
-    jobs[$!]=pgbouncer
     while [ ${#jobs[@]} -gt 0 ]; do
         if ! wait -n -p pid "${!jobs[@]}"; then
             FAILED=${jobs[$pid]}
@@ -85,6 +78,17 @@ servers_start() {
         fi
         unset "jobs[$pid]"
     done
+}
+
+# In a background shell of its own, where the cleaning up of the main one must not happen.
+server_bring_up() {
+    trap - EXIT INT TERM HUP
+    case $1 in
+        redis-*) redis_prepare "${1#redis-}" && redis_start "${1#redis-}" && redis_join "${1#redis-}" ;;
+        postgres) postgres_prepare && postgres_start && postgres_bootstrap ;;
+        nats) nats_prepare && nats_start ;;
+        pgbouncer) pgbouncer_prepare && pgbouncer_start ;;
+    esac
 }
 
 failure_tell() {
@@ -125,6 +129,9 @@ server_start() {
     pid=$(server_pid "$1")
     processes_map running
     [ -z "$pid" ] || [ -z "${running[$pid]:-}" ] || die "$1 runs already"
+    server_children_gone "$1"
+    # Without a process of its own PostgreSQL's lock is stale, though the pid in it may be in use again.
+    [ "$1" != postgres ] || rm -f "$DATA/postgres/postmaster.pid"
     DEADLINE=$(($(milliseconds) + TIMEOUT * 1000))
     FAILED=$1
     programs_find
