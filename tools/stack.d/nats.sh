@@ -18,7 +18,7 @@ nats_config() {
     mapfile -t consumer < <(nats_consumer_subjects)
     folder=$(nats_quoted "$DATA/nats")
     tls=$(nats_quoted "$DATA/tls")
-    if "$NATS" --version 2>/dev/null | grep -q ' v2\.[0-9]\.'; then
+    if timeout 2 "$NATS" --version 2>/dev/null | grep -q ' v2\.[0-9]\.'; then
         min=
     fi
     cat <<CONF

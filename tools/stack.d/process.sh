@@ -2,7 +2,7 @@
 # Processes of a stack. What marks them is their working directory below the stack's data folder: every
 # server has its own there, children inherit it, and it can be seen after a crash and after `make clean`.
 
-# processes_map OUT [SERVER]: OUT[pid]=1 for every process of this stack, or of one server. Both places
+# processes_map OUT [SERVER]: OUT[pid]=server for every process of this stack, or of one server. Both places
 # where the data may be count, also when the folder was removed meanwhile. The servers' user looks, because
 # root without CAP_SYS_PTRACE (in containers) may not see another user's working directory.
 processes_map() {
@@ -15,8 +15,11 @@ processes_map() {
         case $target in
             "$DIR/servers/${2:+$2/}"* | "$elsewhere/${2:+$2/}"*)
                 pid=${link#/proc/}
+                target=${target#"$DIR/servers/"}
+                target=${target#"$elsewhere/"}
+                target=${target:-initdb}
                 # shellcheck disable=SC2034 # a name reference: the caller reads it
-                map_[${pid%%/*}]=1
+                map_[${pid%%/*}]=${target%%/*}
                 ;;
         esac
     done < <("${AS_SERVER[@]}" find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -printf '%p\t%l\n' 2>/dev/null)
@@ -136,16 +139,16 @@ server_children_gone() {
 
 # Stops whatever of this stack lives: first asked, after three seconds killed. Nothing is left, or it says so.
 processes_stop() {
-    local server pid started
+    local pid parent started
     local -A running
     processes_map running
     [ ${#running[@]} -gt 0 ] || return 0
-    for server in "${SERVERS_ALL[@]}"; do
-        pid=$(server_pid "$server")
-        if [ -n "$pid" ] && [ -n "${running[$pid]:-}" ]; then
-            kill -CONT "$pid" 2>/dev/null || true
-            kill "-$(server_stop_signal "$server")" "$pid" 2>/dev/null || true
-        fi
+    for pid in "${!running[@]}"; do
+        parent=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)
+        # A server ends its own children.
+        [ -z "${running[${parent:-0}]:-}" ] || continue
+        kill -CONT "$pid" 2>/dev/null || true
+        kill "-$(server_stop_signal "${running[$pid]}")" "$pid" 2>/dev/null || true
     done
     started=$(milliseconds)
     while [ ${#running[@]} -gt 0 ]; do
