@@ -1,0 +1,83 @@
+/* The environment: TENANT_ variables over the seed's names. */
+#include "config/schema.h"
+
+#include <string.h>
+
+/* A flood of foreign variables (Kubernetes makes seven per port) must not drown the log. */
+#define WARNINGS_MAX 16
+
+static const char *value_of(char *const *environment, const char *name);
+static void take(struct config_loading *loading, size_t key, const char *name, const char *text);
+static void warn_unknown(struct config_loading *loading);
+static bool is_known(const char *variable, size_t length);
+
+void config_read_environment(struct config_loading *loading)
+{
+    char *const *environment = loading->source->environment;
+    for (size_t key = 0; key < config_key_count; key++) {
+        char name[CONFIG_VARIABLE_SIZE];
+        config_variable(&config_keys[key], name);
+        const char *alias = config_keys[key].alias;
+        const char *text = value_of(environment, name);
+        if (text != NULL) {
+            take(loading, key, name, text);
+        } else if (alias != NULL) {
+            /* An empty foreign variable is as good as unset (OpenTelemetry's rule for its own). */
+            text = value_of(environment, alias);
+            if (text != NULL && text[0] != '\0')
+                take(loading, key, alias, text);
+        }
+    }
+    warn_unknown(loading);
+}
+
+static const char *value_of(char *const *environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (char *const *entry = environment; *entry != NULL; entry++) {
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    }
+    return NULL;
+}
+
+/* Copies: the environment may change under us. */
+static void take(struct config_loading *loading, size_t key, const char *name, const char *text)
+{
+    struct arena *arena = loading->config->arena;
+    loading->origins[key] = (struct config_origin){
+        .kind = ORIGIN_VARIABLE,
+        .text = arena_strdup(arena, text),
+        .name = arena_strdup(arena, name),
+    };
+}
+
+static void warn_unknown(struct config_loading *loading)
+{
+    size_t unknown = 0;
+    for (char *const *entry = loading->source->environment; *entry != NULL; entry++) {
+        size_t length = strcspn(*entry, "=");
+        if (strncmp(*entry, "TENANT_", 7) != 0 || is_known(*entry, length))
+            continue;
+        if (++unknown <= WARNINGS_MAX)
+            config_warning(loading, "%.*s: no such setting; ignored",
+                           (int)(length > 128 ? 128 : length), *entry);
+    }
+    if (unknown > WARNINGS_MAX)
+        config_warning(loading, "%zu more unknown TENANT_ variables; ignored",
+                       unknown - WARNINGS_MAX);
+}
+
+static bool is_known(const char *variable, size_t length)
+{
+    if (length == strlen(CONFIG_FILE_VARIABLE) &&
+        strncmp(variable, CONFIG_FILE_VARIABLE, length) == 0)
+        return true;
+    for (size_t key = 0; key < config_key_count; key++) {
+        char name[CONFIG_VARIABLE_SIZE];
+        config_variable(&config_keys[key], name);
+        if (strlen(name) == length && strncmp(variable, name, length) == 0)
+            return true;
+    }
+    return false;
+}

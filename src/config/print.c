@@ -1,0 +1,122 @@
+/* The configuration for people: what is in force, and what there is to set. */
+#include "config/schema.h"
+
+#include <string.h>
+
+static const char *enter_section(struct buf *out, const char *section, const char *path);
+static void put_value(struct buf *out, const struct config *config, const struct config_key *key);
+static void put_origin(struct buf *out, const struct config_origin *origin);
+static void put_row(struct buf *out, const struct config_key *key);
+static void put_default(struct buf *out, const struct config_key *key);
+
+void config_print_effective(const struct config *config, struct buf *out)
+{
+    const char *section = "";
+    for (size_t key = 0; key < config_key_count; key++) {
+        const struct config_key *row = &config_keys[key];
+        const char *dot = strchr(row->path, '.');
+        section = enter_section(out, section, row->path);
+        buf_printf(out, "%s%s: ", dot == NULL ? "" : "  ", dot == NULL ? row->path : dot + 1);
+        put_value(out, config, row);
+        put_origin(out, &config->origins[key]);
+    }
+}
+
+void config_print_schema_markdown(struct buf *out)
+{
+    buf_put_str(out, "| key | default | variable | what it is |\n|---|---|---|---|\n");
+    for (size_t key = 0; key < config_key_count; key++)
+        put_row(out, &config_keys[key]);
+}
+
+/* Writes "server:" when the path begins another section; returns the current one. */
+static const char *enter_section(struct buf *out, const char *section, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    size_t length = dot == NULL ? 0 : (size_t)(dot - path);
+    if (length == 0 || (strcspn(section, ".") == length && strncmp(section, path, length) == 0))
+        return length == 0 ? "" : section;
+    buf_printf(out, "%.*s:\n", (int)length, path);
+    return path;
+}
+
+/* Texts in YAML's double quotes, whose escapes are those of JSON. */
+static void put_value(struct buf *out, const struct config *config, const struct config_key *key)
+{
+    struct buf text = BUF_EMPTY;
+    config_show(config, key, &text);
+    bool is_text = key->kind == KIND_TEXT || key->kind == KIND_FILE || key->kind == KIND_ADDRESS ||
+                   key->kind == KIND_URI || key->kind == KIND_URL;
+    buf_put_str(out, is_text ? "\"" : "");
+    buf_put_json_escaped(out, buf_slice(&text));
+    buf_put_str(out, is_text ? "\"" : "");
+    buf_deinit(&text);
+}
+
+static void put_origin(struct buf *out, const struct config_origin *origin)
+{
+    switch (origin->kind) {
+    case ORIGIN_DEFAULT:
+        buf_put_str(out, "  # default\n");
+        return;
+    case ORIGIN_FILE:
+        buf_printf(out, "  # %s:%d\n", origin->name, origin->line);
+        return;
+    case ORIGIN_VARIABLE:
+        buf_printf(out, "  # %s\n", origin->name);
+        return;
+    }
+}
+
+static void put_row(struct buf *out, const struct config_key *key)
+{
+    char variable[CONFIG_VARIABLE_SIZE];
+    config_variable(key, variable);
+    buf_printf(out, "| `%s` | ", key->path);
+    put_default(out, key);
+    buf_printf(out, " | `%s`", variable);
+    if (key->alias != NULL)
+        buf_printf(out, ", `%s`", key->alias);
+    buf_printf(out, " | %s; ", key->help);
+    config_describe(key, out);
+    buf_put_str(out, " |\n");
+}
+
+static void put_default(struct buf *out, const struct config_key *key)
+{
+    if (key->preset[0] != '\0')
+        buf_printf(out, "`%s`", key->preset);
+    else if (key->needed_by == CONFIG_FOR_MIGRATE)
+        buf_put_str(out, "needed by `migrate`");
+    else if (key->needed_by == CONFIG_FOR_RELAY)
+        buf_put_str(out, "needed by the relay");
+    else if (key->needed_by != 0)
+        buf_put_str(out, "needed");
+    else
+        buf_put_str(out, "empty");
+}
+
+void config_put_masked_url(struct buf *out, const char *url)
+{
+    const char *mark = strstr(url, "://");
+    const char *authority = mark == NULL ? url : mark + 3;
+    size_t length = strcspn(authority, "/?#");
+    const char *at = memrchr(authority, '@', length);
+    const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
+    const char *rest = url;
+    if (colon != NULL) {
+        buf_put(out, url, (size_t)(colon + 1 - url));
+        buf_put_str(out, "****");
+        rest = at;
+    }
+    static const char word[] = "password=";
+    const char *secret = strcasestr(rest, word);
+    while (secret != NULL) {
+        const char *value = secret + sizeof word - 1;
+        buf_put(out, rest, (size_t)(value - rest));
+        buf_put_str(out, "****");
+        rest = value + strcspn(value, "&#");
+        secret = strcasestr(rest, word);
+    }
+    buf_put_str(out, rest);
+}

@@ -1,0 +1,118 @@
+/* What must hold between keys. */
+#include "config/schema.h"
+
+#include <string.h>
+
+struct order {
+    const char *lower;
+    const char *upper;
+    uint64_t lower_value;
+    uint64_t upper_value;
+};
+
+static void check_identities(struct config_loading *loading);
+static void check_relay(struct config_loading *loading);
+static void check_ports(struct config_loading *loading);
+static void check_orders(struct config_loading *loading);
+static void check_order(struct config_loading *loading, const struct order *order);
+static void check_seed(struct config_loading *loading);
+static size_t key_of(const char *path);
+
+void config_check_rules(struct config_loading *loading)
+{
+    check_identities(loading);
+    check_relay(loading);
+    check_ports(loading);
+    check_orders(loading);
+    check_seed(loading);
+}
+
+/* One URI with two names would have the rights of whichever is looked at first. */
+static void check_identities(struct config_loading *loading)
+{
+    const struct config_identity *identities = loading->config->identities;
+    for (size_t i = 1; i < CONFIG_IDENTITIES; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (identities[i].uri[0] == '\0' || strcmp(identities[i].uri, identities[j].uri) != 0)
+                continue;
+            const char *path =
+                arena_printf(loading->config->arena, "identities.%s", identities[i].name);
+            config_error(loading, "%skey %s: expected a URI of its own, got that of identities.%s",
+                         config_place(loading, key_of(path)), path, identities[j].name);
+        }
+    }
+}
+
+static void check_relay(struct config_loading *loading)
+{
+    static const char *const needed[] = {"database.relay_url", "nats.url"};
+    if ((loading->source->use & CONFIG_FOR_SERVE) == 0 || !loading->config->relay.enabled ||
+        (loading->source->use & CONFIG_FOR_RELAY) != 0)
+        return;
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        size_t key = key_of(needed[i]);
+        if (config_text(loading->config, &config_keys[key])[0] == '\0')
+            config_error(loading,
+                         "%skey %s: expected a URL while relay.enabled is true, got nothing",
+                         config_place(loading, key), needed[i]);
+    }
+}
+
+static void check_ports(struct config_loading *loading)
+{
+    const struct config *config = loading->config;
+    if (config->server.port != 0 && config->server.port == config->ops.port &&
+        strcmp(config->server.address, config->ops.address) == 0)
+        config_error(loading, "%skey ops.port: expected another port than server.port, got %d",
+                     config_place(loading, key_of("ops.port")), config->ops.port);
+}
+
+static void check_orders(struct config_loading *loading)
+{
+    const struct config_limits *limits = &loading->config->limits;
+    const struct order orders[] = {
+        {"limits.deadline_default", "limits.deadline_cap", limits->deadline_default_ns,
+         limits->deadline_cap_ns},
+        {"limits.header_field_bytes", "limits.header_bytes", limits->header_field_bytes,
+         limits->header_bytes},
+        {"limits.connections_per_identity", "limits.connections_total",
+         limits->connections_per_identity, limits->connections_total},
+        {"limits.running_handlers", "server.max_tasks", limits->running_handlers,
+         loading->config->server.max_tasks},
+    };
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
+        check_order(loading, &orders[i]);
+}
+
+static void check_order(struct config_loading *loading, const struct order *order)
+{
+    if (order->lower_value <= order->upper_value)
+        return;
+    size_t lower = key_of(order->lower);
+    struct buf upper_text = BUF_EMPTY;
+    struct buf lower_text = BUF_EMPTY;
+    config_show(loading->config, &config_keys[key_of(order->upper)], &upper_text);
+    config_show(loading->config, &config_keys[lower], &lower_text);
+    config_error(loading, "%skey %s: expected at most %s (%s), got %s",
+                 config_place(loading, lower), order->lower, order->upper, buf_str(&upper_text),
+                 buf_str(&lower_text));
+    buf_deinit(&upper_text);
+    buf_deinit(&lower_text);
+}
+
+/* NATS_CREDS is sometimes the secret itself.  Saying so beats "no such file", and the secret must not
+ * be repeated in that message. */
+static void check_seed(struct config_loading *loading)
+{
+    const char *seed = loading->config->nats.seed_file;
+    if (strncmp(seed, "SU", 2) == 0 && strlen(seed) == 58 && strchr(seed, '/') == NULL)
+        config_error(loading,
+                     "%skey nats.seed_file: expected a file name, got what looks like an "
+                     "NKey seed itself (not shown); put it into a file",
+                     config_place(loading, key_of("nats.seed_file")));
+}
+
+static size_t key_of(const char *path)
+{
+    return config_key_find(slice_of_str(path));
+}

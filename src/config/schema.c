@@ -1,0 +1,290 @@
+/* The one table of keys.  A new setting is a member in config.h and a row here; everything else
+ * (parsing, variable name, README table, `check-config`) follows. */
+#include "config/schema.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <string.h>
+
+/* The member's offset; does not compile when the member has another type than the kind stores. */
+#define MEMBER(type, member)                                                                       \
+    (offsetof(struct config, member) +                                                             \
+     0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((struct config *)0)->member), type)  \
+                         ? 1                                                                       \
+                         : -1]))
+
+#define TEXT(p, m, preset_)                                                                        \
+    .path = p, .kind = KIND_TEXT, .offset = MEMBER(const char *, m), .preset = preset_
+#define CHOICE(p, m, preset_)                                                                      \
+    .path = p, .kind = KIND_CHOICE, .offset = MEMBER(int, m), .preset = preset_
+#define FILE_NAME(p, m)                                                                            \
+    .path = p, .kind = KIND_FILE, .offset = MEMBER(const char *, m), .preset = ""
+#define ADDRESS(p, m, preset_)                                                                     \
+    .path = p, .kind = KIND_ADDRESS, .offset = MEMBER(const char *, m), .preset = preset_
+#define URI(p, m) .path = p, .kind = KIND_URI, .offset = MEMBER(const char *, m), .preset = ""
+#define URL(p, m) .path = p, .kind = KIND_URL, .offset = MEMBER(const char *, m), .preset = ""
+#define BOOL(p, m, preset_)                                                                        \
+    .path = p, .kind = KIND_BOOL, .offset = MEMBER(bool, m), .preset = preset_
+#define PORT(p, m, preset_)                                                                        \
+    .path = p, .kind = KIND_PORT, .offset = MEMBER(uint16_t, m), .preset = preset_,                \
+    .max = UINT16_MAX
+#define COUNT(p, m, preset_, min_, max_)                                                           \
+    .path = p, .kind = KIND_COUNT, .offset = MEMBER(uint32_t, m), .preset = preset_, .min = min_,  \
+    .max = max_
+#define SIZE(p, m, preset_, min_, max_)                                                            \
+    .path = p, .kind = KIND_SIZE, .offset = MEMBER(size_t, m), .preset = preset_, .min = min_,     \
+    .max = max_
+#define DURATION(p, m, preset_, min_, max_)                                                        \
+    .path = p, .kind = KIND_DURATION, .offset = MEMBER(uint64_t, m), .preset = preset_,            \
+    .min = min_, .max = max_
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+#define MINUTE (60 * NS_PER_S)
+#define HOUR (60 * MINUTE)
+
+static const char *const regions[] = {"us", "eu", "me", "ap", NULL};
+static const char *const levels[] = {"debug", "info", "warn", "error",
+                                     NULL}; /* as enum log_level */
+static const char *const formats[] = {"json", "text", NULL};
+static const char *const postgres[] = {"postgresql", "postgres", NULL};
+static const char *const redis[] = {"rediss", "redis", NULL};
+static const char *const nats[] = {"tls", "nats", NULL};
+static const char *const http[] = {"https", "http", NULL};
+
+static size_t path_distance(const char *a, const char *b);
+
+const struct config_key config_keys[] = {
+    {TEXT("region", region, ""), .choices = regions, .alias = "REGION",
+     .needed_by = CONFIG_FOR_SERVE | CONFIG_FOR_RELAY,
+     .help = "the region whose tenants live here"},
+    {TEXT("environment", environment, "production"), .help = "goes into every log line"},
+
+    {CHOICE("log.level", log.level, "info"), .choices = levels, .help = "lines below are dropped"},
+    {CHOICE("log.format", log.format, "json"), .choices = formats,
+     .help = "json for machines, text for people"},
+
+    {ADDRESS("server.address", server.address, "0.0.0.0"), .help = "where gRPC and probes listen"},
+    {PORT("server.port", server.port, "3000"),
+     .help = "gRPC over mTLS and plain probes; 0: a free one"},
+    {COUNT("server.workers", server.workers, "0", 0, 256),
+     .help = "worker threads; 0: one per CPU"},
+    {DURATION("server.drain_grace", server.drain_grace_ns, "25s", 100 * NS_PER_MS, HOUR),
+     .help = "from SIGTERM to the end of the last call"},
+    {COUNT("server.max_tasks", server.max_tasks, "2048", 1, 65536),
+     .help = "calls running at once per worker"},
+
+    {ADDRESS("ops.address", ops.address, "0.0.0.0"), .help = "where metrics and health listen"},
+    {PORT("ops.port", ops.port, "9090"), .help = "HTTP/1.1 for metrics and health; 0: a free one"},
+
+    {FILE_NAME("tls.cert_file", tls.cert_file), .needed_by = CONFIG_FOR_SERVE,
+     .help = "own certificate, PEM, leaf first"},
+    {FILE_NAME("tls.key_file", tls.key_file), .needed_by = CONFIG_FOR_SERVE,
+     .help = "its private key, PEM"},
+    {FILE_NAME("tls.ca_file", tls.ca_file), .needed_by = CONFIG_FOR_SERVE,
+     .help = "what callers and servers are verified against"},
+
+    {URI("identities.admin", identities[0].uri), .help = "SAN URI of platform operators"},
+    {URI("identities.api-gateway", identities[1].uri), .help = "SAN URI of the API gateway"},
+    {URI("identities.sync-service", identities[2].uri), .help = "SAN URI of the sync service"},
+
+    {URL("database.url", database.url), .choices = postgres, .alias = "DATABASE_URL",
+     .needed_by = CONFIG_FOR_SERVE, .help = "the app login, through PgBouncer"},
+    {URL("database.relay_url", database.relay_url), .choices = postgres,
+     .needed_by = CONFIG_FOR_RELAY, .help = "the relay login"},
+    {URL("database.platform_url", database.platform_url), .choices = postgres,
+     .needed_by = CONFIG_FOR_SERVE, .help = "the platform login: look-ups over tenants"},
+    {URL("database.migrate_url", database.migrate_url), .choices = postgres,
+     .needed_by = CONFIG_FOR_MIGRATE, .help = "the migrator login, direct, for `migrate`"},
+    {COUNT("database.pool_size", database.pool_size, "8", 1, 256),
+     .help = "connections per worker"},
+    {COUNT("database.platform_pool_size", database.platform_pool_size, "2", 1, 64),
+     .help = "platform connections per worker"},
+    {COUNT("database.queue", database.queue, "256", 1, 65536),
+     .help = "calls that may wait for a connection, per pool"},
+    {DURATION("database.connect_timeout", database.connect_timeout_ns, "2s", 10 * NS_PER_MS,
+              MINUTE),
+     .help = "to connect and log in"},
+    {DURATION("database.statement_timeout", database.statement_timeout_ns, "5s", NS_PER_MS, HOUR),
+     .help = "of one statement; a call's own deadline may be nearer"},
+
+    {URL("redis.url", redis.url), .choices = redis, .alias = "REDIS_URL",
+     .help = "the shared cache; empty: none"},
+    {DURATION("redis.op_timeout", redis.op_timeout_ns, "10ms", NS_PER_MS, 10 * NS_PER_S),
+     .help = "of one command; then the database answers"},
+
+    {URL("nats.url", nats.url), .choices = nats, .alias = "NATS_URL", .needed_by = CONFIG_FOR_RELAY,
+     .help = "where events go"},
+    {FILE_NAME("nats.seed_file", nats.seed_file), .alias = "NATS_CREDS",
+     .help = "file with the NKey seed; empty: no NKey"},
+    {COUNT("nats.replicas", nats.replicas, "3", 1, 5), .help = "copies of each stream"},
+
+    {BOOL("relay.enabled", relay.enabled, "true"), .help = "run the relay inside `serve`"},
+    {COUNT("relay.window", relay.window, "1000", 1, 100000),
+     .help = "events in flight per partition"},
+    {DURATION("relay.lease_ttl", relay.lease_ttl_ns, "5s", 500 * NS_PER_MS, 5 * MINUTE),
+     .help = "after which another relay takes a silent one's partitions"},
+    {DURATION("relay.sent_retention", relay.sent_retention_ns, "72h", HOUR, 24 * 365 * HOUR),
+     .help = "how long sent outbox rows stay"},
+
+    {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),
+     .help = "the oldest answer from a cache"},
+    {COUNT("cache.memory_entries", cache.memory_entries, "8192", 0, 10000000),
+     .help = "tenants kept in process, per worker; 0: none"},
+    {SIZE("cache.memory_bytes", cache.memory_bytes, "16MiB", 0, 64 * KIB * MIB),
+     .help = "their bytes, per worker"},
+
+    {FILE_NAME("tokens.keys_file", tokens.keys_file),
+     .help = "MAC keys for page and consistency tokens"},
+
+    {COUNT("limits.concurrent_streams", limits.concurrent_streams, "100", 1, 10000),
+     .help = "open streams per connection"},
+    {COUNT("limits.running_handlers", limits.running_handlers, "100", 1, 10000),
+     .help = "running calls per connection, reset or not"},
+    {COUNT("limits.requests_per_turn", limits.requests_per_turn, "32", 1, 10000),
+     .help = "requests taken from one connection before the next has its turn"},
+    {COUNT("limits.client_resets_burst", limits.client_resets_burst, "200", 1, 1000000),
+     .help = "RST_STREAM a client may send at once"},
+    {COUNT("limits.client_resets_rate", limits.client_resets_rate, "20", 1, 1000000),
+     .help = "and per second"},
+    {COUNT("limits.server_resets_burst", limits.server_resets_burst, "100", 1, 1000000),
+     .help = "RST_STREAM a client may provoke at once"},
+    {COUNT("limits.server_resets_rate", limits.server_resets_rate, "10", 1, 1000000),
+     .help = "and per second"},
+    {COUNT("limits.continuations", limits.continuations, "4", 0, 64),
+     .help = "CONTINUATION frames per header block"},
+    {COUNT("limits.header_fields", limits.header_fields, "64", 16, 1000),
+     .help = "header fields per request"},
+    {SIZE("limits.header_bytes", limits.header_bytes, "16KiB", KIB, MIB),
+     .help = "decoded header bytes per request, 32 more for each field"},
+    {SIZE("limits.header_field_bytes", limits.header_field_bytes, "8KiB", KIB, MIB),
+     .help = "name and value of one header field"},
+    {SIZE("limits.message_bytes", limits.message_bytes, "1MiB", KIB, 64 * MIB),
+     .help = "one request message"},
+    {SIZE("limits.response_bytes", limits.response_bytes, "4MiB", KIB, 64 * MIB),
+     .help = "one response message"},
+    {SIZE("limits.queued_response_bytes", limits.queued_response_bytes, "256KiB", 16 * KIB,
+          64 * MIB),
+     .help = "unsent responses per connection; beyond, new requests are held"},
+    {COUNT("limits.settings_entries", limits.settings_entries, "32", 6, 1000),
+     .help = "entries in a SETTINGS frame"},
+    {COUNT("limits.settings_per_10s", limits.settings_per_10s, "10", 1, 1000),
+     .help = "SETTINGS frames in 10 seconds"},
+    {COUNT("limits.outbound_acks", limits.outbound_acks, "100", 1, 10000),
+     .help = "acknowledgements waiting to be sent"},
+    {DURATION("limits.ping_interval", limits.ping_interval_ns, "10s", 0, HOUR),
+     .help = "shortest time between PINGs without streams"},
+    {COUNT("limits.ping_strikes", limits.ping_strikes, "2", 0, 1000),
+     .help = "PINGs that may come earlier"},
+    {COUNT("limits.empty_data", limits.empty_data, "10", 0, 10000),
+     .help = "empty DATA frames per stream"},
+    {COUNT("limits.priority_frames", limits.priority_frames, "100", 0, 1000000),
+     .help = "PRIORITY and unknown frames per connection"},
+    {COUNT("limits.control_frames", limits.control_frames, "10000", 100, 100000000),
+     .help = "frames per connection beyond 20 for each request"},
+    {DURATION("limits.handshake_timeout", limits.handshake_timeout_ns, "5s", 100 * NS_PER_MS,
+              MINUTE),
+     .help = "TLS handshake"},
+    {DURATION("limits.preface_timeout", limits.preface_timeout_ns, "5s", 100 * NS_PER_MS, MINUTE),
+     .help = "HTTP/2 preface and SETTINGS"},
+    {DURATION("limits.headers_timeout", limits.headers_timeout_ns, "5s", 100 * NS_PER_MS, MINUTE),
+     .help = "header block, from its first byte"},
+    {DURATION("limits.body_progress", limits.body_progress_ns, "10s", 100 * NS_PER_MS, HOUR),
+     .help = "standstill of an announced message"},
+    {DURATION("limits.write_stall", limits.write_stall_ns, "10s", 100 * NS_PER_MS, HOUR),
+     .help = "standstill of a response"},
+    {DURATION("limits.idle", limits.idle_ns, "5m", 100 * NS_PER_MS, 24 * HOUR),
+     .help = "connection without a stream"},
+    {DURATION("limits.age", limits.age_ns, "30m", NS_PER_S, 24 * HOUR),
+     .help = "connection, ± 10 %; then GOAWAY"},
+    {DURATION("limits.age_grace", limits.age_grace_ns, "30s", 100 * NS_PER_MS, HOUR),
+     .help = "for its last calls"},
+    {COUNT("limits.requests_per_connection", limits.requests_per_connection, "100000", 1,
+           1000000000),
+     .help = "then GOAWAY"},
+    {COUNT("limits.connections_per_identity", limits.connections_per_identity, "64", 1, 65536),
+     .help = "connections per certificate URI"},
+    {COUNT("limits.connections_total", limits.connections_total, "4096", 1, 1000000),
+     .help = "connections of the process"},
+    {COUNT("limits.accepts_per_second", limits.accepts_per_second, "200", 1, 1000000),
+     .help = "new connections of the process"},
+    {DURATION("limits.deadline_default", limits.deadline_default_ns, "10s", NS_PER_MS, HOUR),
+     .help = "of a unary call that brings none"},
+    {DURATION("limits.deadline_cap", limits.deadline_cap_ns, "30s", NS_PER_MS, HOUR),
+     .help = "of any unary call"},
+
+    {TEXT("telemetry.service_name", telemetry.service_name, "tenant-service"),
+     .alias = "OTEL_SERVICE_NAME", .help = "the service's name in logs"},
+    {URL("telemetry.otlp_endpoint", telemetry.otlp_endpoint), .choices = http,
+     .alias = "OTEL_EXPORTER_OTLP_ENDPOINT",
+     .help = "collector; checked and shown, this version exports no traces"},
+};
+const size_t config_key_count = sizeof config_keys / sizeof config_keys[0];
+
+void config_variable(const struct config_key *key, char out[CONFIG_VARIABLE_SIZE])
+{
+    static const char prefix[] = "TENANT_";
+    size_t length = sizeof prefix - 1;
+    memcpy(out, prefix, length);
+    for (const char *c = key->path; *c != '\0'; c++) {
+        assert(length < CONFIG_VARIABLE_SIZE - 1);
+        out[length++] = (char)(*c == '.' || *c == '-' ? '_' : toupper((unsigned char)*c));
+    }
+    out[length] = '\0';
+}
+
+size_t config_key_find(struct slice path)
+{
+    size_t key = 0;
+    while (key < config_key_count && !slice_is(path, config_keys[key].path))
+        key++;
+    return key;
+}
+
+bool config_is_section(struct slice section)
+{
+    for (size_t key = 0; key < config_key_count; key++) {
+        const char *path = config_keys[key].path;
+        if (strncmp(path, (const char *)section.data, section.size) == 0 &&
+            path[section.size] == '.')
+            return true;
+    }
+    return false;
+}
+
+const char *config_key_nearest(const char *path)
+{
+    const char *nearest = NULL;
+    size_t best = 4; /* further away is no misspelling */
+    for (size_t key = 0; key < config_key_count; key++) {
+        size_t distance = path_distance(path, config_keys[key].path);
+        if (distance < best) {
+            best = distance;
+            nearest = config_keys[key].path;
+        }
+    }
+    return nearest;
+}
+
+/* Levenshtein's edit distance, one row at a time. */
+static size_t path_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 64 };
+    size_t row[LONGEST + 1];
+    size_t width = strlen(b);
+    if (strlen(a) > LONGEST || width > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            size_t step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = step < change ? step : change;
+        }
+    }
+    return row[width];
+}
