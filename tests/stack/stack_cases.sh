@@ -420,6 +420,7 @@ time.sleep(120)' &
     sleep 0.3
     check 'dev starts beside a taken port' stack_at "$open_tree" up
     check 'and has another one there' within dev eval '[ "${STACK_NATS_URL##*:}" != 15460 ]'
+    check 'and needed no second attempt' test ! -e "$open_tree/build/stack/dev/log/nats.log.1"
     kill "$pid"
     wait "$pid" 2>/dev/null
     check 'dev stops' stack_at "$open_tree" down --purge

@@ -17,9 +17,10 @@ PORT_HIGH=28000
 
 ports_choose() { # ATTEMPT
     local name
-    local -A taken
+    local -a taken
     (umask 077 && mkdir -p "$CLAIMS") || die "cannot create $CLAIMS"
     [ -O "$CLAIMS" ] || die "$CLAIMS is not ours"
+    claims_sweep
     ports_taken taken
     PORT=()
     for name in "${PORT_NAMES[@]}"; do
@@ -30,6 +31,16 @@ ports_choose() { # ATTEMPT
         PORT[$name]=$(port_free taken) || die "no free port between $PORT_LOW and $PORT_HIGH"
     done
     ports_save
+}
+
+# Claims of starts that were killed.
+claims_sweep() {
+    local file owner
+    for file in "$CLAIMS"/*; do
+        if read -r owner 2>/dev/null <"$file" && ! kill -0 "$owner" 2>/dev/null; then
+            rm -f "$file"
+        fi
+    done
 }
 
 ports_taken() { # OUT: every local port of any socket
@@ -52,21 +63,11 @@ port_free() { # TAKEN
     return 1
 }
 
-# A claim whose process is gone counts no more. $$ is this tools/stack also inside of $(...).
+# $$ is this tools/stack also inside of $(...).
 port_claim() { # TAKEN PORT
     local -n used_=$1
-    local file=$CLAIMS/$2 owner
     [ -z "${used_[$2]:-}" ] || return 1
-    if (set -o noclobber && printf '%s\n' $$ >"$file") 2>/dev/null; then
-        return 0
-    fi
-    owner=$(cat "$file" 2>/dev/null || true)
-    [ "$owner" != $$ ] || return 1
-    if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then
-        return 1
-    fi
-    rm -f "$file"
-    (set -o noclobber && printf '%s\n' $$ >"$file") 2>/dev/null
+    (set -o noclobber && printf '%s\n' $$ >"$CLAIMS/$2") 2>/dev/null
 }
 
 ports_release() {
