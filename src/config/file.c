@@ -4,8 +4,9 @@
  * the same rules and every error can name its line. */
 #include "config/schema.h"
 
-#include <assert.h>
 #include <cyaml/cyaml.h>
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,9 +3,10 @@
  * with the structure.  The only loops are over events and their nesting is counted, never recursed. */
 #include "config/schema.h"
 
+#include <yaml.h>
+
 #include <assert.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { SECTIONS_MAX = 32 };
 
