@@ -1,0 +1,320 @@
+/* The JetStream adapter.  Called by the relay; the only file that knows nats.c.
+ *
+ * nats.c's own JetStream functions are not used: js_PublishMsgAsync tells errors only, not which message
+ * was acknowledged with which sequence, and it leaves out an expected last sequence of 0, so that the
+ * first publish into an empty stream would be unfenced.  Its reconnecting is off: it would send what was
+ * buffered before the relay asked the stream where it stands. */
+#include "events/jetstream.h"
+
+#include "base/alloc.h"
+#include "events/nkey.h"
+
+#include <nats/nats.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONNECT_TIMEOUT_MS 5000
+#define WRITE_DEADLINE_MS 5000
+#define PING_INTERVAL_MS 5000
+#define PINGS_OUT_MAX 2
+#define SERVERS_MAX 8
+#define API_PREFIX "$JS.API."
+#define SUBJECT_MAX 256
+#define INBOX_PREFIX_MAX 96
+#define INBOX_MESSAGES_MAX 65536
+#define INBOX_BYTES_MAX (256 * 1024 * 1024)
+
+struct jetstream {
+    natsConnection *connection;
+};
+
+struct jetstream_inbox {
+    natsConnection *connection; /* of the jetstream, which outlives the inbox */
+    natsSubscription *subscription;
+    natsMsg *message;              /* the last one received, owned */
+    char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
+};
+
+static int options_fill(struct ctx *ctx, natsOptions *options,
+                        const struct jetstream_settings *settings);
+static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls);
+static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream_settings *settings);
+static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file);
+static int file_text(struct ctx *ctx, const char *path, char *out, size_t size);
+static int checked(struct ctx *ctx, natsStatus status, const char *what);
+static void error_ignore(natsConnection *connection, natsSubscription *subscription,
+                         natsStatus status, void *closure);
+static bool is_given(const char *text);
+static int64_t request_timeout_ms(const struct ctx *ctx);
+static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag);
+
+int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
+                   struct jetstream **out)
+{
+    natsOptions *options = NULL;
+    natsConnection *connection = NULL;
+    TRY(checked(ctx, natsOptions_Create(&options), "options"));
+    int rc = options_fill(ctx, options, settings);
+    if (rc == OK)
+        rc = checked(ctx, natsConnection_Connect(&connection, options), "connect");
+    natsOptions_Destroy(options);
+    TRY(rc);
+    struct jetstream *js = xcalloc(1, sizeof *js);
+    js->connection = connection;
+    *out = js;
+    return OK;
+}
+
+void jetstream_close(struct jetstream *js)
+{
+    if (js == NULL)
+        return;
+    natsConnection_Close(js->connection);
+    natsConnection_Destroy(js->connection);
+    free(js);
+}
+
+bool jetstream_is_open(const struct jetstream *js)
+{
+    return natsConnection_Status(js->connection) == NATS_CONN_STATUS_CONNECTED;
+}
+
+size_t jetstream_max_payload(const struct jetstream *js)
+{
+    int64_t size = natsConnection_GetMaxPayload(js->connection);
+    return size <= 0 ? SIZE_MAX : (size_t)size;
+}
+
+int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, struct slice payload,
+                      struct buf *reply)
+{
+    char subject[SUBJECT_MAX];
+    natsMsg *answer = NULL;
+    int length = snprintf(subject, sizeof subject, API_PREFIX "%s", verb);
+    assert(length > 0 && (size_t)length < sizeof subject && payload.size <= INT32_MAX);
+    int64_t timeout_ms = request_timeout_ms(ctx);
+    if (timeout_ms <= 0)
+        return FAULT(ctx, FAULT_TIMEOUT, "%s: no time left", verb);
+    natsStatus status =
+        natsConnection_Request(&answer, js->connection, subject, (const void *)payload.data,
+                               (int)payload.size, timeout_ms);
+    TRY(checked(ctx, status, verb));
+    buf_put(reply, natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
+    natsMsg_Destroy(answer);
+    return OK;
+}
+
+size_t jetstream_message_size(const struct jetstream_message *message)
+{
+    size_t size = message->payload.size + strlen("NATS/1.0\r\n\r\n");
+    for (const struct jetstream_header *header = message->headers;
+         header < message->headers + JETSTREAM_HEADERS_MAX && header->name != NULL; header++)
+        size += strlen(header->name) + strlen(header->value) + strlen(": \r\n");
+    return size;
+}
+
+int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream_inbox **out)
+{
+    natsInbox *name = NULL;
+    char subject[INBOX_PREFIX_MAX];
+    TRY(checked(ctx, natsInbox_Create(&name), "inbox"));
+    struct jetstream_inbox *inbox = xcalloc(1, sizeof *inbox);
+    int length = snprintf(inbox->prefix, sizeof inbox->prefix, "%s.", name);
+    assert(length > 0 && (size_t)length + 1 < sizeof subject);
+    snprintf(subject, sizeof subject, "%s.*", name);
+    natsInbox_Destroy(name);
+    inbox->connection = js->connection;
+    natsStatus status =
+        natsConnection_SubscribeSync(&inbox->subscription, js->connection, subject);
+    if (status == NATS_OK)
+        status = natsSubscription_SetPendingLimits(inbox->subscription, INBOX_MESSAGES_MAX,
+                                                   INBOX_BYTES_MAX);
+    int rc = checked(ctx, status, "inbox");
+    if (rc != OK) {
+        jetstream_inbox_close(inbox);
+        return rc;
+    }
+    *out = inbox;
+    return OK;
+}
+
+void jetstream_inbox_close(struct jetstream_inbox *inbox)
+{
+    if (inbox == NULL)
+        return;
+    natsMsg_Destroy(inbox->message);
+    natsSubscription_Destroy(inbox->subscription);
+    free(inbox);
+}
+
+int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
+                   const struct jetstream_message *message, uint64_t tag)
+{
+    char reply[INBOX_PREFIX_MAX + 24];
+    natsMsg *wire = NULL;
+    assert(message->payload.size <= INT32_MAX);
+    snprintf(reply, sizeof reply, "%s%llu", inbox->prefix, (unsigned long long)tag);
+    natsStatus status = natsMsg_Create(&wire, message->subject, reply,
+                                       (const char *)message->payload.data,
+                                       (int)message->payload.size);
+    for (const struct jetstream_header *header = message->headers;
+         status == NATS_OK && header < message->headers + JETSTREAM_HEADERS_MAX &&
+         header->name != NULL;
+         header++)
+        status = natsMsgHeader_Set(wire, header->name, header->value);
+    if (status == NATS_OK)
+        status = natsConnection_PublishMsg(inbox->connection, wire);
+    natsMsg_Destroy(wire);
+    return checked(ctx, status, "publish");
+}
+
+int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
+                      struct jetstream_reply *reply, bool *received)
+{
+    natsMsg_Destroy(inbox->message);
+    inbox->message = NULL;
+    for (;;) {
+        int wait_ms = deadline_poll_ms(deadline_ns, clock_now());
+        assert(wait_ms >= 0);
+        natsMsg *message = NULL;
+        natsStatus status =
+            natsSubscription_NextMsg(&message, inbox->subscription, wait_ms == 0 ? 1 : wait_ms);
+        if (status == NATS_TIMEOUT && jetstream_is_open(&(struct jetstream){inbox->connection})) {
+            *received = false;
+            return OK;
+        }
+        /* Replies that were lost would look like a server that does not answer. */
+        TRY(checked(ctx, status, "receive"));
+        if (!tag_parse(natsMsg_GetSubject(message), inbox->prefix, &reply->tag)) {
+            natsMsg_Destroy(message);
+            continue;
+        }
+        inbox->message = message;
+        reply->no_responders = natsMsg_IsNoResponders(message);
+        reply->payload =
+            slice_make(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
+        *received = true;
+        return OK;
+    }
+}
+
+static int options_fill(struct ctx *ctx, natsOptions *options,
+                        const struct jetstream_settings *settings)
+{
+    uint64_t left_ms = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
+    int64_t timeout_ms = left_ms < CONNECT_TIMEOUT_MS ? (int64_t)left_ms + 1 : CONNECT_TIMEOUT_MS;
+    TRY(servers_set(ctx, options, settings->url));
+    TRY(checked(ctx, natsOptions_SetName(options, settings->name), "name"));
+    TRY(checked(ctx, natsOptions_SetTimeout(options, timeout_ms), "timeout"));
+    TRY(checked(ctx, natsOptions_SetAllowReconnect(options, false), "reconnect"));
+    TRY(checked(ctx, natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS), "write deadline"));
+    TRY(checked(ctx, natsOptions_SetPingInterval(options, PING_INTERVAL_MS), "ping interval"));
+    TRY(checked(ctx, natsOptions_SetMaxPingsOut(options, PINGS_OUT_MAX), "pings"));
+    /* Without a handler of ours the library prints errors on stderr. */
+    TRY(checked(ctx, natsOptions_SetErrorHandler(options, error_ignore, NULL), "error handler"));
+    TRY(tls_set(ctx, options, settings));
+    return is_given(settings->seed_file) ? nkey_set(ctx, options, settings->seed_file) : OK;
+}
+
+static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls)
+{
+    char *copy = xstrdup(urls);
+    const char *servers[SERVERS_MAX];
+    int count = 0;
+    char *state = NULL;
+    for (char *url = strtok_r(copy, ", ", &state); url != NULL && count < SERVERS_MAX;
+         url = strtok_r(NULL, ", ", &state))
+        servers[count++] = url;
+    int rc = count == 0 ? FAULT(ctx, FAULT_CONFIG, "no NATS server named")
+                        : checked(ctx, natsOptions_SetServers(options, servers, count), "servers");
+    free(copy);
+    return rc;
+}
+
+static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream_settings *settings)
+{
+    if (is_given(settings->ca_file))
+        TRY(checked(ctx, natsOptions_LoadCATrustedCertificates(options, settings->ca_file),
+                    settings->ca_file));
+    if (is_given(settings->cert_file))
+        TRY(checked(ctx,
+                    natsOptions_LoadCertificatesChain(options, settings->cert_file,
+                                                      settings->key_file),
+                    settings->cert_file));
+    return OK;
+}
+
+static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file)
+{
+    char seed[2 * NKEY_SEED_SIZE];
+    char public_key[NKEY_PUBLIC_SIZE];
+    TRY(file_text(ctx, seed_file, seed, sizeof seed));
+    int rc = nkey_public_of(ctx, slice_of_str(seed), public_key);
+    explicit_bzero(seed, sizeof seed);
+    TRY(rc);
+    return checked(ctx, natsOptions_SetNKeyFromSeed(options, public_key, seed_file), "NKey");
+}
+
+static int file_text(struct ctx *ctx, const char *path, char *out, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return FAULT(ctx, FAULT_CONFIG, "%s: %s", path, strerrordesc_np(errno));
+    ssize_t length = read(fd, out, size - 1);
+    close(fd);
+    if (length < 0)
+        return FAULT(ctx, FAULT_CONFIG, "%s: cannot be read", path);
+    out[length] = '\0';
+    return OK;
+}
+
+/* The library's text for an error never holds a seed or a payload. */
+static int checked(struct ctx *ctx, natsStatus status, const char *what)
+{
+    if (status == NATS_OK)
+        return OK;
+    natsStatus last = NATS_OK;
+    const char *detail = nats_GetLastError(&last);
+    return FAULT(ctx, status == NATS_TIMEOUT ? FAULT_TIMEOUT : FAULT_BROKER, "NATS %s: %s%s%s", what,
+                 natsStatus_GetText(status), last == status && is_given(detail) ? ": " : "",
+                 last == status && is_given(detail) ? detail : "");
+}
+
+static void error_ignore(natsConnection *connection, natsSubscription *subscription,
+                         natsStatus status, void *closure)
+{
+    (void)connection;
+    (void)subscription;
+    (void)status;
+    (void)closure;
+}
+
+static bool is_given(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+static int64_t request_timeout_ms(const struct ctx *ctx)
+{
+    uint64_t left = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
+    return left > CONNECT_TIMEOUT_MS ? CONNECT_TIMEOUT_MS : (int64_t)left;
+}
+
+static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag)
+{
+    size_t length = strlen(prefix);
+    if (subject == NULL || strncmp(subject, prefix, length) != 0)
+        return false;
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(subject + length, &end, 10);
+    if (errno != 0 || end == subject + length || *end != '\0')
+        return false;
+    *tag = value;
+    return true;
+}

@@ -1,0 +1,321 @@
+/* A scanner for the few JSON values the relay needs from JetStream.  Called by the JetStream adapter's
+ * parts only. */
+#include "events/json_scan.h"
+
+#include "base/result.h"
+
+#include <assert.h>
+
+struct cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static bool member_find(struct slice object, struct slice key, struct slice *value);
+static struct cursor cursor_of(struct slice text);
+static void space_skip(struct cursor *cursor);
+static bool take(struct cursor *cursor, uint8_t byte);
+static bool value_skip(struct cursor *cursor, struct slice *value);
+static bool string_skip(struct cursor *cursor, struct slice *value);
+static bool nested_skip(struct cursor *cursor);
+static bool escape_decode(struct cursor *cursor, struct buf *out);
+static bool hex4_decode(struct cursor *cursor, uint32_t *out);
+static void utf8_put(struct buf *out, uint32_t code);
+
+bool json_member(struct slice object, const char *path, struct slice *value)
+{
+    struct slice rest = slice_of_str(path);
+    struct slice found = object;
+    for (;;) {
+        const uint8_t *dot = memchr(rest.data, '.', rest.size);
+        size_t length = dot == NULL ? rest.size : (size_t)(dot - rest.data);
+        if (!member_find(found, slice_make(rest.data, length), &found))
+            return false;
+        if (dot == NULL) {
+            *value = found;
+            return true;
+        }
+        rest = slice_skip(rest, length + 1);
+    }
+}
+
+bool json_uint(struct slice value, uint64_t *out)
+{
+    uint64_t number = 0;
+    if (value.size == 0 || value.size > 20)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(number, UINT64_C(10), &number) ||
+            __builtin_add_overflow(number, (uint64_t)(value.data[i] - '0'), &number))
+            return false;
+    }
+    *out = number;
+    return true;
+}
+
+bool json_int(struct slice value, int64_t *out)
+{
+    bool negative = value.size > 0 && value.data[0] == '-';
+    uint64_t size = 0;
+    if (!json_uint(negative ? slice_skip(value, 1) : value, &size) || size > INT64_MAX)
+        return false;
+    *out = negative ? -(int64_t)size : (int64_t)size;
+    return true;
+}
+
+bool json_bool(struct slice value, bool *out)
+{
+    if (!slice_is(value, "true") && !slice_is(value, "false"))
+        return false;
+    *out = value.size == strlen("true");
+    return true;
+}
+
+bool json_string(struct slice value, struct buf *out)
+{
+    if (value.size < 2 || value.data[0] != '"' || value.data[value.size - 1] != '"')
+        return false;
+    struct cursor cursor = cursor_of(slice_make(value.data + 1, value.size - 2));
+    while (cursor.at < cursor.end) {
+        uint8_t byte = *cursor.at++;
+        if (byte == '"')
+            return false;
+        if (byte != '\\')
+            buf_put_byte(out, byte);
+        if (byte == '\\' && !escape_decode(&cursor, out))
+            return false;
+    }
+    return !out->overflown;
+}
+
+bool json_text(struct slice value, char *out, size_t size)
+{
+    assert(size > 0);
+    AUTO(buf_deinit) struct buf text = {.limit = size - 1};
+    if (!json_string(value, &text))
+        return false;
+    struct slice bytes = buf_slice(&text);
+    if (bytes.size > 0)
+        memcpy(out, bytes.data, bytes.size);
+    out[bytes.size] = '\0';
+    return true;
+}
+
+bool json_element(struct slice array, size_t index, struct slice *value)
+{
+    struct cursor cursor = cursor_of(array);
+    struct slice element;
+    if (!take(&cursor, '['))
+        return false;
+    for (size_t i = 0;; i++) {
+        if (!value_skip(&cursor, &element))
+            return false;
+        if (i == index) {
+            *value = element;
+            return true;
+        }
+        if (!take(&cursor, ','))
+            return false;
+    }
+}
+
+static int base64_digit(uint8_t byte)
+{
+    if (byte >= 'A' && byte <= 'Z')
+        return byte - 'A';
+    if (byte >= 'a' && byte <= 'z')
+        return byte - 'a' + 26;
+    if (byte >= '0' && byte <= '9')
+        return byte - '0' + 52;
+    return byte == '+' ? 62 : byte == '/' ? 63 : -1;
+}
+
+bool base64_decode(struct slice text, struct buf *out)
+{
+    if (text.size % 4 != 0)
+        return false;
+    size_t digits = text.size;
+    while (digits > 0 && text.size - digits < 2 && text.data[digits - 1] == '=')
+        digits--;
+    uint32_t bits = 0;
+    unsigned held = 0;
+    for (size_t i = 0; i < digits; i++) {
+        int digit = base64_digit(text.data[i]);
+        if (digit < 0)
+            return false;
+        bits = (bits << 6 | (uint32_t)digit) & 0xFFFFFF;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            buf_put_byte(out, (uint8_t)(bits >> held));
+        }
+    }
+    return !out->overflown;
+}
+
+static bool member_find(struct slice object, struct slice key, struct slice *value)
+{
+    struct cursor cursor = cursor_of(object);
+    struct slice name;
+    struct slice content;
+    if (!take(&cursor, '{'))
+        return false;
+    do {
+        space_skip(&cursor);
+        if (!string_skip(&cursor, &name) || !take(&cursor, ':') || !value_skip(&cursor, &content))
+            return false;
+        if (slice_equal(slice_make(name.data + 1, name.size - 2), key)) {
+            *value = content;
+            return true;
+        }
+    } while (take(&cursor, ','));
+    return false;
+}
+
+static struct cursor cursor_of(struct slice text)
+{
+    return (struct cursor){.at = text.data, .end = text.data == NULL ? NULL : text.data + text.size};
+}
+
+static void space_skip(struct cursor *cursor)
+{
+    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t' ||
+                                        *cursor->at == '\n' || *cursor->at == '\r'))
+        cursor->at++;
+}
+
+static bool take(struct cursor *cursor, uint8_t byte)
+{
+    space_skip(cursor);
+    if (cursor->at == cursor->end || *cursor->at != byte)
+        return false;
+    cursor->at++;
+    return true;
+}
+
+static bool value_skip(struct cursor *cursor, struct slice *value)
+{
+    space_skip(cursor);
+    if (cursor->at == cursor->end)
+        return false;
+    const uint8_t *start = cursor->at;
+    if (*start == '"')
+        return string_skip(cursor, value);
+    if (*start == '{' || *start == '[') {
+        if (!nested_skip(cursor))
+            return false;
+    } else {
+        while (cursor->at < cursor->end && memchr(",]} \t\r\n", *cursor->at, 7) == NULL)
+            cursor->at++;
+    }
+    *value = slice_make(start, (size_t)(cursor->at - start));
+    return value->size > 0;
+}
+
+/* With its quotes. */
+static bool string_skip(struct cursor *cursor, struct slice *value)
+{
+    const uint8_t *start = cursor->at;
+    if (start == cursor->end || *start != '"')
+        return false;
+    for (const uint8_t *at = start + 1; at < cursor->end; at++) {
+        if (*at == '\\') {
+            at++;
+        } else if (*at == '"') {
+            cursor->at = at + 1;
+            *value = slice_make(start, (size_t)(cursor->at - start));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An object or array, by counting brackets outside strings. */
+static bool nested_skip(struct cursor *cursor)
+{
+    size_t depth = 0;
+    struct slice text;
+    while (cursor->at < cursor->end) {
+        uint8_t byte = *cursor->at;
+        if (byte == '"') {
+            if (!string_skip(cursor, &text))
+                return false;
+            continue;
+        }
+        cursor->at++;
+        if (byte == '{' || byte == '[')
+            depth++;
+        if ((byte == '}' || byte == ']') && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool escape_decode(struct cursor *cursor, struct buf *out)
+{
+    static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    if (cursor->at == cursor->end)
+        return false;
+    uint8_t letter = *cursor->at++;
+    for (const char *pair = plain; *pair != '\0'; pair += 2) {
+        if (letter == (uint8_t)pair[0]) {
+            buf_put_byte(out, (uint8_t)pair[1]);
+            return true;
+        }
+    }
+    uint32_t code = 0;
+    uint32_t low = 0;
+    if (letter != 'u' || !hex4_decode(cursor, &code))
+        return false;
+    if (code >= 0xDC00 && code <= 0xDFFF)
+        return false;
+    if (code >= 0xD800 && code <= 0xDBFF) {
+        if (cursor->end - cursor->at < 6 || cursor->at[0] != '\\' || cursor->at[1] != 'u')
+            return false;
+        cursor->at += 2;
+        if (!hex4_decode(cursor, &low) || low < 0xDC00 || low > 0xDFFF)
+            return false;
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+    }
+    utf8_put(out, code);
+    return true;
+}
+
+static bool hex4_decode(struct cursor *cursor, uint32_t *out)
+{
+    uint32_t code = 0;
+    if (cursor->end - cursor->at < 4)
+        return false;
+    for (int i = 0; i < 4; i++) {
+        uint8_t byte = *cursor->at++;
+        if (byte >= '0' && byte <= '9')
+            code = code << 4 | (uint32_t)(byte - '0');
+        else if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
+            code = code << 4 | (uint32_t)((byte | 0x20) - 'a' + 10);
+        else
+            return false;
+    }
+    *out = code;
+    return true;
+}
+
+static void utf8_put(struct buf *out, uint32_t code)
+{
+    if (code < 0x80) {
+        buf_put_byte(out, (uint8_t)code);
+        return;
+    }
+    if (code < 0x800) {
+        buf_put_byte(out, (uint8_t)(0xC0 | code >> 6));
+    } else if (code < 0x10000) {
+        buf_put_byte(out, (uint8_t)(0xE0 | code >> 12));
+        buf_put_byte(out, (uint8_t)(0x80 | (code >> 6 & 0x3F)));
+    } else {
+        buf_put_byte(out, (uint8_t)(0xF0 | code >> 18));
+        buf_put_byte(out, (uint8_t)(0x80 | (code >> 12 & 0x3F)));
+        buf_put_byte(out, (uint8_t)(0x80 | (code >> 6 & 0x3F)));
+    }
+    buf_put_byte(out, (uint8_t)(0x80 | (code & 0x3F)));
+}

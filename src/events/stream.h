@@ -1,0 +1,62 @@
+/* One partition's stream as the server keeps it: its configuration and its newest messages. */
+#ifndef EVENTS_STREAM_H
+#define EVENTS_STREAM_H
+
+#include "events/jetstream.h"
+
+#include "base/id.h"
+
+struct stream_settings {
+    unsigned replicas;           /* 1, 3 or 5 */
+    uint64_t max_age_s;          /* how long messages stay */
+    uint64_t duplicate_window_s; /* how long the server knows Nats-Msg-Ids; not more than max_age_s */
+};
+
+#define STREAM_DRIFT_SIZE 384
+
+struct stream_state {
+    uint64_t first_seq; /* first and last sequence as the stream's leader knows them; */
+    uint64_t last_seq;  /* last_seq 0: nothing was ever stored */
+    bool usable;        /* false: publishing would break what the stream promises */
+    bool changed;       /* it was created or updated just now */
+    /* How the configuration differs from ours after what could safely be changed was changed: "storage is
+     * "memory", not "file"; …".  "" when it does not. */
+    char drift[STREAM_DRIFT_SIZE];
+};
+
+/* Asks the stream of this partition where it stands.  Creates it when it is missing.  Of a differing
+ * configuration it changes what loses nothing (longer retention, the duplicate window, more replicas) and
+ * reports the rest.  Faults: BROKER, TIMEOUT, PROTOCOL. */
+int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
+                const struct stream_settings *settings, struct stream_state *out) MUST_CHECK;
+
+/* What the relay must know of a stored message: the headers that it gave it. */
+struct stream_message {
+    uint64_t stream_seq;
+    struct uuid msg_id;
+    struct uuid tenant_id;
+    int64_t tenant_seq;
+    int64_t incarnation;
+};
+
+/* The newest messages, `count` at most, in ascending order; `out` has room for as many.  Messages that
+ * are gone or that no relay published are left out.  Faults: BROKER, TIMEOUT, PROTOCOL. */
+int stream_tail(struct ctx *ctx, struct jetstream *js, unsigned partition,
+                const struct stream_state *state, size_t count, struct stream_message *out,
+                size_t *found) MUST_CHECK;
+
+#define HEADER_EVENT_TYPE "Event-Type" /* tenant.org.provisioned.v1 */
+#define HEADER_TENANT_ID "Tenant-Id"
+#define HEADER_TENANT_SEQ "Tenant-Sequence"
+#define HEADER_INCARNATION "Tenant-Incarnation"
+#define HEADER_TRACEPARENT "traceparent"
+#define HEADER_MSG_ID "Nats-Msg-Id"
+#define HEADER_EXPECTED_LAST_SEQ "Nats-Expected-Last-Sequence"
+#define HEADER_EXPECTED_LAST_ID "Nats-Expected-Last-Msg-Id"
+
+/* Finds a header's value in the block "NATS/1.0\r\nName: value\r\n…\r\n\r\n". */
+bool nats_header_find(struct slice block, const char *name, struct slice *value);
+/* False: not a message of a relay. */
+bool stream_message_parse(struct slice headers, uint64_t stream_seq, struct stream_message *out);
+
+#endif

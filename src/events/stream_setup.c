@@ -1,0 +1,253 @@
+/* Creates or checks the configuration of one partition's stream.  Called by the relay each time it asks a
+ * stream where it stands; must never narrow what a stream keeps. */
+#include "events/json_scan.h"
+#include "events/stream.h"
+#include "events/subjects.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ERR_STREAM_NOT_FOUND 10059
+#define ERR_STREAM_NAME_IN_USE 10058
+#define VERB_SIZE 64
+#define LOOK_ROUNDS 3 /* look, create, look; or look, update, look */
+
+/* What a differing value means. */
+enum drift_rule {
+    DRIFT_FATAL,  /* events could be lost or disturbed: the stream is not used */
+    DRIFT_REPORT, /* less or more is kept than wished; an operator decides */
+    DRIFT_RAISE,  /* a larger number loses nothing: set by us when smaller, reported when larger */
+    DRIFT_SET,    /* any number may be set by us */
+};
+
+struct wish {
+    const char *path;    /* member of the configuration */
+    enum drift_rule rule;
+    char value[48];      /* JSON text that is wished; "" : absent, empty or false */
+};
+
+#define WISH_COUNT 15
+
+struct look {
+    struct jetstream *js;
+    unsigned partition;
+    char name[STREAM_NAME_SIZE];
+    struct wish wishes[WISH_COUNT];
+    struct buf reply; /* the last answer */
+};
+
+static void wishes_fill(struct look *look, const struct stream_settings *settings);
+static int look_round(struct ctx *ctx, struct look *look, bool may_change, struct stream_state *out);
+static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct slice payload,
+                    uint64_t *err_code);
+static int stream_create(struct ctx *ctx, struct look *look);
+static int stream_update(struct ctx *ctx, struct look *look, struct slice config);
+static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *out);
+static void drift_find(struct look *look, struct slice config, struct stream_state *out,
+                       bool *changeable);
+static bool wish_differs(const struct wish *wish, struct slice config, struct slice *actual);
+static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual);
+static void drift_put(struct stream_state *out, const struct wish *wish, struct slice actual);
+
+int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
+                const struct stream_settings *settings, struct stream_state *out)
+{
+    struct look look = {.js = js, .partition = partition};
+    struct stream_state state = {0};
+    int rc = OK;
+    stream_name(partition, look.name);
+    wishes_fill(&look, settings);
+    for (int round = 1; rc == OK && round <= LOOK_ROUNDS; round++) {
+        bool was_changed = state.changed;
+        state.changed = false;
+        rc = look_round(ctx, &look, round < LOOK_ROUNDS, &state);
+        bool again = state.changed;
+        state.changed = state.changed || was_changed;
+        if (!again)
+            break;
+    }
+    buf_deinit(&look.reply);
+    TRY(rc);
+    *out = state;
+    return OK;
+}
+
+static void wishes_fill(struct look *look, const struct stream_settings *settings)
+{
+    static const struct wish fixed[] = {
+        {"subjects", DRIFT_FATAL, ""},  {"retention", DRIFT_FATAL, "\"limits\""},
+        {"storage", DRIFT_FATAL, "\"file\""}, {"no_ack", DRIFT_FATAL, ""},
+        {"sealed", DRIFT_FATAL, ""},    {"mirror", DRIFT_FATAL, ""},
+        {"sources", DRIFT_FATAL, ""},   {"subject_transform", DRIFT_FATAL, ""},
+        {"discard", DRIFT_REPORT, "\"old\""}, {"max_msgs", DRIFT_REPORT, "-1"},
+        {"max_bytes", DRIFT_REPORT, "-1"}, {"max_msgs_per_subject", DRIFT_REPORT, "-1"},
+        {"max_age", DRIFT_RAISE, ""},   {"duplicate_window", DRIFT_SET, ""},
+        {"num_replicas", DRIFT_RAISE, ""},
+    };
+    static_assert(sizeof fixed / sizeof fixed[0] == WISH_COUNT, "one wish per row");
+    char subject[STREAM_SUBJECT_SIZE];
+    memcpy(look->wishes, fixed, sizeof fixed);
+    stream_subject(look->partition, subject);
+    snprintf(look->wishes[0].value, sizeof look->wishes[0].value, "[\"%s\"]", subject);
+    snprintf(look->wishes[12].value, sizeof look->wishes[12].value, "%" PRIu64,
+             settings->max_age_s * NS_PER_S);
+    snprintf(look->wishes[13].value, sizeof look->wishes[13].value, "%" PRIu64,
+             settings->duplicate_window_s * NS_PER_S);
+    snprintf(look->wishes[14].value, sizeof look->wishes[14].value, "%u", settings->replicas);
+}
+
+/* Asks; creates or updates when allowed, which sets out->changed: then the answer must be asked again. */
+static int look_round(struct ctx *ctx, struct look *look, bool may_change, struct stream_state *out)
+{
+    uint64_t err_code = 0;
+    struct slice config;
+    TRY(api_call(ctx, look, "INFO", slice_make(NULL, 0), &err_code));
+    if (err_code == ERR_STREAM_NOT_FOUND && may_change) {
+        out->changed = true;
+        return stream_create(ctx, look);
+    }
+    if (err_code != 0)
+        return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, look->name, err_code);
+    struct slice reply = buf_slice(&look->reply);
+    TRY(state_read(ctx, reply, out));
+    if (!json_member(reply, "config", &config))
+        return FAULT(ctx, FAULT_PROTOCOL, "%s: no configuration in the answer", look->name);
+    bool changeable = false;
+    drift_find(look, config, out, &changeable);
+    if (!changeable || !out->usable || !may_change)
+        return OK;
+    /* What the server refuses to change is only reported. */
+    out->changed = stream_update(ctx, look, config) == OK;
+    return OK;
+}
+
+/* *err_code is 0 when the server did what was asked. */
+static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct slice payload,
+                    uint64_t *err_code)
+{
+    char subject[VERB_SIZE];
+    struct slice value;
+    snprintf(subject, sizeof subject, "STREAM.%s.%s", verb, look->name);
+    buf_clear(&look->reply);
+    TRY(jetstream_request(ctx, look->js, subject, payload, &look->reply));
+    *err_code = 0;
+    if (!json_member(buf_slice(&look->reply), "error", &value))
+        return OK;
+    struct slice code;
+    if (!json_member(value, "err_code", &code) || !json_uint(code, err_code) || *err_code == 0)
+        return FAULT(ctx, FAULT_PROTOCOL, "%s: an error without a code", subject);
+    return OK;
+}
+
+static int stream_create(struct ctx *ctx, struct look *look)
+{
+    AUTO(buf_deinit) struct buf config = BUF_EMPTY;
+    uint64_t err_code = 0;
+    buf_printf(&config, "{\"name\":\"%s\"", look->name);
+    for (size_t i = 0; i < WISH_COUNT; i++) {
+        if (look->wishes[i].value[0] != '\0')
+            buf_printf(&config, ",\"%s\":%s", look->wishes[i].path, look->wishes[i].value);
+    }
+    buf_put_str(&config, "}");
+    TRY(api_call(ctx, look, "CREATE", buf_slice(&config), &err_code));
+    /* Another replica may have been faster. */
+    if (err_code != 0 && err_code != ERR_STREAM_NAME_IN_USE)
+        return FAULT(ctx, FAULT_BROKER, "%s cannot be created: error %" PRIu64, look->name, err_code);
+    return OK;
+}
+
+/* The server's own configuration with our numbers in it, so that what we do not know stays. */
+static int stream_update(struct ctx *ctx, struct look *look, struct slice config)
+{
+    AUTO(buf_deinit) struct buf changed = BUF_EMPTY;
+    AUTO(buf_deinit) struct buf current = BUF_EMPTY;
+    buf_put_slice(&current, config);
+    for (size_t i = 0; i < WISH_COUNT; i++) {
+        const struct wish *wish = &look->wishes[i];
+        struct slice text = buf_slice(&current);
+        struct slice actual;
+        if (!wish_differs(wish, text, &actual) || !wish_is_ours_to_set(wish, actual))
+            continue;
+        size_t before = (size_t)(actual.data - text.data);
+        buf_clear(&changed);
+        buf_put(&changed, text.data, before);
+        buf_put_str(&changed, wish->value);
+        buf_put_slice(&changed, slice_skip(text, before + actual.size));
+        buf_clear(&current);
+        buf_put_slice(&current, buf_slice(&changed));
+    }
+    uint64_t err_code = 0;
+    TRY(api_call(ctx, look, "UPDATE", buf_slice(&current), &err_code));
+    if (err_code != 0)
+        return FAULT(ctx, FAULT_BROKER, "%s cannot be updated: error %" PRIu64, look->name, err_code);
+    return OK;
+}
+
+static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *out)
+{
+    struct slice first;
+    struct slice last;
+    if (!json_member(reply, "state.first_seq", &first) || !json_uint(first, &out->first_seq) ||
+        !json_member(reply, "state.last_seq", &last) || !json_uint(last, &out->last_seq))
+        return FAULT(ctx, FAULT_PROTOCOL, "no state in the answer to STREAM.INFO");
+    return OK;
+}
+
+static void drift_find(struct look *look, struct slice config, struct stream_state *out,
+                       bool *changeable)
+{
+    out->usable = true;
+    out->drift[0] = '\0';
+    *changeable = false;
+    for (size_t i = 0; i < WISH_COUNT; i++) {
+        const struct wish *wish = &look->wishes[i];
+        struct slice actual;
+        if (!wish_differs(wish, config, &actual))
+            continue;
+        drift_put(out, wish, actual);
+        out->usable = out->usable && wish->rule != DRIFT_FATAL;
+        *changeable = *changeable || wish_is_ours_to_set(wish, actual);
+    }
+}
+
+/* *actual is the server's text, empty when there is none. */
+static bool wish_differs(const struct wish *wish, struct slice config, struct slice *actual)
+{
+    static const char *const nothing[] = {"", "false", "null", "[]", "{}"};
+    if (!json_member(config, wish->path, actual))
+        *actual = slice_make(NULL, 0);
+    if (wish->value[0] != '\0')
+        return !slice_is(*actual, wish->value);
+    for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
+        if (slice_is(*actual, nothing[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual)
+{
+    uint64_t is = 0;
+    uint64_t wished = 0;
+    if (!json_uint(actual, &is) || !json_uint(slice_of_str(wish->value), &wished))
+        return false;
+    switch (wish->rule) {
+    case DRIFT_SET: return is != wished;
+    case DRIFT_RAISE: return is != 0 && is < wished; /* 0 stands for "for ever" */
+    case DRIFT_FATAL:
+    case DRIFT_REPORT: return false;
+    }
+    return false;
+}
+
+static void drift_put(struct stream_state *out, const struct wish *wish, struct slice actual)
+{
+    size_t used = strlen(out->drift);
+    int shown = actual.size > 64 ? 64 : (int)actual.size;
+    snprintf(out->drift + used, sizeof out->drift - used, "%s%s is %.*s, not %s",
+             used == 0 ? "" : "; ", wish->path, shown == 0 ? 7 : shown,
+             shown == 0 ? "missing" : (const char *)actual.data,
+             wish->value[0] == '\0' ? "absent" : wish->value);
+}
