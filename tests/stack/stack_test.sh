@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of tools/stack with real servers. Works on copies of the tools in temporary folders with awkward
+# Tests of tools/stack and tools/deps with real servers. Works on copies of the tools in temporary folders with awkward
 # names: one that the servers' user can reach, one that it cannot. Leaves nothing behind.
 #
 #   tests/stack/stack_test.sh          the last line is `N passed, N failed`
@@ -14,6 +14,8 @@ failed=0
 
 # shellcheck disable=SC1091 # it stands beside this file
 . "$root/tests/stack/stack_cases.sh"
+# shellcheck disable=SC1091 # it stands beside this file
+. "$root/tests/stack/deps_cases.sh"
 
 main() {
     trap finish EXIT
@@ -30,6 +32,7 @@ main() {
         cp -r "$root/migrations/bootstrap" "$tree/migrations/bootstrap"
     done
 
+    cases_deps
     cases_arguments
     cases_two_at_once
     cases_reached

@@ -41,11 +41,27 @@ debian_install() {
     trap policy_remove EXIT
     if ! step_run apt "installing from Debian: $*" debian_get "$@"; then
         debian_update
-        step_run apt "installing again with new lists: $*" debian_get "$@" || debian_explain "$@"
+        debian_retry "$@"
     fi
     services_disable "${strangers[@]}"
     policy_remove
     trap - EXIT
+}
+
+# npm alone can be done without: PostgreSQL 15 of Debian stands in for what it would bring.
+debian_retry() {
+    local name rest=()
+    if step_run apt "installing again with new lists: $*" debian_get "$@"; then
+        return 0
+    fi
+    for name in "$@"; do
+        [ "$name" = npm ] || rest+=("$name")
+    done
+    [ ${#rest[@]} -lt $# ] || debian_explain "$@"
+    if [ ${#rest[@]} -gt 0 ]; then
+        step_run apt "installing without npm: ${rest[*]}" debian_get "${rest[@]}" ||
+            debian_explain "${rest[@]}"
+    fi
 }
 
 debian_get() {
@@ -107,8 +123,16 @@ services_absent() {
 services_disable() {
     local pair
     for pair in "$@"; do
-        if [ -e "/etc/init.d/${pair#*:}" ]; then
-            as_root update-rc.d "${pair#*:}" disable >/dev/null 2>&1 9>&- || true
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "${pair%%:*}" 2>/dev/null)" = installed ]; then
+            service_disable "${pair#*:}" >/dev/null 2>&1 9>&- || true
         fi
     done
+}
+
+# For both kinds of init; neither needs to run now.
+service_disable() {
+    if [ -e "/etc/init.d/$1" ]; then
+        as_root update-rc.d "$1" disable
+    fi
+    as_root deb-systemd-helper disable "$1.service"
 }

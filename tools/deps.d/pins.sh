@@ -11,7 +11,7 @@ DEBIAN_BUILD=(
 )
 DEBIAN_STACK=(
     redis-server redis-tools pgbouncer postgresql-client openssl
-    python3 python3-venv util-linux procps iproute2
+    python3 python3-venv util-linux procps
 )
 DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)

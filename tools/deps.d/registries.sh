@@ -104,11 +104,14 @@ postgres_from_debian() {
     echo "fallback PostgreSQL 15 of Debian stands in for 16, which npm did not provide" >"$folder/.complete"
 }
 
-# For the stand-ins, which come after the group's own packages.
+# For the stand-ins, which come after the group's own packages; one at a time.
 debian_quietly() {
     local missing
     debian_absent missing "$@"
-    debian_install "${missing[@]}"
+    (
+        flock 6
+        debian_install "${missing[@]}"
+    ) 6>"$DEPS/.debian.lock"
 }
 
 part_install_nats() {
@@ -126,7 +129,7 @@ part_install_nats() {
     mkdir "$folder/bin"
     [ -x /usr/sbin/nats-server ] || [ -x /usr/bin/nats-server ] || debian_quietly nats-server
     ln -s "$(PATH=$PATH:/usr/sbin command -v nats-server)" "$folder/bin/nats-server"
-    echo "fallback NATS 2.9 of Debian stands in: TLS 1.3 is not enforced, direct get is missing" \
+    echo "fallback NATS 2.9 of Debian stands in for a current one, which neither PyPI nor Go provided: TLS 1.2 passes" \
         >"$folder/.complete"
 }
 

@@ -59,8 +59,7 @@ data_make() {
     if [ -n "$SERVER_USER" ] && ! "${AS_SERVER[@]}" test -w "$DATA" 2>/dev/null; then
         rmdir "$DATA"
         DATA=$(data_elsewhere)
-        mkdir -p "$DATA" || die "cannot create $DATA"
-        [ -O "${DATA%/*}" ] || die "${DATA%/*} is not ours"
+        mkdir "$DATA" || die "cannot create $DATA"
         data_own "$DATA"
         "${AS_SERVER[@]}" test -w "$DATA" || die "user $SERVER_USER can reach neither $DIR nor $DATA"
         ln -s "$DATA" "$DIR/servers"
@@ -68,7 +67,7 @@ data_make() {
 }
 
 data_elsewhere() {
-    printf '/var/tmp/tenant-stack-%s/%s\n' "$(id -u)" "$(sha256sum <<<"$DIR" | cut -c 1-16)"
+    printf '/var/tmp/tenant-stack-%s-%s\n' "$(id -u)" "$(sha256sum <<<"$DIR" | cut -c 1-16)"
 }
 
 data_own() {
