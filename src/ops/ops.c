@@ -176,7 +176,8 @@ static void free_ops(struct ops *ops)
 }
 
 /* libmicrohttpd's handler.  Called once with the headers, then with the body; we answer at the second
- * call so that the connection can be kept, but a method that we refuse is answered at once. */
+ * call so that the connection can be kept, but a method that we refuse is answered at once.
+ * lint-allow parameters: the library's callback type */
 static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state)

@@ -11,7 +11,7 @@ Variable = namedtuple('Variable', 'name line')
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
-ALLOW = re.compile(r'lint-allow ([a-z-]+): \S')
+ALLOW = re.compile(r'lint-allow ([a-z-]+): (?!\*/)\S')
 
 
 def blank(text):
