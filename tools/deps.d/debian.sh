@@ -34,6 +34,7 @@ debian_install() {
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
         die "Debian packages are missing and neither root nor sudo is there; as root: apt-get install $*"
     fi
+    as_root true || die "Debian packages are missing and sudo refuses; as root: apt-get install $*"
     debian_lists_fresh || debian_update
     local strangers
     mapfile -t strangers < <(services_absent)
@@ -134,5 +135,9 @@ service_disable() {
     if [ -e "/etc/init.d/$1" ]; then
         as_root update-rc.d "$1" disable
     fi
-    as_root deb-systemd-helper disable "$1.service"
+    if command -v systemctl; then
+        as_root systemctl disable "$1.service"
+        return
+    fi
+    as_root rm -f "/etc/systemd/system/multi-user.target.wants/$1.service"
 }
