@@ -1,0 +1,245 @@
+/* Reads services and methods and refuses what we do not allow; see model.h. */
+#include "model.h"
+
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Field numbers in descriptor.proto that make up a source location's path. */
+enum { FILE_MESSAGE = 4, FILE_SERVICE = 6, SERVICE_METHOD = 2 };
+
+#define NESTING_MAX 16
+
+static void read_method(struct generator *generator, struct service_model *service, int service_at,
+                        int method_at);
+static void check_name(struct generator *generator, const struct service_model *service,
+                       const MethodProto *method, const int *path);
+static void check_policy(struct generator *generator, const struct service_model *service,
+                         const struct method_model *method, const int *path);
+static void find_tenant(struct generator *generator, const struct service_model *service,
+                        struct method_model *method, const int *path);
+static void check_fields(struct generator *generator, const FileProto *file,
+                         const MessageProto *message, const int *path, size_t depth,
+                         const MessageProto **above);
+static const MessageProto *message_in(const MessageProto *message, const char *prefix,
+                                      const char *wanted);
+static bool same_path(const Google__Protobuf__SourceCodeInfo__Location *location, const int *path,
+                      size_t path_size);
+
+struct service_model *services_read(struct generator *generator, const FileProto *file,
+                                    size_t *count)
+{
+    struct service_model *services = calloc(file->n_service + 1, sizeof *services);
+    if (services == NULL)
+        abort();
+    for (size_t s = 0; s < file->n_service; s++) {
+        struct service_model *service = &services[s];
+        service->file = file;
+        service->proto = file->service[s];
+        service->method_count = service->proto->n_method;
+        service->methods = calloc(service->method_count + 1, sizeof *service->methods);
+        if (service->methods == NULL)
+            abort();
+        for (size_t m = 0; m < service->method_count; m++)
+            read_method(generator, service, (int)s, (int)m);
+    }
+    *count = file->n_service;
+    return services;
+}
+
+void generator_error(struct generator *generator, const FileProto *file, const int *path,
+                     size_t path_size, const char *format, ...)
+{
+    int line = 1;
+    int column = 1;
+    const Google__Protobuf__SourceCodeInfo *info = file->source_code_info;
+    for (size_t i = 0; info != NULL && i < info->n_location; i++) {
+        if (!same_path(info->location[i], path, path_size) || info->location[i]->n_span < 2)
+            continue;
+        line = info->location[i]->span[0] + 1;
+        column = info->location[i]->span[1] + 1;
+        break;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    char message[512];
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    struct text text = {generator->errors, generator->error_size};
+    text_add(&text, "%s%s:%d:%d: %s", text.size > 0 ? "\n" : "", file->name, line, column, message);
+    generator->errors = text.data;
+    generator->error_size = text.size;
+}
+
+const MessageProto *message_find(const struct generator *generator, const char *full_name)
+{
+    for (size_t i = 0; i < generator->request->n_proto_file; i++) {
+        const FileProto *file = generator->request->proto_file[i];
+        for (size_t k = 0; k < file->n_message_type; k++) {
+            char *prefix = format_text(".%s%s", file->package, file->package[0] ? "." : "");
+            const MessageProto *found = message_in(file->message_type[k], prefix, full_name);
+            free(prefix);
+            if (found != NULL)
+                return found;
+        }
+    }
+    return NULL;
+}
+
+static const MessageProto *message_in(const MessageProto *message, const char *prefix,
+                                      const char *wanted)
+{
+    char *name = format_text("%s%s", prefix, message->name);
+    const MessageProto *found = strcmp(name, wanted) == 0 ? message : NULL;
+    char *inner = format_text("%s.", name);
+    for (size_t i = 0; found == NULL && i < message->n_nested_type; i++)
+        found = message_in(message->nested_type[i], inner, wanted);
+    free(inner);
+    free(name);
+    return found;
+}
+
+static void read_method(struct generator *generator, struct service_model *service, int service_at,
+                        int method_at)
+{
+    const int path[] = {FILE_SERVICE, service_at, SERVICE_METHOD, method_at};
+    struct method_model *method = &service->methods[method_at];
+    method->proto = service->proto->method[method_at];
+    method->request = message_find(generator, method->proto->input_type);
+    check_name(generator, service, method->proto, path);
+    method->policy = policy_of(generator, service->file, service->proto, method->proto);
+    if (method->policy == NULL) {
+        generator_error(generator, service->file, path, 4,
+                        "%s.%s has no policy: add option (tenant.options.v1.policy), or a row of "
+                        "foreign.yaml where the proto is not ours",
+                        service->proto->name, method->proto->name);
+        return;
+    }
+    check_policy(generator, service, method, path);
+    if (method->policy->unserved)
+        return;
+    find_tenant(generator, service, method, path);
+    const MessageProto *above[NESTING_MAX] = {method->request};
+    check_fields(generator, service->file, method->request, path, 1, above);
+}
+
+/* protobuf-c lower-cases the method into a struct member. */
+static void check_name(struct generator *generator, const struct service_model *service,
+                       const MethodProto *method, const int *path)
+{
+    static const char *const keywords[] = {
+        "auto",     "break",  "case",     "char",   "const",   "continue", "default",  "do",
+        "double",   "else",   "enum",     "extern", "float",   "for",      "goto",     "if",
+        "inline",   "int",    "long",     "register", "restrict", "return", "short",   "signed",
+        "sizeof",   "static", "struct",   "switch", "typedef", "union",    "unsigned", "void",
+        "volatile", "while",  "asm",      "typeof",
+    };
+    char *name = name_snake(method->name);
+    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
+        if (strcmp(name, keywords[i]) == 0)
+            generator_error(generator, service->file, path, 4,
+                            "%s.%s becomes the C keyword \"%s\": name it otherwise",
+                            service->proto->name, method->name, name);
+    }
+    free(name);
+}
+
+static void check_policy(struct generator *generator, const struct service_model *service,
+                         const struct method_model *method, const int *path)
+{
+    static const char *const known[] = {"admin", "api-gateway", "sync-service", "*"};
+    const MethodPolicy *policy = method->policy;
+    const char *name = method->proto->name;
+    if (policy->permission[0] == '\0')
+        generator_error(generator, service->file, path, 4, "%s: permission is not set", name);
+    if (policy->scope == TENANT__OPTIONS__V1__SCOPE__SCOPE_UNSPECIFIED)
+        generator_error(generator, service->file, path, 4, "%s: scope is not set", name);
+    if (policy->access == TENANT__OPTIONS__V1__ACCESS__ACCESS_UNSPECIFIED)
+        generator_error(generator, service->file, path, 4, "%s: access is not set", name);
+    if (policy->n_callers == 0)
+        generator_error(generator, service->file, path, 4, "%s: nobody may call it", name);
+    for (size_t i = 0; i < policy->n_callers + policy->n_header_optional; i++) {
+        const char *caller = i < policy->n_callers ? policy->callers[i]
+                                                   : policy->header_optional[i - policy->n_callers];
+        bool found = false;
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            found = found || strcmp(caller, known[k]) == 0;
+        if (!found)
+            generator_error(generator, service->file, path, 4, "%s: unknown caller \"%s\"", name,
+                            caller);
+    }
+    bool streams = method->proto->client_streaming || method->proto->server_streaming;
+    if (streams && !policy->unserved)
+        generator_error(generator, service->file, path, 4,
+                        "%s streams, which is not served: mark it unserved", name);
+}
+
+/* Follows the marked fields from the request to a string. */
+static void find_tenant(struct generator *generator, const struct service_model *service,
+                        struct method_model *method, const int *path)
+{
+    const MessageProto *message = method->request;
+    while (message != NULL && method->step_count < TENANT_STEPS_MAX) {
+        const FieldProto *marked = NULL;
+        for (size_t i = 0; i < message->n_field; i++) {
+            if (field_is_tenant_ref(message->field[i]))
+                marked = message->field[i];
+        }
+        if (marked == NULL) {
+            method->step_count = 0;
+            break;
+        }
+        method->steps[method->step_count++] = marked;
+        if (marked->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING)
+            break;
+        message = message_find(generator, marked->type_name);
+    }
+    bool scoped = method->policy->scope == TENANT__OPTIONS__V1__SCOPE__SCOPE_TENANT;
+    if (scoped && method->step_count == 0)
+        generator_error(generator, service->file, path, 4,
+                        "%s is tenant-scoped and its request marks no tenant_ref",
+                        method->proto->name);
+    if (!scoped)
+        method->step_count = 0;
+}
+
+/* protobuf-c unpacks recursively without a limit, and cannot do proto3 optional. */
+static void check_fields(struct generator *generator, const FileProto *file,
+                         const MessageProto *message, const int *path, size_t depth,
+                         const MessageProto **above)
+{
+    for (size_t i = 0; message != NULL && i < message->n_field; i++) {
+        const FieldProto *field = message->field[i];
+        if (field->proto3_optional)
+            generator_error(generator, file, path, 4, "%s.%s: proto3 optional is not supported",
+                            message->name, field->name);
+        if (field->type != GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE)
+            continue;
+        const MessageProto *inner = message_find(generator, field->type_name);
+        bool recursive = depth >= NESTING_MAX;
+        for (size_t k = 0; k < depth && !recursive; k++)
+            recursive = above[k] == inner;
+        if (recursive) {
+            generator_error(generator, file, path, 4, "%s.%s: recursive messages are not allowed",
+                            message->name, field->name);
+            continue;
+        }
+        above[depth] = inner;
+        check_fields(generator, file, inner, path, depth + 1, above);
+    }
+}
+
+static bool same_path(const Google__Protobuf__SourceCodeInfo__Location *location, const int *path,
+                      size_t path_size)
+{
+    if (location->n_path != path_size)
+        return false;
+    for (size_t i = 0; i < path_size; i++) {
+        if (location->path[i] != path[i])
+            return false;
+    }
+    return true;
+}
