@@ -70,7 +70,7 @@ static const struct error_entry entries[] = {
     {22, "COMMIT_UNCERTAIN", 14, 503, true,
      "The database was lost while it committed; the change may or may not be there",
      "Read the tenant before you repeat the change."},
-    {23, "WRITE_CONFLICT", 10, 409, true,
+    {23, "CONCURRENT_CHANGE", 10, 409, true,
      "Another change of the same tenant was in the way",
      "Repeat the call."},
     {24, "SHUTTING_DOWN", 14, 503, true,

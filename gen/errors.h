@@ -28,7 +28,7 @@ enum refusal {
     RATE_LIMITED = 20, /* RESOURCE_EXHAUSTED: Too many requests */
     DATABASE_UNAVAILABLE = 21, /* UNAVAILABLE: The database cannot be reached */
     COMMIT_UNCERTAIN = 22, /* UNAVAILABLE: The database was lost while it committed; the change may or may not be there */
-    WRITE_CONFLICT = 23, /* ABORTED: Another change of the same tenant was in the way */
+    CONCURRENT_CHANGE = 23, /* ABORTED: Another change of the same tenant was in the way */
     SHUTTING_DOWN = 24, /* UNAVAILABLE: This replica is stopping */
     DEADLINE_EXCEEDED = 25, /* DEADLINE_EXCEEDED: The deadline passed before the answer was ready */
     CANCELLED = 26, /* CANCELLED: The caller cancelled the call */

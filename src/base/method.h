@@ -1,5 +1,5 @@
 /* What the generator knows of an RPC method: its path, its policy, its messages, how to call its handler.
- * The tables are gen/rpc/*.c; the policies stand in the protos (tenant.options.v1.MethodPolicy). */
+ * The tables stand in gen/rpc; the policies stand in the protos (tenant.options.v1.MethodPolicy). */
 #ifndef BASE_METHOD_H
 #define BASE_METHOD_H
 
