@@ -1,5 +1,5 @@
--- Roles, database and extensions that must be there before `tenant-service migrate` can work.
--- Run by a superuser (or the managed service's administrator) with psql, once per cluster; running it
+-- Roles, database and extensions that must be there before `tenant-service migrate` can work. Run
+-- by a superuser (or the managed service's administrator) with psql, once per cluster; running it
 -- again changes passwords and repairs rights, nothing else. Tables and their grants come from the
 -- migrations.
 --
@@ -8,8 +8,8 @@
 
 \set ON_ERROR_STOP on
 
--- tenant_owner owns every object and cannot log in; tenant_migrator may become it. The three logins of
--- the service own nothing, are members of nothing and can never pass by row-level security.
+-- tenant_owner owns every object and cannot log in; tenant_migrator may become it. The three logins
+-- of the service own nothing, are members of nothing and can never pass by row-level security.
 SELECT format('CREATE ROLE %I', name)
 FROM unnest(ARRAY['tenant_owner', 'tenant_migrator', 'tenant_app', 'tenant_relay', 'tenant_platform'])
     AS name

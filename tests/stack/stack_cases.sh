@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2016
-# The cases of stack_test.sh, in its order. Commands in single quotes run where the env file was sourced.
+# The cases of stack_test.sh, in its order. Commands in single quotes run where the env file was
+# sourced.
 
 cases_arguments() {
     check 'help is given' says 'usage: tools/stack up' stack_at "$open_tree" --help

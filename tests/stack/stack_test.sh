@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests of tools/stack and tools/deps with real servers. Works on copies of the tools in temporary folders with awkward
-# names: one that the servers' user can reach, one that it cannot. Leaves nothing behind.
+# Tests of tools/stack and tools/deps with real servers. Works on copies of the tools in temporary
+# folders with awkward names: one that the servers' user can reach, one that it cannot. Leaves
+# nothing behind.
 #
 #   tests/stack/stack_test.sh          the last line is `N passed, N failed`
 set -uo pipefail
@@ -102,8 +103,8 @@ within() {
     )
 }
 
-# no_process: nobody has a working directory or an argument below this test's folders. It does not ask the
-# tool under test.
+# no_process: nobody has a working directory or an argument below this test's folders. It does not
+# ask the tool under test.
 no_process() {
     local pid text left=0
     for pid in /proc/[0-9]*; do

@@ -19,7 +19,8 @@ die() {
     exit 1
 }
 
-# step_run NAME WHAT COMMAND...: one line of progress; the output goes to a log, whose end is shown on failure.
+# step_run NAME WHAT COMMAND...: one line of progress; the output goes to a log, whose end is shown
+# on failure.
 step_run() {
     local name=$1 what=$2 log started=$SECONDS
     shift 2

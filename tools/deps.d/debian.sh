@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Debian packages of tools/deps: which are missing, and their installation without leaving a service.
+# Debian packages of tools/deps: which are missing, and their installation without leaving a
+# service.
 
 # debian_missing OUT GROUP...: OUT becomes the array of packages that are not installed.
 debian_missing() {
@@ -17,7 +18,8 @@ debian_missing() {
     debian_absent out_ "${wanted[@]}"
 }
 
-# A package counts only when fully installed; an unknown one makes dpkg-query fail, which is an answer too.
+# A package counts only when fully installed; an unknown one makes dpkg-query fail, which is an
+# answer too.
 debian_absent() {
     local -n absent_=$1
     shift
@@ -81,7 +83,8 @@ debian_lists_fresh() {
     [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mmin -60 -print -quit 2>/dev/null)" ]
 }
 
-# Says which package it was: apt names the unknown ones, else each is tried by itself without installing.
+# Says which package it was: apt names the unknown ones, else each is tried by itself without
+# installing.
 debian_explain() {
     local name bad=()
     for name in "$@"; do

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034
-# What tools/deps installs, by group. Debian packages are pinned by the Debian release; all else by version.
+# What tools/deps installs, by group. Debian packages are pinned by the Debian release; all else by
+# version.
 
 DEBIAN_BUILD=(
     gcc libc6-dev make pkgconf clang git ca-certificates
@@ -19,7 +20,8 @@ DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
 # Added to the groups above where the machine has no npm of its own.
 DEBIAN_NPM=(npm)
 
-# PACKAGE:SERVICE that such an installation can bring along; none may run or start at boot because of us.
+# PACKAGE:SERVICE that such an installation can bring along; none may run or start at boot because
+# of us.
 SERVICES=(redis-server:redis-server pgbouncer:pgbouncer nats-server:nats-server
     postgresql-common:postgresql)
 

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# Parts of tools/deps that do not come from Debian. Each lives in a folder of its own below $DEPS whose
-# name holds its version or the hash of its pins, so that clones with other pins do not disturb each
-# other. The file .complete is written last: "registry", or "fallback REASON" where something stands in.
+# Parts of tools/deps that do not come from Debian. Each lives in a folder of its own below $DEPS
+# whose name holds its version or the hash of its pins, so that clones with other pins do not
+# disturb each other. The file .complete is written last: "registry", or "fallback REASON" where
+# something stands in.
 
 file_hash() { sha256sum <"$1" | cut -c 1-12; }
 

@@ -48,8 +48,8 @@ stack_lock() {
     flock -w 120 8 || die "another tools/stack works on this stack for two minutes already"
 }
 
-# The servers' data folder. Where their user cannot reach the tree (below a closed home, say), the data
-# goes to /var/tmp and a link stands in its place.
+# The servers' data folder. Where their user cannot reach the tree (below a closed home, say), the
+# data goes to /var/tmp and a link stands in its place.
 data_make() {
     mkdir -p "$DIR" "$LOGS" "$RUN" || die "cannot create $DIR"
     printf '%s\n' "$SERVER_USER" >"$RUN/user"
@@ -79,7 +79,8 @@ data_remove() {
     rm -rf "$DIR/servers" "$(data_elsewhere)"
 }
 
-# server_folder NAME: an empty folder of the servers' user; it will be that server's working directory.
+# server_folder NAME: an empty folder of the servers' user; it will be that server's working
+# directory.
 server_folder() {
     mkdir "$DATA/$1"
     data_own "$DATA/$1"

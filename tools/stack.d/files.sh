@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2034
-# What a stack leaves for others: certificates, seeds, keys, stack.env and config.yaml. All of it belongs
-# to the caller; whatever holds a secret is readable by nobody else.
+# What a stack leaves for others: certificates, seeds, keys, stack.env and config.yaml. All of it
+# belongs to the caller; whatever holds a secret is readable by nobody else.
 
 secrets_make() {
     PASSWORD_SUPERUSER=$(random_hex 16)
@@ -115,8 +115,8 @@ YAML
 
 yaml() { printf "'%s'\n" "${1//\'/\'\'}"; }
 
-# env_edit KEY LINE: replaces KEY's line, or removes it when LINE is empty. Readers see the old or the new
-# file, never half of one.
+# env_edit KEY LINE: replaces KEY's line, or removes it when LINE is empty. Readers see the old or
+# the new file, never half of one.
 env_edit() {
     exec 7>"$STACKS/.$STACK_NAME.env.lock"
     flock -w 10 7 || die "the env file is locked"

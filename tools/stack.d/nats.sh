@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# NATS with JetStream: TLS with client certificates, an NKey per service, each with the rights it needs.
+# NATS with JetStream: TLS with client certificates, an NKey per service, each with the rights it
+# needs.
 
 nats_find() {
     NATS=${STACK_NATS_SERVER:-$DEPS_NATS_SERVER}

@@ -14,8 +14,8 @@ pgbouncer_prepare() {
         server_file pgbouncer/users.txt
 }
 
-# server_reset_query keeps its default and so does not run in transaction mode, as in production: whoever
-# leaves a setting behind must be found out by the tests, not saved by the stack.
+# server_reset_query keeps its default and so does not run in transaction mode, as in production:
+# whoever leaves a setting behind must be found out by the tests, not saved by the stack.
 pgbouncer_config() {
     cat <<CONF
 [databases]

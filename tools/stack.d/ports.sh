@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # Ports of a stack: fixed ones for dev, free ones where these are taken and for every other name.
 #
-# Between choosing a port and the server's listening on it another stack could choose the same. A file per
-# port, made atomically and naming the choosing process, keeps stacks of one user apart; against
-# others a failed start is repeated with new ports.
+# Between choosing a port and the server's listening on it another stack could choose the same. A
+# file per port, made atomically and naming the choosing process, keeps stacks of one user apart;
+# against others a failed start is repeated with new ports.
 
 PORT_NAMES=(postgres pgbouncer redis_1 redis_2 redis_3 bus_1 bus_2 bus_3 nats)
 declare -A PORT_DEV=([postgres]=15432 [pgbouncer]=15433 [redis_1]=15441 [redis_2]=15442 [redis_3]=15443

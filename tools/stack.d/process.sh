@@ -1,10 +1,12 @@
 # shellcheck shell=bash disable=SC2154
-# Processes of a stack. What marks them is their working directory below the stack's data folder: every
-# server has its own there, children inherit it, and it can be seen after a crash and after `make clean`.
+# Processes of a stack. What marks them is their working directory below the stack's data folder:
+# every server has its own there, children inherit it, and it can be seen after a crash and after
+# `make clean`.
 
-# processes_map OUT [SERVER]: OUT[pid]=server for every process of this stack, or of one server. Both places
-# where the data may be count, also when the folder was removed meanwhile. The servers' user looks, because
-# root without CAP_SYS_PTRACE (in containers) may not see another user's working directory.
+# processes_map OUT [SERVER]: OUT[pid]=server for every process of this stack, or of one server.
+# Both places where the data may be count, also when the folder was removed meanwhile. The servers'
+# user looks, because root without CAP_SYS_PTRACE (in containers) may not see another user's working
+# directory.
 processes_map() {
     local -n map_=$1
     local link target pid elsewhere
@@ -40,7 +42,8 @@ stack_runs() {
     done
 }
 
-# server_spawn NAME COMMAND...: in the background, in a session of its own, with none of our descriptors.
+# server_spawn NAME COMMAND...: in the background, in a session of its own, with none of our
+# descriptors.
 server_spawn() {
     local name=$1
     shift
@@ -137,7 +140,8 @@ server_children_gone() {
     die "processes of an earlier $1 do not end: ${!children[*]}"
 }
 
-# Stops whatever of this stack lives: first asked, after three seconds killed. Nothing is left, or it says so.
+# Stops whatever of this stack lives: first asked, after three seconds killed. Nothing is left, or
+# it says so.
 processes_stop() {
     local pid parent started
     local -A running

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# A Redis cluster of three masters: TLS with client certificates and a password, nothing in clear text.
+# A Redis cluster of three masters: TLS with client certificates and a password, nothing in clear
+# text.
 
 redis_find() {
     REDIS=${STACK_REDIS_SERVER:-$(command -v redis-server || true)}
@@ -54,9 +55,9 @@ redis_start() { # N
     until_ready "redis-$1" 'PING over TLS' redis_answers "$1" PONG PING
 }
 
-# Each node gets its third of the slots and its own epoch before any of them knows another one (Redis
-# refuses epochs later): then nothing has to be negotiated, and the cluster is whole as soon as Redis allows
-# it, two seconds after a start.
+# Each node gets its third of the slots and its own epoch before any of them knows another one
+# (Redis refuses epochs later): then nothing has to be negotiated, and the cluster is whole as soon
+# as Redis allows it, two seconds after a start.
 redis_join() { # N
     local n=$1 other first=$((($1 - 1) * 5461)) last=$(($1 * 5461 - 1))
     [ "$n" != 3 ] || last=16383
