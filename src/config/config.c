@@ -43,6 +43,7 @@ int config_load(struct ctx *ctx, const struct config_source *source, struct conf
         config_free(fresh);
         return first_error(ctx, notes);
     }
+    assert(buf_size(&notes->errors) == 0);
     *config = fresh;
     return OK;
 }
@@ -117,6 +118,7 @@ static void load_defaults(struct config_loading *loading)
     }
 }
 
+/* Only what somebody wrote: the defaults are set already. */
 static void set_values(struct config_loading *loading)
 {
     for (size_t key = 0; key < config_key_count; key++) {
@@ -125,6 +127,7 @@ static void set_values(struct config_loading *loading)
     }
 }
 
+/* All bad values are reported, so a person repairs the file once. */
 static void set_value(struct config_loading *loading, size_t key)
 {
     const struct config_key *row = &config_keys[key];
@@ -155,6 +158,7 @@ static void put_got(struct buf *out, const struct config_key *key, const char *t
     }
 }
 
+/* Which keys a use cannot do without; the message says where each can be set. */
 static void check_needed(struct config_loading *loading)
 {
     for (size_t key = 0; key < config_key_count; key++) {
@@ -172,15 +176,18 @@ static void check_needed(struct config_loading *loading)
     }
 }
 
+/* One note is one line: callers bring no newlines, and values are escaped. */
 static void note(struct buf *lines, const char *format, va_list arguments)
 {
     buf_vprintf(lines, format, arguments);
     buf_put_byte(lines, '\n');
 }
 
+/* The fault holds one line; the notes hold them all. */
 static int first_error(struct ctx *ctx, struct config_notes *notes)
 {
     const char *errors = buf_str(&notes->errors);
+    assert(notes->error_count > 0 && errors[0] != '\0');
     size_t more = notes->error_count - 1;
     if (more == 0)
         return FAULT(ctx, FAULT_CONFIG, "%.*s", (int)strcspn(errors, "\n"), errors);

@@ -31,6 +31,7 @@ void config_read_environment(struct config_loading *loading)
     warn_unknown(loading);
 }
 
+/* NULL when the variable is not set; "" when it is set to nothing. */
 static const char *value_of(char *const *environment, const char *name)
 {
     size_t length = strlen(name);
@@ -52,6 +53,8 @@ static void take(struct config_loading *loading, size_t key, const char *name, c
     };
 }
 
+/* Misspelt settings must be seen, and foreign variables must not stop the start: Kubernetes injects
+ * TENANT_SERVICE_PORT and more beside a Service named tenant-service. */
 static void warn_unknown(struct config_loading *loading)
 {
     size_t unknown = 0;

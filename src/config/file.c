@@ -41,6 +41,7 @@ void config_read_file(struct config_loading *loading)
     buf_deinit(&yaml);
 }
 
+/* The file as it is now, in one piece: both passes must see the same bytes. */
 static bool read_whole(struct config_loading *loading, struct buf *yaml)
 {
     const char *file = loading->source->file;
@@ -71,6 +72,7 @@ static bool read_all(int fd, struct buf *yaml)
     }
 }
 
+/* What the outline let through, libcyaml loads; if it still refuses, its own word is all there is. */
 static void load(struct config_loading *loading, struct slice yaml,
                  const struct config_outline *outline)
 {
@@ -148,6 +150,7 @@ static cyaml_schema_field_t *add_section(struct arena *arena, cyaml_schema_field
     return end + 1;
 }
 
+/* Copies out of libcyaml's memory, with the line of each. */
 static void take_values(struct config_loading *loading, char *const *values,
                         const struct config_outline *outline)
 {

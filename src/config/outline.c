@@ -63,6 +63,8 @@ void config_outline_read(struct config_loading *loading, struct slice yaml,
     yaml_parser_delete(&parser);
 }
 
+/* False when the text is no YAML: libyaml cannot go on after a syntax error, so that is the last
+ * error of this file. */
 static bool parse_events(struct walk *walk, yaml_parser_t *parser)
 {
     bool is_end = false;
@@ -80,6 +82,7 @@ static bool parse_events(struct walk *walk, yaml_parser_t *parser)
     return true;
 }
 
+/* libyaml counts lines from 0 and has two texts: what is wrong, and what it was about to read. */
 static void report_syntax(struct walk *walk, const yaml_parser_t *parser)
 {
     config_error(walk->loading, "%s:%zu: expected YAML, got: %s%s%s", walk->loading->source->file,
@@ -89,6 +92,8 @@ static void report_syntax(struct walk *walk, const yaml_parser_t *parser)
                  parser->context == NULL ? "" : parser->context);
 }
 
+/* One event, outside of anything refused.  Stream and document ends say nothing to us: a mapping that
+ * does not end is a syntax error. */
 static void take_event(struct walk *walk)
 {
     yaml_event_type_t type = walk->event->type;
@@ -120,12 +125,14 @@ static bool skip(struct walk *walk, yaml_event_type_t type)
     return true;
 }
 
+/* libcyaml would silently load the first document only. */
 static void take_document(struct walk *walk)
 {
     if (++walk->documents == 2)
         refuse(walk, event_line(walk), "expected one document, got another \"---\"");
 }
 
+/* A key, a value, or a document that is no mapping.  An empty document is fine: all defaults. */
 static void take_scalar(struct walk *walk)
 {
     if (walk->level == LEVEL_OUTSIDE && walk->event->data.scalar.length > 0)
@@ -136,6 +143,7 @@ static void take_scalar(struct walk *walk)
         take_leaf(walk);
 }
 
+/* The document itself, or a section.  Sections hold no sections. */
 static void take_mapping(struct walk *walk)
 {
     if (walk->level == LEVEL_OUTSIDE && walk->documents == 1) {
@@ -148,6 +156,7 @@ static void take_mapping(struct walk *walk)
     }
 }
 
+/* libyaml pairs keys and values, so a mapping never ends after a key alone. */
 static void end_mapping(struct walk *walk)
 {
     assert(walk->level != LEVEL_OUTSIDE && !walk->has_name);
@@ -172,6 +181,7 @@ static void take_misfit(struct walk *walk, const char *what)
         walk->skipped = 1;
 }
 
+/* Keys are compared whole; one that could garble the terminal is reported as "?". */
 static void take_name(struct walk *walk)
 {
     const char *text = (const char *)walk->event->data.scalar.value;
@@ -184,6 +194,8 @@ static void take_name(struct walk *walk)
     }
 }
 
+/* A value in its place: known, the first of its key, and text to its end (libcyaml would cut it at a
+ * NUL byte without a word). */
 static void take_leaf(struct walk *walk)
 {
     walk->has_name = false;
@@ -210,6 +222,7 @@ static void take_leaf(struct walk *walk)
     walk->outline->lines[key] = walk->name_line;
 }
 
+/* A section may come once: of two, libcyaml would mix the keys. */
 static void open_section(struct walk *walk)
 {
     const char *name = walk->name;
@@ -230,6 +243,7 @@ static void open_section(struct walk *walk)
     walk->level = LEVEL_SECTION;
 }
 
+/* A name that is a key, or nothing at all; its content is not looked at. */
 static void unknown_section(struct walk *walk, const char *name)
 {
     if (config_key_find(slice_of_str(name)) < config_key_count) {
@@ -251,12 +265,14 @@ static void unknown_key(struct walk *walk, const char *path)
                  nearest == NULL ? "" : "?");
 }
 
+/* An error after which libcyaml cannot load the text. */
 static void refuse(struct walk *walk, int line, const char *text)
 {
     config_error(walk->loading, "%s:%d: %s", walk->loading->source->file, line, text);
     walk->outline->usable = false;
 }
 
+/* "server.port" inside a section, the bare name outside. */
 static const char *full_path(struct walk *walk)
 {
     if (walk->level != LEVEL_SECTION)

@@ -53,6 +53,7 @@ static void put_value(struct buf *out, const struct config *config, const struct
     buf_deinit(&text);
 }
 
+/* A comment for YAML, the answer to "why is this so?" for a person. */
 static void put_origin(struct buf *out, const struct config_origin *origin)
 {
     switch (origin->kind) {
@@ -68,6 +69,7 @@ static void put_origin(struct buf *out, const struct config_origin *origin)
     }
 }
 
+/* The help says what, the description which values; "|" may stand in neither. */
 static void put_row(struct buf *out, const struct config_key *key)
 {
     char variable[CONFIG_VARIABLE_SIZE];
@@ -82,6 +84,7 @@ static void put_row(struct buf *out, const struct config_key *key)
     buf_put_str(out, " |\n");
 }
 
+/* What stands there when nobody sets the key. */
 static void put_default(struct buf *out, const struct config_key *key)
 {
     if (key->preset[0] != '\0')
@@ -96,6 +99,8 @@ static void put_default(struct buf *out, const struct config_key *key)
         buf_put_str(out, "empty");
 }
 
+/* The user may hold "@" and ":" only percent-encoded, the password is sometimes written raw: it ends at
+ * the last "@" before the path.  libpq takes a password from the query as well. */
 void config_put_masked_url(struct buf *out, const char *url)
 {
     const char *mark = strstr(url, "://");

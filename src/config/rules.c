@@ -43,6 +43,7 @@ static void check_identities(struct config_loading *loading)
     }
 }
 
+/* `serve` runs the relay unless told not to; then it needs what the relay needs. */
 static void check_relay(struct config_loading *loading)
 {
     static const char *const needed[] = {"database.relay_url", "nats.url"};
@@ -58,6 +59,7 @@ static void check_relay(struct config_loading *loading)
     }
 }
 
+/* Two listeners cannot share a port; 0 lets the system choose and never clashes. */
 static void check_ports(struct config_loading *loading)
 {
     const struct config *config = loading->config;
@@ -67,6 +69,7 @@ static void check_ports(struct config_loading *loading)
                      config_place(loading, key_of("ops.port")), config->ops.port);
 }
 
+/* Pairs where a larger lower value would make the upper one meaningless. */
 static void check_orders(struct config_loading *loading)
 {
     const struct config_limits *limits = &loading->config->limits;

@@ -43,6 +43,7 @@
 #define MINUTE (60 * NS_PER_S)
 #define HOUR (60 * MINUTE)
 
+/* What a text or choice may be, and which schemes a URL may have. */
 static const char *const regions[] = {"us", "eu", "me", "ap", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error",
                                      NULL}; /* as enum log_level */
@@ -64,6 +65,7 @@ const struct config_key config_keys[] = {
     {CHOICE("log.format", log.format, "json"), .choices = formats,
      .help = "json for machines, text for people"},
 
+    /* The port that callers use. */
     {ADDRESS("server.address", server.address, "0.0.0.0"), .help = "where gRPC and probes listen"},
     {PORT("server.port", server.port, "3000"),
      .help = "gRPC over mTLS and plain probes; 0: a free one"},
@@ -74,6 +76,7 @@ const struct config_key config_keys[] = {
     {COUNT("server.max_tasks", server.max_tasks, "2048", 1, 65536),
      .help = "calls running at once per worker"},
 
+    /* The port that operators use. */
     {ADDRESS("ops.address", ops.address, "0.0.0.0"), .help = "where metrics and health listen"},
     {PORT("ops.port", ops.port, "9090"), .help = "HTTP/1.1 for metrics and health; 0: a free one"},
 
@@ -84,10 +87,12 @@ const struct config_key config_keys[] = {
     {FILE_NAME("tls.ca_file", tls.ca_file), .needed_by = CONFIG_FOR_SERVE,
      .help = "what callers and servers are verified against"},
 
+    /* Each proves who a caller is; a new name also needs rights (decisions.md). */
     {URI("identities.admin", identities[0].uri), .help = "SAN URI of platform operators"},
     {URI("identities.api-gateway", identities[1].uri), .help = "SAN URI of the API gateway"},
     {URI("identities.sync-service", identities[2].uri), .help = "SAN URI of the sync service"},
 
+    /* One login for each role, so that none can do what it should not. */
     {URL("database.url", database.url), .choices = postgres, .alias = "DATABASE_URL",
      .needed_by = CONFIG_FOR_SERVE, .help = "the app login, through PgBouncer"},
     {URL("database.relay_url", database.relay_url), .choices = postgres,
@@ -108,6 +113,7 @@ const struct config_key config_keys[] = {
     {DURATION("database.statement_timeout", database.statement_timeout_ns, "5s", NS_PER_MS, HOUR),
      .help = "of one statement; a call's own deadline may be nearer"},
 
+    /* Never holds the only copy of anything: short patience, no harm without it. */
     {URL("redis.url", redis.url), .choices = redis, .alias = "REDIS_URL",
      .help = "the shared cache; empty: none"},
     {DURATION("redis.op_timeout", redis.op_timeout_ns, "10ms", NS_PER_MS, 10 * NS_PER_S),
@@ -119,6 +125,7 @@ const struct config_key config_keys[] = {
      .help = "file with the NKey seed; empty: no NKey"},
     {COUNT("nats.replicas", nats.replicas, "3", 1, 5), .help = "copies of each stream"},
 
+    /* Ships the outbox to the streams. */
     {BOOL("relay.enabled", relay.enabled, "true"), .help = "run the relay inside `serve`"},
     {COUNT("relay.window", relay.window, "1000", 1, 100000),
      .help = "events in flight per partition"},
@@ -127,6 +134,7 @@ const struct config_key config_keys[] = {
     {DURATION("relay.sent_retention", relay.sent_retention_ns, "72h", HOUR, 24 * 365 * HOUR),
      .help = "how long sent outbox rows stay"},
 
+    /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),
      .help = "the oldest answer from a cache"},
     {COUNT("cache.memory_entries", cache.memory_entries, "8192", 0, 10000000),
@@ -137,6 +145,7 @@ const struct config_key config_keys[] = {
     {FILE_NAME("tokens.keys_file", tokens.keys_file),
      .help = "MAC keys for page and consistency tokens"},
 
+    /* Against hostile and broken clients; each has a counter of its own in the metrics. */
     {COUNT("limits.concurrent_streams", limits.concurrent_streams, "100", 1, 10000),
      .help = "open streams per connection"},
     {COUNT("limits.running_handlers", limits.running_handlers, "100", 1, 10000),
@@ -182,6 +191,7 @@ const struct config_key config_keys[] = {
      .help = "PRIORITY and unknown frames per connection"},
     {COUNT("limits.control_frames", limits.control_frames, "10000", 100, 100000000),
      .help = "frames per connection beyond 20 for each request"},
+    /* How long a client may take, and how long a connection lives. */
     {DURATION("limits.handshake_timeout", limits.handshake_timeout_ns, "5s", 100 * NS_PER_MS,
               MINUTE),
      .help = "TLS handshake"},
@@ -221,6 +231,7 @@ const struct config_key config_keys[] = {
 };
 const size_t config_key_count = sizeof config_keys / sizeof config_keys[0];
 
+/* Section and key joined: unique, which a test checks for the whole table. */
 void config_variable(const struct config_key *key, char out[CONFIG_VARIABLE_SIZE])
 {
     static const char prefix[] = "TENANT_";
@@ -233,6 +244,7 @@ void config_variable(const struct config_key *key, char out[CONFIG_VARIABLE_SIZE
     out[length] = '\0';
 }
 
+/* A linear search: some eighty rows, looked up once each at start. */
 size_t config_key_find(struct slice path)
 {
     size_t key = 0;
@@ -252,6 +264,7 @@ bool config_is_section(struct slice section)
     return false;
 }
 
+/* At most three edits away: more is another word. */
 const char *config_key_nearest(const char *path)
 {
     const char *nearest = NULL;

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 
+/* What a value is; decides the member's type and how texts are read. */
 enum config_kind {
     KIND_TEXT,    /* const char *: printable; one of `choices` when there are some */
     KIND_CHOICE,  /* int: the index in `choices` */
@@ -18,19 +19,21 @@ enum config_kind {
     KIND_DURATION, /* uint64_t, nanoseconds: "200ms" */
 };
 
+/* One row of the table. */
 struct config_key {
     const char *path; /* "server.port": at most one dot */
     enum config_kind kind;
-    size_t offset;      /* of the member in struct config */
-    const char *preset; /* the default as it would be written; "": none */
-    uint64_t min;       /* numbers only, in the member's unit */
-    uint64_t max;
+    size_t offset;              /* of the member in struct config */
+    const char *preset;         /* the default as it would be written; "": none */
+    uint64_t min;               /* numbers only, in the member's unit */
+    uint64_t max;               /* above min */
     const char *const *choices; /* NULL-terminated */
     const char *alias;          /* the seed's variable; NULL: none */
     unsigned needed_by;         /* enum config_use bits: must not be empty there */
     const char *help;           /* one phrase for the README */
 };
 
+/* In the order of the README: sections together. */
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
 
@@ -66,19 +69,21 @@ bool config_is_printable(const char *text);
 
 enum config_origin_kind { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_VARIABLE };
 
+/* Where a value comes from: for messages and for `check-config`. */
 struct config_origin {
-    enum config_origin_kind kind;
-    const char *text; /* as written; "" when nowhere */
-    const char *name; /* the file or the variable */
-    int line;         /* in the file, from 1 */
+    enum config_origin_kind kind; /* the strongest that set it */
+    const char *text;             /* as written; "" when nowhere */
+    const char *name;             /* the file or the variable */
+    int line;                     /* in the file, from 1 */
 };
 
+/* What the readers of one config_load() share. */
 struct config_loading {
-    const struct config_source *source;
-    struct config_notes *notes;
-    struct config *config;
-    struct config_origin *origins; /* one per key; owned by the config's arena */
-    bool file_failed;              /* it could not be taken: what it lacks says nothing */
+    const struct config_source *source; /* what the caller asked for */
+    struct config_notes *notes;         /* what to tell the person */
+    struct config *config;              /* being filled; owns all texts */
+    struct config_origin *origins;      /* one per key; owned by the config's arena */
+    bool file_failed;                   /* it could not be taken: what it lacks says nothing */
 };
 
 /* Adds a line to the errors or warnings. */

@@ -190,8 +190,10 @@ static bool set_text(const struct config_key *key, const char *text)
     return false;
 }
 
+/* Range checks come before narrowing: max fits the member (checked in the tests of the table). */
 static bool set_number(void *member, const struct config_key *key, const char *text)
 {
+    assert(key->min < key->max);
     uint64_t number = 0;
     if (!parse_number(text, units_of(key->kind), &number) || number < key->min || number > key->max)
         return false;
@@ -206,6 +208,7 @@ static bool set_number(void *member, const struct config_key *key, const char *t
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes and durations are stored alike");
 
+/* YAML 1.1 spellings, lower case: what other tools write. */
 static bool set_bool(bool *member, const char *text)
 {
     static const char *const yes[] = {"true", "yes", "on", NULL};
@@ -217,6 +220,7 @@ static bool set_bool(bool *member, const char *text)
     return true;
 }
 
+/* The index is the value: tables of choices stand in the order of their enums. */
 static bool set_choice(int *member, const struct config_key *key, const char *text)
 {
     for (int i = 0; key->choices[i] != NULL; i++) {
@@ -258,6 +262,7 @@ static bool parse_number(const char *text, const struct unit *units, uint64_t *n
     return false;
 }
 
+/* The member is as wide as its kind says (checked in schema.c). */
 static uint64_t read_number(const void *member, enum config_kind kind)
 {
     if (kind == KIND_PORT)
@@ -267,6 +272,7 @@ static uint64_t read_number(const void *member, enum config_kind kind)
     return *(const uint64_t *)member;
 }
 
+/* The largest unit that divides the value, so that what is printed can be read back unchanged. */
 static void put_number(struct buf *out, uint64_t number, const struct unit *units)
 {
     const struct unit *unit = units;
@@ -279,6 +285,7 @@ static void put_number(struct buf *out, uint64_t number, const struct unit *unit
         buf_printf(out, "%llu%s", (unsigned long long)(number / unit->factor), unit->name);
 }
 
+/* "a, b or c". */
 static void put_choices(struct buf *out, const char *const *choices, const char *suffix)
 {
     for (size_t i = 0; choices[i] != NULL; i++) {
@@ -306,6 +313,7 @@ bool config_is_printable(const char *text)
     return true;
 }
 
+/* Names would need DNS at start: an address to listen on is a number. */
 static bool is_address(const char *text)
 {
     struct in6_addr address;

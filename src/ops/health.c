@@ -45,6 +45,7 @@ void health_free(struct health *health)
     free(health);
 }
 
+/* Flags are written by main's start and stop and by the store's schema check. */
 void health_set(struct health *health, enum health_flag flag, bool value)
 {
     pthread_mutex_lock(&health->lock);
@@ -56,6 +57,7 @@ void health_set(struct health *health, enum health_flag flag, bool value)
 bool health_is(struct health *health, enum health_flag flag)
 {
     pthread_mutex_lock(&health->lock);
+    assert((int)flag >= 0 && (int)flag < HEALTH_FLAGS);
     bool value = health->flags[flag];
     pthread_mutex_unlock(&health->lock);
     return value;
@@ -69,13 +71,14 @@ bool health_is_ready(struct health *health)
     return ready;
 }
 
+/* Entries are never removed, so pointers into the array stay good. */
 struct dependency *health_dependency(struct health *health, const char *name)
 {
     pthread_mutex_lock(&health->lock);
     size_t i = 0;
     while (i < health->dependency_count && strcmp(health->dependencies[i].name, name) != 0)
         i++;
-    assert(i < HEALTH_DEPENDENCIES_MAX);
+    assert(name != NULL && i < HEALTH_DEPENDENCIES_MAX);
     struct dependency *dependency = &health->dependencies[i];
     if (i == health->dependency_count) {
         *dependency =
@@ -96,6 +99,7 @@ void dependency_set(struct dependency *dependency, enum dependency_state state, 
     pthread_mutex_unlock(&dependency->health->lock);
 }
 
+/* Rendered under the lock, so that one answer never mixes two states. */
 int health_render(struct health *health, const char *path, struct buf *out)
 {
     pthread_mutex_lock(&health->lock);
@@ -115,6 +119,7 @@ int health_render(struct health *health, const char *path, struct buf *out)
     return is_good ? 200 : 503;
 }
 
+/* Only dependencies that were tried have a figure: "unknown" is no outage. */
 void health_render_metrics(struct health *health, struct buf *out)
 {
     pthread_mutex_lock(&health->lock);
@@ -134,12 +139,14 @@ void health_render_metrics(struct health *health, struct buf *out)
     pthread_mutex_unlock(&health->lock);
 }
 
+/* Under the lock. */
 static bool is_ready(const struct health *health)
 {
     return health->flags[HEALTH_STARTED] && health->flags[HEALTH_SCHEMA_OK] &&
            health->flags[HEALTH_LISTENING] && !health->flags[HEALTH_DRAINING];
 }
 
+/* The same body for all probes: whoever looks at one wants to see why. */
 static void put_body(const struct health *health, bool is_good, struct buf *out)
 {
     buf_printf(out,
@@ -155,6 +162,7 @@ static void put_body(const struct health *health, bool is_good, struct buf *out)
     buf_put_str(out, "}}\n");
 }
 
+/* Under the lock.  Names are constants of ours; details come from libraries and are escaped. */
 static void put_dependency(const struct dependency *dependency, struct buf *out)
 {
     char since[CLOCK_TEXT_SIZE];

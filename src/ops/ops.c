@@ -84,6 +84,7 @@ uint16_t ops_port(const struct ops *ops)
     return ops->port;
 }
 
+/* After MHD_stop_daemon() no thread of the library is left, so freeing is safe. */
 void ops_stop(struct ops *ops)
 {
     if (ops == NULL)
@@ -92,6 +93,7 @@ void ops_stop(struct ops *ops)
     free_ops(ops);
 }
 
+/* Bound and listening, or nothing. */
 static int open_socket(struct ctx *ctx, const struct ops_settings *settings, int *fd,
                        uint16_t *port)
 {
@@ -111,6 +113,7 @@ static int open_socket(struct ctx *ctx, const struct ops_settings *settings, int
     return OK;
 }
 
+/* The text names address and port: with two listeners "address in use" alone would not help. */
 static int bind_socket(struct ctx *ctx, const struct ops_settings *settings, int fd, uint16_t *port)
 {
     const int yes = 1; /* a restart must not wait for the old connections' TIME_WAIT */
@@ -124,6 +127,7 @@ static int bind_socket(struct ctx *ctx, const struct ops_settings *settings, int
     size = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         return FAULT(ctx, FAULT_IO, "ops port: getsockname: %s", strerror(errno));
+    assert(size <= sizeof address);
     *port = ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
                                                : ((struct sockaddr_in6 *)&address)->sin6_port);
     return OK;
@@ -147,6 +151,7 @@ static socklen_t make_address(const struct ops_settings *settings, struct sockad
     return sizeof *v6;
 }
 
+/* Copies what the settings only lend; the sets themselves stay their owners'. */
 static struct ops *make_ops(const struct ops_settings *settings)
 {
     assert(settings->health != NULL && (settings->lag_count == 0 || settings->lags != NULL));
@@ -202,6 +207,7 @@ static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, co
     return answer(connection, status, type, &body);
 }
 
+/* The body and its type; 404 says what there is instead. */
 static int render(struct ops *ops, const char *path, struct buf *body, const char **type)
 {
     if (strcmp(path, "/metrics") == 0) {
@@ -217,6 +223,7 @@ static int render(struct ops *ops, const char *path, struct buf *body, const cha
     return status;
 }
 
+/* Counters of the rooms first, then what is only known now. */
 static void render_metrics(struct ops *ops, struct buf *body)
 {
     metrics_render(ops->sets, ops->set_count, body);
@@ -229,6 +236,7 @@ static void render_metrics(struct ops *ops, struct buf *body)
 static enum MHD_Result answer(struct MHD_Connection *connection, int status, const char *type,
                               struct buf *body)
 {
+    assert(status >= 200 && status <= 599);
     assert(body->start == 0 && body->data != NULL);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(body->end, body->data, MHD_RESPMEM_MUST_FREE);

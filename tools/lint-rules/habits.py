@@ -22,6 +22,7 @@ WORDS = re.compile(r'\b(TODO|FIXME|XXX|HACK|TBD|WIP)\b|\bfor now\b|\bnot (?:yet 
 DEFINE = re.compile(r'^[ \t]*#[ \t]*define[ \t]+(\w+)((?:\\\n|[^\n])*)', re.M)
 FLOW = re.compile(r'\b(return|goto|break|continue)\b')
 FLOW_MACROS = {'TRY'}
+CODE_COLUMNS, COMMENT_COLUMNS = 100, 112
 RETURN_ELSE = re.compile(r'\breturn\b[^;{}]*;\s*(\}?)\s*else\b')
 SWITCH = re.compile(r'\bswitch\b|\bcase\s+([A-Za-z_]\w*)|\bdefault\s*:|[{}()]')
 LOCAL_STATIC = re.compile(r'^[ \t]+static\s+(?!const\b|inline\b|_Noreturn\b|_Atomic\b)[^;=(]*[;=\[]')
@@ -36,6 +37,7 @@ def check(tree):
         yield from check_globals(file)
         yield from check_defaults(file, own)
         yield from check_form(file)
+        yield from check_width(file)
     yield from check_rooms(tree)
 
 
@@ -75,10 +77,19 @@ def check_globals(file):
     if file.is_header:
         return
     for variable in file.variables:
-        start = file.code_lines[variable.line - 1]
-        if 'const' not in start and 'extern' not in start and not start.startswith((' ', '\t')):
+        start = declaration(file, variable.line)
+        if 'const' not in start and 'extern' not in start:
             yield file.finding(variable.line, 'global',
                                f'{variable.name} is mutable and global: put it into a struct')
+
+
+def declaration(file, line):
+    """The line on which the declaration begins: "} names[] = {" belongs to a struct further up."""
+    while line > 1 and file.code_lines[line - 1].startswith(('}', ' ', '\t')):
+        line -= 1
+        while line > 1 and not file.code_lines[line - 1].strip():
+            line -= 1
+    return file.code_lines[line - 1]
 
 
 def check_defaults(file, own):
@@ -143,6 +154,14 @@ def opening(code, closing, left, right):
         if depth == 0:
             return at
     return 0
+
+
+def check_width(file):
+    """clang-format keeps code within its columns; comments may stand over by a word."""
+    for number, (code, text) in enumerate(zip(file.code_lines, file.text.split('\n')), 1):
+        if len(code.rstrip()) > CODE_COLUMNS or len(text) > COMMENT_COLUMNS:
+            yield file.finding(number, 'line-length', f'{len(text)} columns; at most '
+                               f'{CODE_COLUMNS}, with a comment {COMMENT_COLUMNS}')
 
 
 def check_guard(file):

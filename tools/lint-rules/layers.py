@@ -81,6 +81,8 @@ def target_of(file, name):
     parts = name.split('/')
     if len(parts) == 1:
         return file.room
+    if name.endswith('.pb-c.h'):
+        return 'gen'  # found through -Igen/pb as well
     if parts[0] == 'tenant':
         return 'include'
     return '/'.join(parts[:2]) if parts[0] == 'tools' else parts[0]

@@ -11,6 +11,8 @@ Variable = namedtuple('Variable', 'name line')
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+SILENT = re.compile(r'\s*(?:[{}();,]*|#\s*(?:include|endif|ifn?def|if|else)\b.*|#\s*define\s+\w+_H)\s*$')
+FORWARD = re.compile(r'^static [^;{}=]*\([^;{}=]*\)[^;{}=()]*;$', re.M)
 ALLOW = re.compile(r'lint-allow ([a-z-]+): (?!\*/)\S')
 
 
@@ -73,6 +75,16 @@ class File:
 
     def code_line_count(self):
         return sum(1 for line in self.code_lines if line.strip())
+
+    def telling_line_count(self):
+        """Code lines that a comment could explain.  Guards, includes, lone braces and the forward
+        declarations of helpers say nothing new; the body of an inline function is no declaration."""
+        code = self.code if self.is_header else FORWARD.sub(lambda m: blank(m.group(0)), self.code)
+        lines = code.split('\n')
+        if self.is_header:
+            for function in self.functions:
+                lines[function.line:function.end] = [''] * (function.end - function.line)
+        return sum(1 for line in lines if line.strip() and not SILENT.match(line))
 
 
 def room_of(path):
