@@ -1,0 +1,83 @@
+/* Families and their fixed label values. */
+#include "cache/cache_metrics.h"
+
+static const struct metric_family lookups_family = {
+    .name = "tenant_cache_lookups_total",
+    .help = "Look-ups by where the value was found.",
+    .kind = METRIC_COUNTER,
+    .labels = {"result"}};
+static const struct metric_family puts_family = {.name = "tenant_cache_puts_total",
+                                                 .help = "Values offered to Redis by their fate.",
+                                                 .kind = METRIC_COUNTER,
+                                                 .labels = {"result"}};
+static const struct metric_family troubles_family = {
+    .name = "tenant_cache_redis_errors_total",
+    .help = "What went wrong with Redis; each is a miss for its caller.",
+    .kind = METRIC_COUNTER,
+    .labels = {"kind"}};
+static const struct metric_family redirects_family = {
+    .name = "tenant_cache_redis_redirects_total",
+    .help = "MOVED and ASK answers.",
+    .kind = METRIC_COUNTER,
+    .labels = {"kind"}};
+static const struct metric_family ready_family = {.name = "tenant_cache_redis_nodes_ready",
+                                                  .help = "Connections to Redis nodes in use.",
+                                                  .kind = METRIC_GAUGE};
+static const struct metric_family open_family = {
+    .name = "tenant_cache_redis_breakers_open",
+    .help = "Redis nodes that are left alone for a while.",
+    .kind = METRIC_GAUGE};
+static const struct metric_family openings_family = {
+    .name = "tenant_cache_redis_breaker_openings_total",
+    .help = "Times that a Redis node began to be left alone.",
+    .kind = METRIC_COUNTER};
+static const struct metric_family in_flight_family = {
+    .name = "tenant_cache_redis_in_flight",
+    .help = "Requests queued or sent to Redis and not yet answered.",
+    .kind = METRIC_GAUGE};
+
+static const double round_trip_bounds[] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001,
+                                           0.0025,  0.005,  0.01,    0.025,  0.1};
+static const struct metric_family round_trip_family = {
+    .name = "tenant_cache_redis_seconds",
+    .help = "Time from queueing a request for Redis to its last answer.",
+    .kind = METRIC_HISTOGRAM,
+    .buckets = round_trip_bounds,
+    .bucket_count = sizeof round_trip_bounds / sizeof round_trip_bounds[0]};
+
+static const char *const lookup_names[LOOKUP_COUNT] = {"memory", "redis", "miss"};
+static const char *const put_names[PUT_COUNT] = {
+    "stored", "older", "stale", "large", "unreachable", "full", "clock", "failed"};
+static const char *const trouble_names[TROUBLE_COUNT] = {
+    "connect", "tls",         "greeting", "lost",     "protocol",    "oversize",
+    "timeout", "loading",     "clusterdown", "tryagain", "refused",  "unreachable",
+    "full",    "redirects",   "type",     "value",    "clock",       "map"};
+static const char *const redirect_names[REDIRECT_COUNT] = {"moved", "ask"};
+
+static void series(struct metrics *metrics, const struct metric_family *family,
+                   const char *const *names, size_t count, struct metric **out);
+
+void cache_metrics_init(struct cache_metrics *counted, struct metrics *metrics)
+{
+    series(metrics, &lookups_family, lookup_names, LOOKUP_COUNT, counted->lookups);
+    series(metrics, &puts_family, put_names, PUT_COUNT, counted->puts);
+    series(metrics, &troubles_family, trouble_names, TROUBLE_COUNT, counted->troubles);
+    series(metrics, &redirects_family, redirect_names, REDIRECT_COUNT, counted->redirects);
+    counted->round_trip = metrics_series(metrics, &round_trip_family, NULL);
+    counted->nodes_ready = metrics_series(metrics, &ready_family, NULL);
+    counted->breakers_open = metrics_series(metrics, &open_family, NULL);
+    counted->openings = metrics_series(metrics, &openings_family, NULL);
+    counted->in_flight = metrics_series(metrics, &in_flight_family, NULL);
+}
+
+const char *cache_trouble_name(enum cache_trouble trouble)
+{
+    return trouble_names[trouble];
+}
+
+static void series(struct metrics *metrics, const struct metric_family *family,
+                   const char *const *names, size_t count, struct metric **out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = metrics_series(metrics, family, &names[i]);
+}
