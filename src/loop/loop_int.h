@@ -1,0 +1,81 @@
+/* The loop room's own: how loops, tasks and waits fit together. */
+#ifndef LOOP_LOOP_INT_H
+#define LOOP_LOOP_INT_H
+
+#include "loop/loop.h"
+#include "loop/task.h"
+#include "loop/switch.h"
+
+#include <uv.h>
+
+struct loop {
+    uv_loop_t uv;
+    uv_check_t turn_end;      /* runs after poll and its callbacks: tasks, then deferred work */
+    uv_idle_t keep_going;     /* active while work is ready, so that poll does not wait */
+    uv_timer_t turn_limit;    /* loop_turn(): ends the wait */
+    struct list ready;        /* tasks to run */
+    struct list deferred;     /* end-of-turn work */
+    struct task *current;     /* the running task; NULL on the loop's own stack */
+    struct switch_context main_context; /* the loop's own stack while a task runs */
+    size_t task_count;        /* started and not ended */
+    size_t task_capacity;
+    struct list spare_tasks;  /* ended, with stack and timer, kept for the next */
+    uint64_t lag_ns;          /* the longest turn since loop_lag_take() */
+};
+
+/* A task waiting in task_wait_io(); on that task's stack. */
+struct io_wait {
+    struct task *task;
+    bool ready;  /* the event came */
+    bool closed; /* the io was closed meanwhile */
+};
+
+struct io {
+    struct loop *loop;       /* NULL: a plain thread's */
+    int fd;
+    uv_poll_t poll;          /* unused on a plain thread */
+    unsigned armed;          /* IO_ bits libuv watches now */
+    unsigned wanted;         /* IO_ bits the callback is for */
+    io_callback *callback;
+    void *owner;
+    struct io_wait *waiter;  /* NULL when nobody waits */
+    unsigned waiter_events;
+    bool closing;
+};
+
+enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
+
+struct task {
+    struct list_node node;   /* on loop->ready while TASK_READY, on spare_tasks between two lives */
+    struct loop *loop;
+    struct stack *stack;
+    struct switch_context context;
+    task_function *function;
+    task_function *on_end;
+    void *argument;
+    enum task_state state;
+    bool cancelled;
+    bool shielded;
+    bool timed_out;          /* the wait's timer fired */
+    uint64_t deadline_ns;    /* of the wait */
+    uv_timer_t timer;
+};
+
+/* Puts a waiting task on the ready list; nothing happens when it is ready already. */
+void task_wake(struct task *task);
+/* Gives up the CPU until something wakes the task or the deadline's timer fires. */
+void task_suspend(struct task *task, uint64_t deadline_ns);
+/* True when the wait has ended: what was waited for came (`done` wins), cancellation, or the deadline. */
+bool task_wait_over(struct task *task, bool done, enum wait_result *result);
+/* Runs ready tasks, each once; those woken meanwhile run in the next turn. */
+void loop_run_tasks(struct loop *loop);
+/* Makes the next poll not wait because something is ready. */
+void loop_keep_going(struct loop *loop);
+/* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds. */
+void loop_timer_arm(uv_timer_t *timer, uint64_t deadline_ns, uv_timer_cb callback);
+/* Makes libuv watch what callback and waiter want. */
+void io_arm(struct io *io);
+/* Closes the timers of spare tasks and frees their stacks; for loop_free(). */
+void loop_drop_spare_tasks(struct loop *loop);
+
+#endif

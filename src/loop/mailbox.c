@@ -1,0 +1,92 @@
+/* A bounded queue into a loop, from any thread. */
+#include "base/alloc.h"
+#include "loop/loop_int.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct mailbox {
+    uv_async_t async;
+    pthread_mutex_t lock;       /* guards the ring */
+    void **ring;
+    size_t capacity;
+    size_t first;               /* index of the oldest message */
+    size_t count;
+    mailbox_callback *callback;
+    void *owner;
+};
+
+static void on_async(uv_async_t *async);
+static void deliver(struct mailbox *mailbox);
+static void on_closed(uv_handle_t *handle);
+
+struct mailbox *mailbox_open(struct loop *loop, size_t capacity, mailbox_callback *callback,
+                             void *owner)
+{
+    assert(capacity > 0 && callback != NULL);
+    struct mailbox *mailbox = xcalloc(1, sizeof *mailbox);
+    mailbox->ring = xcalloc(capacity, sizeof *mailbox->ring);
+    mailbox->capacity = capacity;
+    mailbox->callback = callback;
+    mailbox->owner = owner;
+    pthread_mutex_init(&mailbox->lock, NULL);
+    if (uv_async_init(&loop->uv, &mailbox->async, on_async) != 0)
+        abort();
+    mailbox->async.data = mailbox;
+    return mailbox;
+}
+
+bool mailbox_post(struct mailbox *mailbox, void *message)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    bool fits = mailbox->count < mailbox->capacity;
+    if (fits) {
+        mailbox->ring[(mailbox->first + mailbox->count) % mailbox->capacity] = message;
+        mailbox->count++;
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    if (fits)
+        uv_async_send(&mailbox->async);
+    return fits;
+}
+
+void mailbox_close(struct mailbox *mailbox)
+{
+    if (mailbox == NULL)
+        return;
+    deliver(mailbox);
+    uv_close((uv_handle_t *)&mailbox->async, on_closed);
+}
+
+static void on_async(uv_async_t *async)
+{
+    deliver(async->data);
+}
+
+/* At most as many as there were: a poster faster than the callback cannot hold the loop. */
+static void deliver(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    size_t left = mailbox->count;
+    while (left-- > 0) {
+        void *message = mailbox->ring[mailbox->first];
+        mailbox->first = (mailbox->first + 1) % mailbox->capacity;
+        mailbox->count--;
+        pthread_mutex_unlock(&mailbox->lock);
+        mailbox->callback(mailbox->owner, message);
+        pthread_mutex_lock(&mailbox->lock);
+    }
+    bool more = mailbox->count > 0;
+    pthread_mutex_unlock(&mailbox->lock);
+    if (more)
+        uv_async_send(&mailbox->async);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct mailbox *mailbox = handle->data;
+    pthread_mutex_destroy(&mailbox->lock);
+    free(mailbox->ring);
+    free(mailbox);
+}
