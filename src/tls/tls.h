@@ -21,8 +21,8 @@ struct tls_settings {
     bool server;           /* server side: a client certificate is demanded */
 };
 
-/* Loads and checks everything (key matches leaf, files readable, leaf in its validity period).  Fault: FAULT_TLS
- * with a text that names the file.  TLS 1.3 only, no tickets, no 0-RTT, no renegotiation, no
+/* Loads and checks everything (key matches leaf, files readable, leaf in its validity period).
+ * Fault: FAULT_TLS with a text that names the file.  TLS 1.3 only, no tickets, no 0-RTT, no renegotiation, no
  * compression; peers verified with depth 3 and the purpose of their side. */
 int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
                     struct tls_context **context) MUST_CHECK;

@@ -1,0 +1,49 @@
+/* The tls room's own: what context and stream share. */
+#ifndef TLS_TLS_INT_H
+#define TLS_TLS_INT_H
+
+#include "tls/tls.h"
+
+#include <openssl/ssl.h>
+
+#include <stdatomic.h>
+
+#define TLS_ALPN_MAX 32
+#define TLS_ERROR_SIZE 192
+
+struct tls_context {
+    atomic_size_t references;
+    SSL_CTX *ssl;
+    BIO_METHOD *socket;               /* send/recv without SIGPIPE */
+    bool server;
+    unsigned char alpn[TLS_ALPN_MAX]; /* wire form: length, bytes */
+    size_t alpn_size;                 /* 0: none */
+    int64_t not_after;                /* of the own leaf */
+};
+
+struct tls_stream {
+    struct tls_context *context; /* a reference */
+    SSL *ssl;
+    int fd;
+    int socket_errno;    /* of the last failed send or recv; 0: none */
+    bool socket_ended;   /* recv said end of file */
+    bool ready;          /* the handshake is done */
+    bool failed;         /* OpenSSL allows no call on the connection any more */
+    bool cut_off;        /* failed because the socket ended: reads say TLS_CLOSED */
+    const char *label;   /* of the error */
+    char error[TLS_ERROR_SIZE];
+    char *peer_uri;      /* owned; NULL: none or not exactly one */
+    int64_t peer_not_after;
+};
+
+/* The BIO_METHOD of all streams of a context; its BIOs' data is the stream. */
+BIO_METHOD *tls_socket_method(void);
+/* Records an error that OpenSSL does not know of.  `label` is a constant. */
+void tls_stream_fail(struct tls_stream *stream, const char *label, const char *text);
+
+/* The certificate's one URI if it is printable ASCII, for free(); NULL otherwise. */
+char *peer_name_uri(const X509 *certificate);
+/* Seconds since 1970; INT64_MIN for a time that cannot be read: long past. */
+int64_t certificate_time(const ASN1_TIME *time);
+
+#endif
