@@ -1,0 +1,221 @@
+/* Metadata coding, used for every call's headers and trailers.  Pure: input comes from strangers, so
+ * nothing here may trust a length or fail in another way than by saying so. */
+#include "rpc/coding.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define TIMEOUT_DIGITS_MAX 8
+#define TIMEOUT_VALUE_MAX UINT64_C(99999999)
+
+struct timeout_unit {
+    char letter;
+    uint64_t ns;
+};
+
+/* Largest first: the first unit that fits gives the fewest digits. */
+static const struct timeout_unit timeout_units[] = {
+    {'H', 3600 * NS_PER_S}, {'M', 60 * NS_PER_S}, {'S', NS_PER_S},
+    {'m', NS_PER_MS},       {'u', NS_PER_US},     {'n', 1},
+};
+#define TIMEOUT_UNIT_COUNT (sizeof timeout_units / sizeof timeout_units[0])
+
+static bool is_plain(uint8_t byte);
+static int hex_value(uint8_t byte);
+static bool escape_read(struct slice text, size_t at, uint8_t *byte);
+static size_t base64_unpadded(struct slice text);
+static int base64_value(uint8_t byte);
+static size_t base64_group(const uint8_t *digits, size_t count, uint8_t out[3]);
+static uint64_t unit_of_letter(uint8_t letter);
+static uint64_t divide_up(uint64_t value, uint64_t by);
+
+void percent_encode(struct buf *out, struct slice text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (is_plain(byte)) {
+            buf_put_byte(out, byte);
+            continue;
+        }
+        const char escape[3] = {'%', digits[byte >> 4], digits[byte & 15]};
+        buf_put(out, escape, sizeof escape);
+    }
+}
+
+char *percent_decode(struct arena *arena, struct slice text)
+{
+    char *out = arena_alloc_raw(arena, text.size + 1);
+    size_t end = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (escape_read(text, i, &byte))
+            i += 2;
+        out[end++] = (char)byte;
+    }
+    assert(end <= text.size);
+    out[end] = '\0';
+    return out;
+}
+
+static bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte <= 0x7e && byte != '%';
+}
+
+/* An escape at `at`.  "%00" does not count as one: the zero would hide the rest of the text, and the
+ * message must not be thrown away. */
+static bool escape_read(struct slice text, size_t at, uint8_t *byte)
+{
+    if (text.data[at] != '%' || text.size - at < 3)
+        return false;
+    int high = hex_value(text.data[at + 1]);
+    int low = hex_value(text.data[at + 2]);
+    if (high < 0 || low < 0 || high + low == 0)
+        return false;
+    *byte = (uint8_t)(high << 4 | low);
+    return true;
+}
+
+static int hex_value(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    if (byte >= 'a' && byte <= 'f')
+        return byte - 'a' + 10;
+    if (byte >= 'A' && byte <= 'F')
+        return byte - 'A' + 10;
+    return -1;
+}
+
+void base64_encode(struct buf *out, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.size; i += 3) {
+        size_t count = bytes.size - i < 3 ? bytes.size - i : 3;
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; k++)
+            group = group << 8 | (k < count ? bytes.data[i + k] : 0u);
+        char text[4];
+        for (size_t k = 0; k < 4; k++)
+            text[k] = digits[group >> (18 - 6 * k) & 63];
+        buf_put(out, text, count + 1);
+    }
+}
+
+bool base64_decode(struct arena *arena, struct slice text, struct slice *out)
+{
+    size_t size = base64_unpadded(text);
+    if (size == SIZE_MAX)
+        return false;
+    uint8_t *bytes = arena_alloc_raw(arena, size / 4 * 3 + 3);
+    size_t end = 0;
+    for (size_t i = 0; i < size; i += 4) {
+        size_t count = size - i < 4 ? size - i : 4;
+        size_t made = base64_group(text.data + i, count, bytes + end);
+        if (made == 0)
+            return false;
+        end += made;
+    }
+    assert(end <= size / 4 * 3 + 3);
+    *out = slice_make(bytes, end);
+    return true;
+}
+
+/* The digits without their padding; SIZE_MAX when no base64 text has such a size.  Padding stands only
+ * where it fills up a group of four. */
+static size_t base64_unpadded(struct slice text)
+{
+    size_t size = text.size;
+    if (size > 0 && size % 4 == 0 && text.data[size - 1] == '=')
+        size -= text.data[size - 2] == '=' ? 2 : 1;
+    return size % 4 == 1 ? SIZE_MAX : size;
+}
+
+/* Decodes 2 to 4 digits into one byte less; 0: not base64.  The bits that are left over must be zero,
+ * so that a value has one spelling (RFC 4648 section 3.5). */
+static size_t base64_group(const uint8_t *digits, size_t count, uint8_t out[3])
+{
+    assert(count >= 2 && count <= 4);
+    uint32_t group = 0;
+    for (size_t k = 0; k < 4; k++) {
+        int value = k < count ? base64_value(digits[k]) : 0;
+        if (value < 0)
+            return 0;
+        group = group << 6 | (uint32_t)value;
+    }
+    uint32_t left_over = group & (UINT32_C(0xffffff) >> (8 * (count - 1)));
+    if (left_over != 0)
+        return 0;
+    for (size_t k = 0; k + 1 < count; k++)
+        out[k] = (uint8_t)(group >> (16 - 8 * k));
+    return count - 1;
+}
+
+static int base64_value(uint8_t byte)
+{
+    if (byte >= 'A' && byte <= 'Z')
+        return byte - 'A';
+    if (byte >= 'a' && byte <= 'z')
+        return byte - 'a' + 26;
+    if (byte >= '0' && byte <= '9')
+        return byte - '0' + 52;
+    if (byte == '+')
+        return 62;
+    return byte == '/' ? 63 : -1;
+}
+
+bool timeout_parse(struct slice text, uint64_t *duration_ns)
+{
+    if (text.size < 2 || text.size > TIMEOUT_DIGITS_MAX + 1)
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i + 1 < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    uint64_t unit = unit_of_letter(text.data[text.size - 1]);
+    if (unit == 0)
+        return false;
+    if (__builtin_mul_overflow(value, unit, duration_ns))
+        *duration_ns = UINT64_MAX;
+    return true;
+}
+
+static uint64_t unit_of_letter(uint8_t letter)
+{
+    for (size_t i = 0; i < TIMEOUT_UNIT_COUNT; i++) {
+        if (timeout_units[i].letter == (char)letter)
+            return timeout_units[i].ns;
+    }
+    return 0;
+}
+
+void timeout_format(uint64_t duration_ns, char out[TIMEOUT_TEXT_SIZE])
+{
+    size_t chosen = TIMEOUT_UNIT_COUNT;
+    for (size_t i = 0; i < TIMEOUT_UNIT_COUNT && duration_ns > 0; i++) {
+        uint64_t ns = timeout_units[i].ns;
+        if (duration_ns % ns == 0 && duration_ns / ns <= TIMEOUT_VALUE_MAX) {
+            chosen = i;
+            break;
+        }
+        /* Not exact: the finest unit that still fits wastes least. */
+        if (divide_up(duration_ns, ns) <= TIMEOUT_VALUE_MAX)
+            chosen = i;
+    }
+    if (duration_ns == 0)
+        chosen = TIMEOUT_UNIT_COUNT - 1;
+    assert(chosen < TIMEOUT_UNIT_COUNT); /* UINT64_MAX is 5124096 hours */
+    unsigned value = (unsigned)divide_up(duration_ns, timeout_units[chosen].ns);
+    int size = snprintf(out, TIMEOUT_TEXT_SIZE, "%u%c", value, timeout_units[chosen].letter);
+    assert(size > 0 && size <= TIMEOUT_DIGITS_MAX + 1);
+}
+
+static uint64_t divide_up(uint64_t value, uint64_t by)
+{
+    return value / by + (value % by != 0 ? 1 : 0);
+}

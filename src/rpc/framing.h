@@ -1,0 +1,45 @@
+/* gRPC's length-prefixed messages, taken from bytes that arrive split anywhere.
+ *
+ * "Length-Prefixed-Message → Compressed-Flag Message-Length Message" (PROTOCOL-HTTP2.md).  The reader is
+ * told the limit and refuses an announced length above it before it allocates anything. */
+#ifndef RPC_FRAMING_H
+#define RPC_FRAMING_H
+
+#include "base/buf.h"
+
+#define FRAME_PREFIX_SIZE 5
+
+enum framing_result {
+    FRAMING_OK,        /* bytes were taken; look at framing_has_message() */
+    FRAMING_TOO_LARGE, /* the announced length is above the limit */
+    FRAMING_BAD_FLAG,  /* the flag byte is neither 0 nor 1 */
+    FRAMING_COMPRESSED, /* the flag is 1 and no encoding was declared */
+    FRAMING_EXTRA,     /* a second message on a unary call */
+};
+
+/* Reads the one message of a unary call. */
+struct framing {
+    uint8_t prefix[FRAME_PREFIX_SIZE];
+    size_t prefix_size;   /* bytes of it that have come */
+    size_t message_size;  /* announced, valid once the prefix is whole */
+    struct buf message;   /* bytes of the message so far */
+    size_t limit;         /* bytes a message may have */
+    bool failed;          /* sticky: an error was returned */
+};
+
+void framing_init(struct framing *framing, size_t limit);
+void framing_deinit(struct framing *framing);
+
+/* Takes bytes of DATA frames.  After an error nothing more may be fed. */
+enum framing_result framing_feed(struct framing *framing, struct slice bytes);
+/* The whole message is there (it may be empty). */
+bool framing_has_message(const struct framing *framing);
+/* Some bytes have come and the message is not whole: END_STREAM now means it was cut short. */
+bool framing_is_cut(const struct framing *framing);
+/* Bytes still missing of what was announced; 0 before the prefix is whole and when the message is. */
+size_t framing_missing(const struct framing *framing);
+
+/* Appends prefix and message for sending. */
+void framing_put(struct buf *out, struct slice message);
+
+#endif

@@ -1,0 +1,67 @@
+/* The status of a call: gRPC code, message, and google.rpc details (https://google.aip.dev/193). */
+#ifndef RPC_STATUS_H
+#define RPC_STATUS_H
+
+#include "base/ctx.h"
+#include "base/slice.h"
+
+#include <stddef.h>
+
+#define STATUS_VIOLATIONS_MAX 64
+#define STATUS_METADATA_MAX 8
+
+enum grpc_code {
+    GRPC_OK = 0,
+    GRPC_CANCELLED = 1,
+    GRPC_UNKNOWN = 2,
+    GRPC_INVALID_ARGUMENT = 3,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_NOT_FOUND = 5,
+    GRPC_ALREADY_EXISTS = 6,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_ABORTED = 10,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNIMPLEMENTED = 12,
+    GRPC_INTERNAL = 13,
+    GRPC_UNAVAILABLE = 14,
+    GRPC_DATA_LOSS = 15,
+    GRPC_UNAUTHENTICATED = 16,
+};
+#define GRPC_CODE_COUNT 17
+
+/* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is no code. */
+const char *grpc_code_name(int code);
+
+struct status_pair {
+    const char *key;
+    const char *value;
+};
+
+/* Details gathered while a call is refused.  Strings live in the call's arena. */
+struct call_details {
+    struct status_pair violations[STATUS_VIOLATIONS_MAX]; /* field, rule */
+    size_t violation_count;
+    size_t violations_dropped; /* beyond the array; counted in the last one's text */
+    struct status_pair metadata[STATUS_METADATA_MAX];
+    size_t metadata_count;
+    uint64_t retry_ns;         /* RetryInfo; 0: none */
+};
+
+/* What goes onto the wire. */
+struct status {
+    enum grpc_code code;
+    const char *reason;       /* of the catalogue; NULL when code is OK */
+    const char *message;      /* "REASON: text", not yet percent-encoded; "" when OK */
+    struct slice details;     /* packed google.rpc.Status; empty when OK */
+    uint64_t retry_ns;        /* for the retry-after trailer; 0: none */
+};
+
+/* The status for a handler's result: OK, a refusal with its details (may be NULL), or a fault, which
+ * becomes UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or INTERNAL with the request id as reference and never
+ * the fault's text.  A retriable refusal without a delay gets a default one.  Lives in ctx->arena. */
+void status_of_result(struct ctx *ctx, int result, const struct call_details *details,
+                      struct status *status);
+
+#endif
