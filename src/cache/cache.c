@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+
 #include "cache/cache_metrics.h"
 #include "cache/memory.h"
 #include "cache/redis_cluster.h"
@@ -153,8 +154,9 @@ static int redis_open(struct ctx *ctx, struct loop *loop, const struct cache_set
     struct redis_url url;
     TRY(redis_url_parse(ctx, slice_of_str(settings->redis_url), &url));
     if (url.tls && settings->tls == NULL)
-        return FAULT(ctx, FAULT_CONFIG, "redis.url is rediss://, which needs tls.cert_file, "
-                                        "tls.key_file and tls.ca_file");
+        return FAULT(ctx, FAULT_CONFIG,
+                     "redis.url is rediss://, which needs tls.cert_file, "
+                     "tls.key_file and tls.ca_file");
     if (url.tls)
         cache->tls = tls_context_ref(settings->tls);
     cache->redis = redis_cluster_new(&(struct redis_cluster_settings){
@@ -186,10 +188,8 @@ static bool get_from_memory(struct cache *cache, struct ctx *ctx, struct slice k
     struct memory_hit hit;
     if (!memory_get(cache->memory, key, ctx->arena, &hit))
         return false;
-    *found = (struct cache_found){.value = hit.value,
-                                  .version = hit.version,
-                                  .source = CACHE_MEMORY,
-                                  .age_ns = hit.age_ns};
+    *found = (struct cache_found){
+        .value = hit.value, .version = hit.version, .source = CACHE_MEMORY, .age_ns = hit.age_ns};
     return true;
 }
 
@@ -255,9 +255,10 @@ static void redis_store(struct cache *cache, const struct cache_item *item)
                                   .wall_us = (clock_wall() - age) / NS_PER_US,
                                   .key = item->key,
                                   .value = item->value};
-    if (item->value.size > CACHE_VALUE_MAX ||
-        !redis_cluster_clock_at(cache->redis, item->key, item->read_began_ns, &stored.began_us,
-                                &why)) {
+    if (item->value.size <= CACHE_VALUE_MAX)
+        stored.began_us =
+            redis_cluster_clock_at(cache->redis, item->key, item->read_began_ns, &why);
+    if (stored.began_us == 0) {
         metric_inc(puts[why]);
         return;
     }

@@ -10,6 +10,7 @@
 #include "base/ctx.h"
 #include "base/metrics.h"
 #include "base/slice.h"
+
 #include "loop/loop.h"
 
 #include <stdbool.h>
@@ -19,7 +20,7 @@
 struct log;
 struct tls_context;
 
-/* --- the table in memory: one per process, shared by all workers ------------------------------------ */
+/* --- the table in memory: one per process, shared by all workers ------------------------------- */
 
 struct cache_memory;
 
@@ -34,12 +35,12 @@ struct cache_memory_settings {
 struct cache_memory *cache_memory_new(const struct cache_memory_settings *settings);
 void cache_memory_free(struct cache_memory *memory); /* accepts NULL */
 
-/* --- one cache per worker, on its loop ---------------------------------------------------------------- */
+/* --- one cache per worker, on its loop --------------------------------------------------------- */
 
 struct cache;
 
 struct cache_settings {
-    const char *redis_url;       /* rediss://[USER]:PASSWORD@ADDRESS:PORT[,…]; "" or NULL: memory only */
+    const char *redis_url; /* rediss://[USER]:PASSWORD@ADDRESS:PORT[,…]; "" or NULL: memory only */
     struct tls_context *tls;     /* client side, referenced; needed for rediss:// */
     struct cache_memory *memory; /* the process's table */
     uint64_t op_timeout_ns;      /* one Redis command; 0: 10 ms */
@@ -57,7 +58,7 @@ void cache_close(struct cache *cache);
 /* Whether the cluster's map is known and every node in it answers (true without Redis).  Any thread. */
 bool cache_is_whole(const struct cache *cache);
 
-/* --- keys ------------------------------------------------------------------------------------------------ */
+/* --- keys -------------------------------------------------------------------------------------- */
 
 #define CACHE_KEY_MAX 256
 
@@ -66,7 +67,7 @@ bool cache_is_whole(const struct cache *cache);
 struct slice cache_key_profile(struct ctx *ctx, struct slice tenant_id);
 struct slice cache_key_slug(struct ctx *ctx, struct slice slug);
 
-/* --- reading ----------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------- */
 
 enum cache_source { CACHE_MEMORY, CACHE_REDIS };
 
@@ -81,7 +82,7 @@ struct cache_found {
  * most one command's deadline (three when slots are being moved); not when memory or nobody knows. */
 bool cache_get(struct cache *cache, struct ctx *ctx, struct slice key, struct cache_found *found);
 
-/* --- writing ----------------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------------- */
 
 struct cache_item {
     struct slice key;       /* copied */

@@ -15,11 +15,10 @@ static const struct metric_family troubles_family = {
     .help = "What went wrong with Redis; each is a miss for its caller.",
     .kind = METRIC_COUNTER,
     .labels = {"kind"}};
-static const struct metric_family redirects_family = {
-    .name = "tenant_cache_redis_redirects_total",
-    .help = "MOVED and ASK answers.",
-    .kind = METRIC_COUNTER,
-    .labels = {"kind"}};
+static const struct metric_family redirects_family = {.name = "tenant_cache_redis_redirects_total",
+                                                      .help = "MOVED and ASK answers.",
+                                                      .kind = METRIC_COUNTER,
+                                                      .labels = {"kind"}};
 static const struct metric_family ready_family = {.name = "tenant_cache_redis_nodes_ready",
                                                   .help = "Connections to Redis nodes in use.",
                                                   .kind = METRIC_GAUGE};
@@ -46,23 +45,30 @@ static const struct metric_family round_trip_family = {
     .bucket_count = sizeof round_trip_bounds / sizeof round_trip_bounds[0]};
 
 static const char *const lookup_names[LOOKUP_COUNT] = {"memory", "redis", "miss"};
-static const char *const put_names[PUT_COUNT] = {
-    "stored", "older", "stale", "large", "unreachable", "full", "clock", "failed"};
+static const char *const put_names[PUT_COUNT] = {"stored",      "older", "stale", "large",
+                                                 "unreachable", "full",  "clock", "failed"};
 static const char *const trouble_names[TROUBLE_COUNT] = {
-    "connect", "tls",         "greeting", "lost",     "protocol",    "oversize",
-    "timeout", "loading",     "clusterdown", "tryagain", "refused",  "unreachable",
-    "full",    "redirects",   "type",     "value",    "clock",       "map"};
+    "connect", "tls",       "greeting",    "lost",     "protocol", "oversize",
+    "timeout", "loading",   "clusterdown", "tryagain", "refused",  "unreachable",
+    "full",    "redirects", "type",        "value",    "clock",    "map"};
 static const char *const redirect_names[REDIRECT_COUNT] = {"moved", "ask"};
 
-static void series(struct metrics *metrics, const struct metric_family *family,
-                   const char *const *names, size_t count, struct metric **out);
+struct names {
+    const char *const *texts;
+    size_t count;
+};
+
+#define NAMES(texts) ((struct names){(texts), sizeof(texts) / sizeof *(texts)})
+
+static void series(struct metrics *metrics, const struct metric_family *family, struct names names,
+                   struct metric **out);
 
 void cache_metrics_init(struct cache_metrics *counted, struct metrics *metrics)
 {
-    series(metrics, &lookups_family, lookup_names, LOOKUP_COUNT, counted->lookups);
-    series(metrics, &puts_family, put_names, PUT_COUNT, counted->puts);
-    series(metrics, &troubles_family, trouble_names, TROUBLE_COUNT, counted->troubles);
-    series(metrics, &redirects_family, redirect_names, REDIRECT_COUNT, counted->redirects);
+    series(metrics, &lookups_family, NAMES(lookup_names), counted->lookups);
+    series(metrics, &puts_family, NAMES(put_names), counted->puts);
+    series(metrics, &troubles_family, NAMES(trouble_names), counted->troubles);
+    series(metrics, &redirects_family, NAMES(redirect_names), counted->redirects);
     counted->round_trip = metrics_series(metrics, &round_trip_family, NULL);
     counted->nodes_ready = metrics_series(metrics, &ready_family, NULL);
     counted->breakers_open = metrics_series(metrics, &open_family, NULL);
@@ -75,9 +81,9 @@ const char *cache_trouble_name(enum cache_trouble trouble)
     return trouble_names[trouble];
 }
 
-static void series(struct metrics *metrics, const struct metric_family *family,
-                   const char *const *names, size_t count, struct metric **out)
+static void series(struct metrics *metrics, const struct metric_family *family, struct names names,
+                   struct metric **out)
 {
-    for (size_t i = 0; i < count; i++)
-        out[i] = metrics_series(metrics, family, &names[i]);
+    for (size_t i = 0; i < names.count; i++)
+        out[i] = metrics_series(metrics, family, &names.texts[i]);
 }

@@ -32,11 +32,11 @@ enum cache_trouble {
     TROUBLE_REFUSED,     /* any other error reply */
     TROUBLE_UNREACHABLE, /* a look-up whose node is not connected, or nobody knows it: answered at once */
     TROUBLE_FULL,        /* a look-up that found the connection's queue full: likewise */
-    TROUBLE_REDIRECTS,   /* too many MOVED and ASK in a row */
-    TROUBLE_TYPE,        /* an answer of another type than the command's */
-    TROUBLE_VALUE,       /* a stored value that is not ours, damaged or of another key */
-    TROUBLE_CLOCK,       /* a stored value whose two clocks disagree */
-    TROUBLE_MAP,         /* CLUSTER SLOTS answered nonsense, or too many nodes */
+    TROUBLE_REDIRECTS, /* too many MOVED and ASK in a row */
+    TROUBLE_TYPE,      /* an answer of another type than the command's */
+    TROUBLE_VALUE,     /* a stored value that is not ours, damaged or of another key */
+    TROUBLE_CLOCK,     /* a stored value whose two clocks disagree */
+    TROUBLE_MAP,       /* CLUSTER SLOTS answered nonsense, or too many nodes */
     TROUBLE_COUNT
 };
 

@@ -22,20 +22,20 @@
 #define ENTRIES_TO_SHARD 1024 /* smaller tables stay whole */
 
 struct entry {
-    struct entry *next;        /* in its chain */
-    struct list_node use;      /* in the shard's order of use */
-    uint64_t hash;             /* of the key */
-    uint64_t version;          /* of the value */
-    uint64_t began_ns;         /* when the value's read began */
-    bool has_value;            /* false: only a floor */
-    uint64_t floor_version;    /* valid until floor_until_ns: what was written, 0: unknown … */
-    uint64_t floor_ns;         /* … when it was known to be written … */
-    uint64_t forgotten_ns;     /* … and what was read before this is refused whatever its version */
-    uint64_t floor_until_ns;   /* 0: no floor */
+    struct entry *next;      /* in its chain */
+    struct list_node use;    /* in the shard's order of use */
+    uint64_t hash;           /* of the key */
+    uint64_t version;        /* of the value */
+    uint64_t began_ns;       /* when the value's read began */
+    bool has_value;          /* false: only a floor */
+    uint64_t floor_version;  /* valid until floor_until_ns: what was written, 0: unknown … */
+    uint64_t floor_ns;       /* … when it was known to be written … */
+    uint64_t forgotten_ns;   /* … and what was read before this is refused whatever its version */
+    uint64_t floor_until_ns; /* 0: no floor */
     size_t key_size;
     size_t value_size;
-    size_t room;               /* bytes behind the struct */
-    uint8_t bytes[];           /* key, value */
+    size_t room;     /* bytes behind the struct */
+    uint8_t bytes[]; /* key, value */
 };
 
 struct shard {
@@ -58,14 +58,12 @@ struct cache_memory {
     struct shard shards[SHARDS];
 };
 
-static const struct metric_family entries_family = {
-    .name = "tenant_cache_memory_entries",
-    .help = "Entries in the process's cache table.",
-    .kind = METRIC_GAUGE};
-static const struct metric_family bytes_family = {
-    .name = "tenant_cache_memory_bytes",
-    .help = "Bytes in the process's cache table.",
-    .kind = METRIC_GAUGE};
+static const struct metric_family entries_family = {.name = "tenant_cache_memory_entries",
+                                                    .help = "Entries in the process's cache table.",
+                                                    .kind = METRIC_GAUGE};
+static const struct metric_family bytes_family = {.name = "tenant_cache_memory_bytes",
+                                                  .help = "Bytes in the process's cache table.",
+                                                  .kind = METRIC_GAUGE};
 static const struct metric_family evictions_family = {
     .name = "tenant_cache_memory_evictions_total",
     .help = "Entries that made room for others before they were replaced.",
@@ -344,9 +342,8 @@ static struct entry *entry_make(struct cache_memory *memory, struct shard *shard
 {
     assert(key.size > 0 && key.size <= CACHE_KEY_MAX);
     struct entry *entry = xmalloc(sizeof *entry + key.size + value_size);
-    *entry = (struct entry){.hash = hash_table(key),
-                            .key_size = key.size,
-                            .room = key.size + value_size};
+    *entry = (struct entry){
+        .hash = hash_table(key), .key_size = key.size, .room = key.size + value_size};
     memcpy(entry->bytes, key.data, key.size);
     struct entry **chain = &shard->chains[entry->hash & shard->mask];
     entry->next = *chain;

@@ -6,6 +6,7 @@
 #define CACHE_MEMORY_H
 
 #include "base/arena.h"
+
 #include "cache/cache.h"
 
 #include <stdbool.h>

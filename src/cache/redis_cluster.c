@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+
 #include "cache/redis_conn.h"
 #include "cache/slot_map.h"
 #include "loop/task.h"
@@ -31,13 +32,13 @@ struct redis_cluster {
     struct redis_conn_settings conn_settings;
     struct redis_url url;
     struct node nodes[NODES_MAX];
-    uint8_t slots[KEY_SLOTS];   /* index of the node, or NODE_NONE */
+    uint8_t slots[KEY_SLOTS]; /* index of the node, or NODE_NONE */
     size_t slots_known;
     struct timer *tick;
-    uint64_t refresh_ns;        /* when the map is asked for next; 0: at the next tick */
-    struct redis_conn *asked;   /* CLUSTER SLOTS is under way there; NULL: nowhere */
-    uint64_t ready_ns;          /* when a node was last seen ready */
-    size_t waiting;             /* tasks inside */
+    uint64_t refresh_ns;      /* when the map is asked for next; 0: at the next tick */
+    struct redis_conn *asked; /* CLUSTER SLOTS is under way there; NULL: nowhere */
+    uint64_t ready_ns;        /* when a node was last seen ready */
+    size_t waiting;           /* tasks inside */
     _Atomic bool whole;
     struct log_interval logged;
 };
@@ -47,13 +48,13 @@ struct lookup {
     struct redis_cluster *cluster;
     struct ctx *ctx;
     struct waitq done;
-    struct node *node;                 /* where it was asked; valid while it is under way */
-    unsigned skip;                     /* answers before GET's: 1 for ASKING */
+    struct node *node; /* where it was asked; valid while it is under way */
+    unsigned skip;     /* answers before GET's: 1 for ASKING */
     enum redis_outcome outcome;
     bool redirected;
     struct slot_redirect redirect;
-    bool failed;                       /* an error reply, or one of the wrong type */
-    bool finished;                     /* the request is no more */
+    bool failed;   /* an error reply, or one of the wrong type */
+    bool finished; /* the request is no more */
     struct redis_value value;
 };
 
@@ -146,15 +147,16 @@ int redis_cluster_get(struct redis_cluster *cluster, struct ctx *ctx, struct sli
     return refuse(cluster, ctx, TROUBLE_REDIRECTS);
 }
 
-bool redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key, uint64_t at_ns,
-                            uint64_t *time_us, enum cache_put_fate *why)
+uint64_t redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key, uint64_t at_ns,
+                                enum cache_put_fate *why)
 {
     const struct node *node = node_of(cluster, key);
+    uint64_t time_us = 0;
     *why = PUT_UNREACHABLE;
     if (node == NULL || !redis_conn_is_ready(node->conn))
-        return false;
+        return 0;
     *why = PUT_CLOCK;
-    return redis_conn_clock_at(node->conn, at_ns, time_us);
+    return redis_conn_clock_at(node->conn, at_ns, &time_us) ? time_us : 0;
 }
 
 void redis_cluster_store(struct redis_cluster *cluster, struct slice key,
@@ -172,7 +174,7 @@ void redis_cluster_store(struct redis_cluster *cluster, struct slice key,
     redis_request_add_script(request, key, arguments, count);
 }
 
-/* --- nodes -------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------- */
 
 static void seeds_add(struct redis_cluster *cluster)
 {
@@ -200,8 +202,8 @@ static struct node *node_take(struct redis_cluster *cluster, const struct redis_
         metric_inc(cluster->conn_settings.counted->troubles[TROUBLE_MAP]);
         return NULL;
     }
-    *place = (struct node){.cluster = cluster,
-                           .conn = redis_conn_new(&cluster->conn_settings, address)};
+    *place =
+        (struct node){.cluster = cluster, .conn = redis_conn_new(&cluster->conn_settings, address)};
     return place;
 }
 
@@ -212,7 +214,7 @@ static struct node *node_of(struct redis_cluster *cluster, struct slice key)
     return index == NODE_NONE ? NULL : &cluster->nodes[index];
 }
 
-/* --- look-ups ------------------------------------------------------------------------------------------- */
+/* --- look-ups ---------------------------------------------------------------------------------- */
 
 static int lookup_ask(struct lookup *lookup, struct node *node, struct slice key)
 {
@@ -276,8 +278,8 @@ static void lookup_value(struct lookup *lookup, const struct redis_reply *reply)
                        reply->text.size);
         return;
     }
-    lookup->redirected = slot_redirect_read(reply, redis_conn_address(lookup->node->conn),
-                                            &lookup->redirect);
+    lookup->redirected =
+        slot_redirect_read(reply, redis_conn_address(lookup->node->conn), &lookup->redirect);
     if (lookup->redirected)
         return;
     lookup->failed = true;
@@ -305,8 +307,8 @@ static struct node *redirect_follow(struct redis_cluster *cluster,
                                     const struct slot_redirect *redirect)
 {
     struct node *node = node_take(cluster, &redirect->target);
-    metric_inc(cluster->conn_settings.counted
-                   ->redirects[redirect->ask ? REDIRECT_ASK : REDIRECT_MOVED]);
+    metric_inc(
+        cluster->conn_settings.counted->redirects[redirect->ask ? REDIRECT_ASK : REDIRECT_MOVED]);
     if (node == NULL)
         return NULL;
     node->named = true;
@@ -325,7 +327,7 @@ static int refuse(struct redis_cluster *cluster, struct ctx *ctx, enum cache_tro
     return FAULT(ctx, FAULT_CACHE, "redis GET: %s", cache_trouble_name(trouble));
 }
 
-/* --- stores ----------------------------------------------------------------------------------------------- */
+/* --- stores ------------------------------------------------------------------------------------ */
 
 static void on_stored(void *owner, enum redis_outcome outcome, const struct redis_reply *reply,
                       unsigned index)
@@ -335,9 +337,7 @@ static void on_stored(void *owner, enum redis_outcome outcome, const struct redi
     enum cache_put_fate fate = PUT_FAILED;
     assert(index == 0);
     if (outcome == REDIS_ANSWERED && reply->kind == REDIS_INTEGER)
-        fate = reply->integer == 1   ? PUT_STORED
-               : reply->integer == 0 ? PUT_OLDER
-                                     : PUT_STALE;
+        fate = reply->integer == 1 ? PUT_STORED : reply->integer == 0 ? PUT_OLDER : PUT_STALE;
     metric_inc(cluster->conn_settings.counted->puts[fate]);
     if (fate == PUT_FAILED && outcome == REDIS_ANSWERED)
         store_refused(node, reply);
@@ -353,7 +353,7 @@ static void store_refused(struct node *node, const struct redis_reply *reply)
         (void)redirect_follow(node->cluster, &redirect);
 }
 
-/* --- the map ------------------------------------------------------------------------------------------------ */
+/* --- the map ----------------------------------------------------------------------------------- */
 
 static void on_change(void *owner, struct redis_conn *conn, bool ready)
 {
@@ -387,8 +387,7 @@ static void map_ask(struct redis_cluster *cluster, struct redis_conn *conn)
     if (request == NULL)
         return;
     cluster->asked = conn;
-    redis_request_add(request,
-                      (struct slice[]){slice_of_str("CLUSTER"), slice_of_str("SLOTS")}, 2);
+    redis_request_add(request, (struct slice[]){slice_of_str("CLUSTER"), slice_of_str("SLOTS")}, 2);
 }
 
 /* A ready node by chance, so that one with an odd view is not asked for ever; NULL: none is ready. */

@@ -6,6 +6,7 @@
 #define CACHE_REDIS_CLUSTER_H
 
 #include "base/ctx.h"
+
 #include "cache/cache_metrics.h"
 #include "cache/redis_url.h"
 #include "loop/loop.h"
@@ -36,9 +37,9 @@ bool redis_cluster_is_whole(const struct redis_cluster *cluster);
 
 struct redis_value {
     bool exists;
-    struct slice bytes;  /* in the ctx's arena */
-    uint64_t asked_ns;   /* clock_now() before it was asked for */
-    uint64_t time_us;    /* the node's clock, after the value was looked up */
+    struct slice bytes; /* in the ctx's arena */
+    uint64_t asked_ns;  /* clock_now() before it was asked for */
+    uint64_t time_us;   /* the node's clock, after the value was looked up */
 };
 
 /* GET and TIME in one go, following redirects.  Faults: FAULT_CACHE, FAULT_CANCELLED, FAULT_TIMEOUT (the
@@ -46,10 +47,10 @@ struct redis_value {
 int redis_cluster_get(struct redis_cluster *cluster, struct ctx *ctx, struct slice key,
                       struct redis_value *value) MUST_CHECK;
 
-/* The clock of the key's node at our moment `at_ns`, never later than the truth; see redis_conn.h.  On false
- * *why says what is missing. */
-bool redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key, uint64_t at_ns,
-                            uint64_t *time_us, enum cache_put_fate *why);
+/* The clock of the key's node at our moment `at_ns`, µs, never later than the truth; see redis_conn.h.  0: not
+ * known, and *why says what is missing. */
+uint64_t redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key, uint64_t at_ns,
+                                enum cache_put_fate *why);
 
 /* Runs the script with the key and these arguments, and waits for nothing.  The script answers an integer:
  * 1 stored, 0 a newer one is there, -1 too late.  The fate is counted now or when it is known. */

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+
 #include "cache/redis_conn_int.h"
 
 #include <hiredis/hiredis.h>
@@ -85,7 +86,8 @@ struct redis_request *redis_conn_begin(struct redis_conn *conn, redis_done *done
         *why = TROUBLE_UNREACHABLE;
         return NULL;
     }
-    if (conn->requests.count >= REDIS_IN_FLIGHT_MAX || buf_size(&conn->unsent) >= REDIS_UNSENT_MAX) {
+    if (conn->requests.count >= REDIS_IN_FLIGHT_MAX ||
+        buf_size(&conn->unsent) >= REDIS_UNSENT_MAX) {
         *why = TROUBLE_FULL;
         return NULL;
     }
@@ -118,8 +120,8 @@ void redis_request_add_script(struct redis_request *request, struct slice key,
                               const struct slice *arguments, size_t count)
 {
     assert(count + 4 <= WORDS_MAX);
-    struct slice words[WORDS_MAX] = {slice_of_str("EVALSHA"),
-                                     slice_of_str(request->conn->script_sha), slice_of_str("1"), key};
+    struct slice words[WORDS_MAX] = {
+        slice_of_str("EVALSHA"), slice_of_str(request->conn->script_sha), slice_of_str("1"), key};
     for (size_t i = 0; i < count; i++)
         words[i + 4] = arguments[i];
     redis_request_add(request, words, count + 4);
@@ -188,7 +190,7 @@ void redis_conn_script_reload(struct redis_conn *conn)
                       3);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------------------------------------- */
 
 static void on_timer(void *owner)
 {
@@ -294,7 +296,7 @@ void redis_timer_arm(struct redis_conn *conn, uint64_t deadline_ns)
     timer_set(conn->timer, deadline_ns);
 }
 
-/* --- requests --------------------------------------------------------------------------------------------- */
+/* --- requests ---------------------------------------------------------------------------------- */
 
 struct redis_request *redis_request_new(struct redis_conn *conn, redis_done *done, void *owner)
 {

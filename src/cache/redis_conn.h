@@ -19,7 +19,7 @@ struct tls_context;
 struct redis_conn;
 struct redis_request;
 
-#define REDIS_IN_FLIGHT_MAX 512               /* requests per connection */
+#define REDIS_IN_FLIGHT_MAX 512                /* requests per connection */
 #define REDIS_UNSENT_MAX ((size_t)1024 * 1024) /* bytes; no request is taken beyond */
 
 /* Called when the connection becomes ready (true) or ceases to be. May not free it. */
@@ -34,9 +34,9 @@ struct redis_conn_settings {
     const char *script;      /* loaded on each new connection */
     uint64_t op_timeout_ns;  /* of one request */
     struct cache_metrics *counted;
-    const struct log *log;   /* may be NULL */
+    const struct log *log; /* may be NULL */
     redis_conn_change *on_change;
-    void *owner;             /* its argument */
+    void *owner; /* its argument */
 };
 
 /* Starts to connect at once. */
@@ -49,7 +49,7 @@ bool redis_conn_is_ready(const struct redis_conn *conn);
 const struct redis_address *redis_conn_address(const struct redis_conn *conn);
 size_t redis_conn_in_flight(const struct redis_conn *conn);
 
-/* --- requests ---------------------------------------------------------------------------------------- */
+/* --- requests ---------------------------------------------------------------------------------- */
 
 enum redis_outcome {
     REDIS_ANSWERED,  /* `reply` is the answer of command number `index` */
@@ -72,7 +72,7 @@ void redis_request_add_script(struct redis_request *request, struct slice key,
 /* The owner leaves: it is not called any more, and the answer is dropped when it comes. */
 void redis_request_abandon(struct redis_request *request);
 
-/* --- the node's clock ------------------------------------------------------------------------------------ */
+/* --- the node's clock -------------------------------------------------------------------------- */
 
 /* From the answer to TIME: microseconds since 1970. */
 bool redis_time_read(const struct redis_reply *reply, uint64_t *time_us);

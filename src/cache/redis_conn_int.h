@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
+
 #include "cache/breaker.h"
 #include "cache/redis_conn.h"
 #include "cache/redis_wire.h"
@@ -24,8 +25,8 @@ struct redis_request {
     uint64_t deadline_ns;
     unsigned commands; /* queued */
     unsigned answered;
-    bool late;         /* counted and told */
-    bool failed;       /* an answer was an error that speaks against the node */
+    bool late;   /* counted and told */
+    bool failed; /* an answer was an error that speaks against the node */
 };
 
 struct redis_conn {
@@ -35,24 +36,24 @@ struct redis_conn {
     struct redis_wire wire;
     struct redis_parser *parser; /* NULL while WAITING */
     struct buf unsent;
-    struct list requests;        /* in the order of their answers */
-    struct timer *timer;         /* by state: reconnect, set-up deadline, next deadline or keepalive */
-    uint64_t timer_ns;           /* when it is set for */
-    uint64_t keepalive_ns;       /* when TIME is asked next */
+    struct list requests;  /* in the order of their answers */
+    struct timer *timer;   /* by state: reconnect, set-up deadline, next deadline or keepalive */
+    uint64_t timer_ns;     /* when it is set for */
+    uint64_t keepalive_ns; /* when TIME is asked next */
     struct deferred flush;
     struct breaker breaker;
-    bool breaker_shown;          /* what the gauge says */
-    unsigned attempts;           /* connections in a row that failed */
-    char refused[128];           /* why the greeting failed; "": it did not */
+    bool breaker_shown; /* what the gauge says */
+    unsigned attempts;  /* connections in a row that failed */
+    char refused[128];  /* why the greeting failed; "": it did not */
     char script_sha[REDIS_SHA_SIZE];
     bool script_loading;
-    int64_t clock_base_ns;       /* node's clock minus ours, at least … */
-    uint64_t clock_ns;           /* … as learned then; 0: not yet */
+    int64_t clock_base_ns; /* node's clock minus ours, at least … */
+    uint64_t clock_ns;     /* … as learned then; 0: not yet */
     struct log_interval logged;
     uint8_t inbox[REDIS_READ_SIZE];
 };
 
-/* --- redis_link.c --------------------------------------------------------------------------------------- */
+/* --- redis_link.c ------------------------------------------------------------------------------ */
 
 /* Begins to connect, from WAITING. */
 void redis_link_start(struct redis_conn *conn);
@@ -69,7 +70,7 @@ void redis_link_flush(void *owner);
 void redis_link_lose(struct redis_conn *conn);
 void redis_link_show_breaker(struct redis_conn *conn);
 
-/* --- redis_conn.c --------------------------------------------------------------------------------------- */
+/* --- redis_conn.c ------------------------------------------------------------------------------ */
 
 /* Queues a request whatever the state; the greeting is one too. */
 struct redis_request *redis_request_new(struct redis_conn *conn, redis_done *done, void *owner);

@@ -80,9 +80,8 @@ static void conn_close(struct redis_conn *conn)
     redis_parser_free(conn->parser);
     conn->parser = NULL;
     buf_clear(&conn->unsent);
-    uint64_t pause = conn->breaker.open
-                         ? breaker_pause_ns(&conn->breaker)
-                         : backoff_ns(conn->attempts, RETRY_FLOOR_NS, RETRY_CAP_NS);
+    uint64_t pause = conn->breaker.open ? breaker_pause_ns(&conn->breaker)
+                                        : backoff_ns(conn->attempts, RETRY_FLOOR_NS, RETRY_CAP_NS);
     conn->attempts++;
     redis_timer_arm(conn, clock_now() + pause);
     redis_link_show_breaker(conn);
@@ -133,7 +132,7 @@ static void conn_step(struct redis_conn *conn)
     case TLS_CLOSED:
     case TLS_FAILED:
         redis_link_fail(conn, conn->wire.connected ? TROUBLE_TLS : TROUBLE_CONNECT,
-                  redis_wire_error(&conn->wire));
+                        redis_wire_error(&conn->wire));
         return;
     }
 }
@@ -195,7 +194,7 @@ static void conn_ready(struct redis_conn *conn)
     conn->settings->on_change(conn->settings->owner, conn, true);
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------ */
+/* --- bytes ------------------------------------------------------------------------------------- */
 
 static void on_io(void *owner, unsigned events)
 {
@@ -229,7 +228,7 @@ bool redis_link_read(struct redis_conn *conn)
             return false;
         case TLS_FAILED:
             redis_link_fail(conn, conn->state == CONN_GREETING ? TROUBLE_GREETING : TROUBLE_LOST,
-                      redis_wire_error(&conn->wire));
+                            redis_wire_error(&conn->wire));
             return false;
         }
     }

@@ -11,9 +11,10 @@
 
 struct redis_parser {
     redisReader *reader;
-    struct arena *arena; /* of the answer being built */
-    size_t elements;     /* in it so far */
-    bool large;          /* a bound was hit */
+    redisReplyObjectFunctions functions; /* how it builds answers */
+    struct arena *arena;                 /* of the answer being built */
+    size_t elements;                     /* in it so far */
+    bool large;                          /* a bound was hit */
 };
 
 static void *make_string(const redisReadTask *task, char *bytes, size_t size);
@@ -26,14 +27,14 @@ static enum redis_kind text_kind(int type);
 
 struct redis_parser *redis_parser_new(void)
 {
-    static redisReplyObjectFunctions functions = {.createString = make_string,
-                                                  .createArray = make_array,
-                                                  .createInteger = make_integer,
-                                                  .createNil = make_nil,
-                                                  .freeObject = free_nothing};
     struct redis_parser *parser = xcalloc(1, sizeof *parser);
+    parser->functions = (redisReplyObjectFunctions){.createString = make_string,
+                                                    .createArray = make_array,
+                                                    .createInteger = make_integer,
+                                                    .createNil = make_nil,
+                                                    .freeObject = free_nothing};
     parser->arena = arena_new(0);
-    parser->reader = redisReaderCreateWithFunctions(&functions);
+    parser->reader = redisReaderCreateWithFunctions(&parser->functions);
     if (parser->reader == NULL)
         abort();
     parser->reader->privdata = parser;
@@ -139,8 +140,7 @@ static struct redis_reply *reply_new(const redisReadTask *task, enum redis_kind 
 {
     struct redis_parser *parser = task->privdata;
     parser->elements++;
-    if (parser->elements > REDIS_REPLY_ELEMENTS ||
-        arena_used(parser->arena) > REDIS_REPLY_BYTES) {
+    if (parser->elements > REDIS_REPLY_ELEMENTS || arena_used(parser->arena) > REDIS_REPLY_BYTES) {
         parser->large = true;
         return NULL;
     }

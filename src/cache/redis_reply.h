@@ -12,8 +12,8 @@ enum redis_kind { REDIS_NIL, REDIS_TEXT, REDIS_STATUS, REDIS_ERROR, REDIS_INTEGE
 
 struct redis_reply {
     enum redis_kind kind;
-    int64_t integer;              /* REDIS_INTEGER */
-    struct slice text;            /* REDIS_TEXT, REDIS_STATUS, REDIS_ERROR */
+    int64_t integer;               /* REDIS_INTEGER */
+    struct slice text;             /* REDIS_TEXT, REDIS_STATUS, REDIS_ERROR */
     struct redis_reply **elements; /* REDIS_ARRAY */
     size_t count;
 };

@@ -14,8 +14,8 @@ static socklen_t socket_address(const struct redis_address *address,
 static enum tls_status plain_status(struct redis_wire *wire, ssize_t moved,
                                     enum tls_status when_full, size_t *count);
 
-bool redis_wire_open(struct redis_wire *wire, struct loop *loop, const struct redis_address *address,
-                     struct tls_context *tls)
+bool redis_wire_open(struct redis_wire *wire, struct loop *loop,
+                     const struct redis_address *address, struct tls_context *tls)
 {
     struct sockaddr_storage storage = {0};
     socklen_t size = socket_address(address, &storage);

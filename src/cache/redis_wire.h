@@ -22,8 +22,8 @@ struct redis_wire {
 
 /* Begins to connect.  `tls` NULL: plain.  False: the kernel refuses at once, and the wire stays closed.
  * Watching is the caller's: first for IO_WRITE. */
-bool redis_wire_open(struct redis_wire *wire, struct loop *loop, const struct redis_address *address,
-                     struct tls_context *tls);
+bool redis_wire_open(struct redis_wire *wire, struct loop *loop,
+                     const struct redis_address *address, struct tls_context *tls);
 /* Sends close_notify if that is possible.  A closed wire stays closed. */
 void redis_wire_close(struct redis_wire *wire);
 
