@@ -19,13 +19,13 @@ struct cursor {
 
 /* One message being walked; the chain of parents is the path. */
 struct level {
-    struct level *parent;                    /* NULL for the whole message */
+    struct level *parent; /* NULL for the whole message */
     const ProtobufCMessageDescriptor *type;
     const uint8_t *begin;
     struct cursor cursor;
-    const uint8_t *tag_at;                   /* where the current field's tag begins */
-    const ProtobufCFieldDescriptor *field;   /* the current field; NULL: unknown, or none */
-    unsigned depth;                          /* messages around this one */
+    const uint8_t *tag_at;                 /* where the current field's tag begins */
+    const ProtobufCFieldDescriptor *field; /* the current field; NULL: unknown, or none */
+    unsigned depth;                        /* messages around this one */
 };
 
 struct scan {

@@ -16,9 +16,9 @@
  * may triple when percent-encoded and stands in both. */
 #define DETAILS_SIZE_MAX 4096
 #define MESSAGE_SIZE_MAX 512
-#define NAME_SIZE_MAX 160  /* a field's path, a metadata key or value */
+#define NAME_SIZE_MAX 160 /* a field's path, a metadata key or value */
 #define RULE_SIZE_MAX 320
-#define DETAIL_KINDS 3     /* ErrorInfo, BadRequest, RetryInfo */
+#define DETAIL_KINDS 3 /* ErrorInfo, BadRequest, RetryInfo */
 
 static const struct error_entry *entry_of_result(int result);
 static int refusal_of_fault(int fault);
@@ -127,8 +127,8 @@ static const char *message_make(struct ctx *ctx, const struct error_entry *entry
     size_t violations = violations_all(details);
     if (violations > 0) {
         const struct status_pair *first = &details->violations[0];
-        const char *more =
-            violations > 1 ? arena_printf(arena, " and %zu more", violations - 1) : "";
+        const char *more = violations > 1 ? arena_printf(arena, " and %zu more", violations - 1)
+                                          : "";
         message = arena_printf(arena, "%s (%s: %s%s)", message,
                                text_cut(arena, first->key, NAME_SIZE_MAX),
                                text_cut(arena, first->value, NAME_SIZE_MAX), more);

@@ -1,0 +1,102 @@
+/*~ The call as its handler sees it: metadata in, headers and details out. */
+#include "rpc/call.h"
+
+#include "rpc/call_int.h"
+#include "rpc/coding.h"
+#include "rpc/h2.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static void put_header(struct running_call *running, struct call_header *place, const char *key,
+                       struct slice value);
+
+struct running_call *running_call_of(struct call *call)
+{
+    return (struct running_call *)(void *)((char *)call - offsetof(struct running_call, call));
+}
+
+struct slice call_metadata(const struct call *call, const char *key)
+{
+    const struct running_call *running =
+        (const struct running_call *)(const void *)((const char *)call -
+                                                    offsetof(struct running_call, call));
+    for (size_t i = 0; i < running->field_count; i++) {
+        const struct header_field *field = &running->fields[i];
+        if (!slice_is(field->name, key))
+            continue;
+        size_t size = strlen(key);
+        if (size < 4 || strcmp(key + size - 4, "-bin") != 0)
+            return field->value;
+        struct slice decoded;
+        if (base64_decode(call->ctx.arena, field->value, &decoded))
+            return decoded;
+    }
+    return slice_make(NULL, 0);
+}
+
+void call_set_header(struct call *call, const char *key, struct slice value)
+{
+    struct running_call *running = running_call_of(call);
+    assert(running->header_count < CALL_HEADERS_MAX);
+    put_header(running, &running->headers[running->header_count++], key, value);
+}
+
+void call_set_trailer(struct call *call, const char *key, struct slice value)
+{
+    struct running_call *running = running_call_of(call);
+    assert(running->trailer_count < CALL_HEADERS_MAX);
+    put_header(running, &running->trailers[running->trailer_count++], key, value);
+}
+
+int call_refuse_field(struct call *call, int reason, const char *field, const char *rule)
+{
+    assert(reason > OK);
+    struct call_details *details = call->details;
+    if (details->violation_count == STATUS_VIOLATIONS_MAX) {
+        details->violations_dropped++;
+        return reason;
+    }
+    details->violations[details->violation_count++] = (struct status_pair){
+        arena_strdup(call->ctx.arena, field), arena_strdup(call->ctx.arena, rule)};
+    return reason;
+}
+
+int call_refuse_with(struct call *call, int reason, const char *key, const char *value)
+{
+    assert(reason > OK);
+    struct call_details *details = call->details;
+    assert(details->metadata_count < STATUS_METADATA_MAX);
+    details->metadata[details->metadata_count++] = (struct status_pair){
+        arena_strdup(call->ctx.arena, key), arena_strdup(call->ctx.arena, value)};
+    return reason;
+}
+
+int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns)
+{
+    assert(reason > OK);
+    call->details->retry_ns = delay_ns;
+    return reason;
+}
+
+size_t call_violations(const struct call *call)
+{
+    return call->details->violation_count + call->details->violations_dropped;
+}
+
+static void put_header(struct running_call *running, struct call_header *place, const char *key,
+                       struct slice value)
+{
+    struct arena *arena = running->arena;
+    size_t size = strlen(key);
+    assert(key[0] != ':' && strncmp(key, "grpc-", 5) != 0);
+    place->key = arena_strdup(arena, key);
+    if (size < 4 || strcmp(key + size - 4, "-bin") != 0) {
+        place->value = slice_make(arena_strndup(arena, value.data, value.size), value.size);
+        return;
+    }
+    struct buf text = BUF_EMPTY;
+    base64_encode(&text, value);
+    place->value = slice_make(arena_strndup(arena, text.data, buf_size(&text)), buf_size(&text));
+    buf_deinit(&text);
+}

@@ -1,0 +1,49 @@
+/* A call from its headers to its last byte: what call.h's functions work on. */
+#ifndef RPC_CALL_INT_H
+#define RPC_CALL_INT_H
+
+#include "base/list.h"
+
+#include "rpc/call.h"
+#include "rpc/status.h"
+
+#define CALL_HEADERS_MAX 24
+
+struct h2_stream;
+struct rpc_worker;
+struct method_slot;
+
+struct call_header {
+    const char *key;   /* lower-case */
+    struct slice value; /* ready for the wire */
+};
+
+/* Lives in its own arena.  Belongs to the stream until the task starts, to the task while that runs, and
+ * to the stream again until the answer is sent. */
+struct running_call {
+    struct call call;
+    struct call_details details;
+    struct rpc_worker *worker;
+    struct h2 *h2;                /* the connection while it lives; NULL after */
+    struct h2_stream *stream;     /* weak: NULL once the client went away */
+    struct list_node running_node; /* on h2->running_calls while its task runs */
+    struct arena *arena;          /* owns this struct */
+    struct method_slot *slot; /* the method with its registration; NULL when unknown */
+    const struct header_field *fields; /* the request's */
+    size_t field_count;
+    struct call_header headers[CALL_HEADERS_MAX];  /* of the answer */
+    size_t header_count;
+    struct call_header trailers[CALL_HEADERS_MAX];
+    size_t trailer_count;
+    ProtobufCMessage *request;    /* unpacked, in the arena */
+    uint64_t began_ns;            /* headers complete */
+    int result;                   /* of gate, match or handler */
+    struct slice reply;           /* framed response */
+    struct task *task;
+};
+
+struct running_call *running_call_of(struct call *call);
+/* Counts and logs the end of a call. */
+void call_finished(struct running_call *running, const struct status *status);
+
+#endif

@@ -1,0 +1,49 @@
+/* The end of a call: counted always; logged when it wrote, was refused, failed or was slow, and else for a
+ * sample of at most 100 lines per second and worker. */
+#include "rpc/rpc_int.h"
+
+#define SLOW_NS (500 * NS_PER_MS)
+#define SAMPLED_LINES_PER_S 100
+
+static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
+                            const struct status *status, uint64_t spent_ns);
+
+void call_finished(struct running_call *call, const struct status *status)
+{
+    struct rpc_worker *worker = call->worker;
+    struct call *face = &call->call;
+    uint64_t spent_ns = clock_now() - call->began_ns;
+    double seconds = (double)spent_ns / (double)NS_PER_S;
+    struct method_metrics *metrics =
+        call->slot != NULL ? &call->slot->metrics : &worker->metrics->unknown;
+    rpc_metrics_call(worker->metrics, metrics, &face->tenant, status, seconds);
+    if (!is_worth_a_line(worker, call, status, spent_ns))
+        return;
+    const char *reason = status->reason == NULL ? "" : status->reason;
+    enum log_level level = status->code == GRPC_INTERNAL || status->code == GRPC_UNAVAILABLE
+                               ? LOG_ERROR
+                               : LOG_INFO;
+    const struct log_field fields[] = {
+        KV_STR("status", grpc_code_name((int)status->code)),
+        KV_DOUBLE("seconds", seconds),
+        KV_STR("reason", reason),
+        KV_STR("fault", call->result < OK ? ctx_fault_text(&face->ctx) : ""),
+        {.key = NULL},
+    };
+    log_line(&face->ctx, level, "rpc.call", fields);
+}
+
+static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
+                            const struct status *status, uint64_t spent_ns)
+{
+    const struct rpc_method *method = call->call.method;
+    bool writes = method != NULL && method->policy.access == METHOD_ACCESS_WRITE;
+    if (writes || status->code != GRPC_OK || spent_ns > SLOW_NS)
+        return true;
+    uint64_t now = clock_now();
+    if (now - worker->log_window_ns > NS_PER_S) {
+        worker->log_window_ns = now;
+        worker->log_lines = 0;
+    }
+    return worker->log_lines++ < SAMPLED_LINES_PER_S;
+}

@@ -1,0 +1,362 @@
+/*~ A connection: a socket, TLS, and the HTTP/2 session on top; or a plain health probe.
+ *
+ * Everything here runs in callbacks of the loop.  connection_close() may be called anywhere: the memory goes at
+ * the end of the turn, so that nobody meets a dead connection. */
+#include "base/alloc.h"
+#include "base/random.h"
+
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READS_PER_TURN 4       /* then others have their turn */
+#define OUT_CHUNK (64u << 10)  /* bytes of frames gathered for one write */
+#define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
+
+static void on_io(void *owner, unsigned events);
+static void sniff(struct connection *connection);
+static void shake_hands(struct connection *connection);
+static void handshake_failed(struct connection *connection);
+static void begin_http2(struct connection *connection);
+static void read_http2(struct connection *connection);
+static void read_probe(struct connection *connection);
+static void on_flush(void *owner);
+static void write_out(struct connection *connection);
+static bool write_some(struct connection *connection, size_t *written);
+static void wait_for(struct connection *connection, unsigned events);
+static void wants_flush(void *owner);
+static void on_reap(void *owner);
+static void limit_hit(struct connection *connection, const char *limit);
+
+void connection_open(struct rpc_worker *worker, int fd)
+{
+    struct connection *connection = xcalloc(1, sizeof *connection);
+    connection->worker = worker;
+    connection->fd = fd;
+    connection->io = io_open(worker->loop, fd);
+    connection->opened_ns = clock_now();
+    connection->deadline_ns =
+        deadline_after(connection->opened_ns, worker->limits.handshake_timeout_ns);
+    uint64_t age = worker->limits.age_ns;
+    uint64_t jitter = random_below(age / 5 + 1); /* ± 10 %: a fleet's clients do not all move at once */
+    connection->age_limit_ns = deadline_after(connection->opened_ns, age - age / 10 + jitter);
+    connection->flush = (struct deferred){.callback = on_flush, .owner = connection};
+    connection->reap = (struct deferred){.callback = on_reap, .owner = connection};
+    list_push_back(&worker->connections, &connection->node);
+    atomic_fetch_add(&worker->connection_count, 1);
+    metric_gauge_add(worker->metrics->connections, 1);
+    metric_inc(worker->metrics->accepted);
+    wait_for(connection, IO_READ);
+}
+
+void connection_close(struct connection *connection)
+{
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    connection->state = CONNECTION_CLOSED;
+    struct rpc_worker *worker = connection->worker;
+    io_close(TAKE(connection->io));
+    loop_defer_cancel(worker->loop, &connection->flush);
+    loop_defer(worker->loop, &connection->reap);
+    list_remove(&worker->connections, &connection->node);
+    atomic_fetch_sub(&worker->connection_count, 1);
+    metric_gauge_add(worker->metrics->connections, -1);
+    if (connection->counted)
+        shared_identity_leave(worker->shared, connection->identity_key);
+    shared_connection_leave(worker->shared);
+    if (connection->tls != NULL)
+        tls_stream_shutdown(connection->tls);
+}
+
+void connection_flush_later(struct connection *connection)
+{
+    if (connection->state != CONNECTION_CLOSED)
+        loop_defer(connection->worker->loop, &connection->flush);
+}
+
+void connection_sweep(struct connection *connection, uint64_t now_ns)
+{
+    const struct rpc_limits *limits = &connection->worker->limits;
+    if (deadline_left(connection->deadline_ns, now_ns) == 0) {
+        limit_hit(connection, connection->state == CONNECTION_HTTP2 ? "preface_timeout"
+                                                                    : "handshake_timeout");
+        if (connection->state == CONNECTION_HANDSHAKE)
+            rpc_metrics_handshake_failed(connection->worker->metrics->set, "timeout");
+        connection_close(connection);
+        return;
+    }
+    if (connection->write_stalled_ns != 0 &&
+        now_ns - connection->write_stalled_ns > limits->write_stall_ns) {
+        limit_hit(connection, "write_stall");
+        connection_close(connection);
+        return;
+    }
+    if (connection->h2 == NULL)
+        return;
+    if (connection->h2->settings_acked && connection->h2->preface_done)
+        connection->deadline_ns = NO_DEADLINE;
+    bool old = now_ns >= connection->age_limit_ns ||
+               connection->h2->request_count >= limits->requests_per_connection;
+    if (old)
+        h2_shutdown(connection->h2);
+    bool over = now_ns >= deadline_after(connection->age_limit_ns, limits->age_grace_ns);
+    if (!h2_sweep(connection->h2, now_ns) || over)
+        connection->last_write = true;
+    if (connection->last_write)
+        connection_flush_later(connection);
+}
+
+void connection_drain(struct connection *connection)
+{
+    if (connection->h2 != NULL)
+        h2_shutdown(connection->h2);
+    else if (connection->state != CONNECTION_PROBE)
+        connection_close(connection);
+}
+
+static void on_io(void *owner, unsigned events)
+{
+    struct connection *connection = owner;
+    if (events & IO_WRITE)
+        connection->write_stalled_ns = 0;
+    switch (connection->state) {
+    case CONNECTION_SNIFFING:
+        sniff(connection);
+        return;
+    case CONNECTION_HANDSHAKE:
+        shake_hands(connection);
+        return;
+    case CONNECTION_HTTP2:
+        if (events & IO_READ)
+            read_http2(connection);
+        if (connection->state == CONNECTION_HTTP2)
+            connection_flush_later(connection);
+        return;
+    case CONNECTION_PROBE:
+        if (connection->last_write)
+            connection_flush_later(connection);
+        else
+            read_probe(connection);
+        return;
+    case CONNECTION_CLOSED:
+        return;
+    }
+}
+
+static void sniff(struct connection *connection)
+{
+    uint8_t first;
+    ssize_t got = recv(connection->fd, &first, 1, MSG_PEEK);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        connection_close(connection);
+        return;
+    }
+    if (first != TLS_RECORD_HANDSHAKE) {
+        connection->state = CONNECTION_PROBE;
+        read_probe(connection);
+        return;
+    }
+    connection->state = CONNECTION_HANDSHAKE;
+    connection->tls = tls_stream_accept(connection->worker->tls, connection->fd);
+    shake_hands(connection);
+}
+
+static void shake_hands(struct connection *connection)
+{
+    switch (tls_stream_handshake(connection->tls)) {
+    case TLS_OK:
+        begin_http2(connection);
+        return;
+    case TLS_WANT_READ:
+        wait_for(connection, IO_READ);
+        return;
+    case TLS_WANT_WRITE:
+        wait_for(connection, IO_WRITE);
+        return;
+    case TLS_CLOSED:
+    case TLS_FAILED:
+        handshake_failed(connection);
+        return;
+    }
+}
+
+/* Counted always, logged once per interval: a scanner must not fill the log. */
+static void handshake_failed(struct connection *connection)
+{
+    struct rpc_worker *worker = connection->worker;
+    const char *reason = tls_stream_error_label(connection->tls);
+    rpc_metrics_handshake_failed(worker->metrics->set, reason);
+    uint64_t suppressed = 0;
+    if (log_interval_due(&worker->handshake_log, 10 * NS_PER_S, &suppressed))
+        log_on_warn(worker->log, "tls.handshake_failed", KV_STR("reason", reason),
+                    KV_STR("error", tls_stream_error(connection->tls)),
+                    KV_INT("suppressed", suppressed));
+    connection_close(connection);
+}
+
+static void begin_http2(struct connection *connection)
+{
+    struct rpc_worker *worker = connection->worker;
+    const char *uri = tls_stream_peer_uri(connection->tls);
+    connection->identity = worker->hooks.identity(worker->hooks.owner, uri);
+    connection->identity_key = xstrdup(uri == NULL ? "-" : uri);
+    connection->counted = shared_identity_enter(worker->shared, connection->identity_key,
+                                                worker->limits.connections_per_identity);
+    if (!connection->counted) {
+        limit_hit(connection, "connections_per_identity");
+        connection_close(connection);
+        return;
+    }
+    connection->state = CONNECTION_HTTP2;
+    connection->deadline_ns = deadline_after(clock_now(), worker->limits.preface_timeout_ns);
+    connection->h2 = h2_new(worker, connection->identity, connection, wants_flush);
+    wait_for(connection, IO_READ);
+    if (worker->draining)
+        h2_shutdown(connection->h2);
+    read_http2(connection);
+    connection_flush_later(connection);
+}
+
+static void read_http2(struct connection *connection)
+{
+    uint8_t *bytes = connection->worker->read_buffer;
+    for (int turn = 0; turn < READS_PER_TURN; turn++) {
+        size_t count = 0;
+        enum tls_status status =
+            tls_stream_read(connection->tls, bytes, RPC_READ_SIZE, &count);
+        if (status == TLS_WANT_READ || status == TLS_WANT_WRITE)
+            return;
+        if (status != TLS_OK) {
+            connection_close(connection);
+            return;
+        }
+        metric_add(connection->worker->metrics->received_bytes, count);
+        if (!h2_receive(connection->h2, slice_make(bytes, count))) {
+            connection->last_write = true;
+            connection_flush_later(connection);
+            return;
+        }
+    }
+    /* more may lie decrypted in the stream, where poll does not see it */
+    connection->read_again = true;
+    connection_flush_later(connection);
+}
+
+static void read_probe(struct connection *connection)
+{
+    uint8_t bytes[512];
+    ssize_t got = recv(connection->fd, bytes, sizeof bytes, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        connection_close(connection);
+        return;
+    }
+    if (!probe_receive(connection, slice_make(bytes, (size_t)got)))
+        return;
+    connection->last_write = true;
+    connection_flush_later(connection);
+}
+
+static void on_flush(void *owner)
+{
+    struct connection *connection = owner;
+    bool read_again = connection->read_again && !connection->last_write;
+    connection->read_again = false;
+    if (read_again) {
+        read_http2(connection);
+        if (connection->state == CONNECTION_CLOSED)
+            return;
+    }
+    if (connection->h2 != NULL) {
+        connection->h2->started_this_turn = 0;
+        h2_start_held(connection->h2);
+    }
+    write_out(connection);
+}
+
+/* Gathers frames and writes them until the socket is full or nothing is left. */
+static void write_out(struct connection *connection)
+{
+    for (;;) {
+        if (connection->h2 != NULL && buf_size(&connection->out) < OUT_CHUNK &&
+            !h2_send(connection->h2, &connection->out, OUT_CHUNK))
+            connection->last_write = true;
+        if (buf_size(&connection->out) == 0)
+            break;
+        size_t written = 0;
+        if (!write_some(connection, &written))
+            return;
+        buf_consume(&connection->out, written);
+        metric_add(connection->worker->metrics->sent_bytes, written);
+    }
+    connection->write_stalled_ns = 0;
+    bool over = connection->h2 != NULL && h2_is_over(connection->h2);
+    if (connection->last_write || over)
+        connection_close(connection);
+    else
+        wait_for(connection, IO_READ);
+}
+
+/* False: the socket is full (it is watched) or the connection is closed. */
+static bool write_some(struct connection *connection, size_t *written)
+{
+    struct slice bytes = buf_slice(&connection->out);
+    if (connection->tls == NULL) {
+        ssize_t sent = send(connection->fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+        if (sent > 0) {
+            *written = (size_t)sent;
+            return true;
+        }
+        if (sent < 0 && errno == EAGAIN)
+            wait_for(connection, IO_WRITE);
+        else
+            connection_close(connection);
+        return false;
+    }
+    enum tls_status status =
+        tls_stream_write(connection->tls, bytes.data, bytes.size, written);
+    if (status == TLS_OK)
+        return true;
+    if (status == TLS_WANT_WRITE || status == TLS_WANT_READ) {
+        if (connection->write_stalled_ns == 0)
+            connection->write_stalled_ns = clock_now();
+        wait_for(connection, IO_READ | IO_WRITE);
+        return false;
+    }
+    connection_close(connection);
+    return false;
+}
+
+static void wait_for(struct connection *connection, unsigned events)
+{
+    io_watch(connection->io, events, on_io, connection);
+}
+
+static void wants_flush(void *owner)
+{
+    connection_flush_later(owner);
+}
+
+static void on_reap(void *owner)
+{
+    struct connection *connection = owner;
+    h2_free(connection->h2);
+    tls_stream_free(connection->tls);
+    close(connection->fd);
+    buf_deinit(&connection->out);
+    buf_deinit(&connection->probe);
+    free(connection->identity_key);
+    free(connection);
+}
+
+static void limit_hit(struct connection *connection, const char *limit)
+{
+    rpc_metrics_limit(connection->worker->metrics->set, limit);
+}

@@ -1,0 +1,283 @@
+/* From a request's headers and bytes to its handler.
+ *
+ * What metadata can tell is checked before anything of the body is looked at; the body is scanned and
+ * unpacked on the loop's own stack; only a request that passed all of it costs a task. */
+#include "rpc/dispatch.h"
+
+#include "rpc/coding.h"
+#include "rpc/h2.h"
+#include "rpc/rpc_int.h"
+#include "rpc/scan.h"
+
+#include "gen/errors.h"
+
+#include <assert.h>
+
+static struct slice field_value(const struct h2_stream *stream, const char *name);
+static int http_fault(const struct h2_stream *stream);
+static void make_call(struct h2_stream *stream);
+static int take_deadline(struct running_call *call);
+static int check_metadata(struct running_call *call);
+static int message_fault(const struct h2_stream *stream);
+static int unpack_request(struct running_call *call, struct slice bytes, ProtobufCMessage **message);
+static int run_checks(struct running_call *call, struct h2_stream *stream);
+static void run_handler(struct task *task, void *argument);
+static int pack_reply(struct running_call *call, const ProtobufCMessage *message);
+static void on_handler_end(struct task *task, void *argument);
+static void answer_result(struct h2_stream *stream, int result);
+
+struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice path)
+{
+    for (size_t i = 0; i < worker->slot_count; i++) {
+        struct method_slot *slot = &worker->slots[i];
+        if (slot->path.size == path.size &&
+            memcmp(slot->path.data, path.data, path.size) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+void dispatch_headers(struct h2_stream *stream)
+{
+    int http_status = http_fault(stream);
+    if (http_status != 0) {
+        rpc_metrics_limit(stream->h2->worker->metrics->set, "not_grpc");
+        h2_answer_http(stream, http_status);
+        return;
+    }
+    make_call(stream);
+    struct running_call *call = stream->call;
+    call->result = check_metadata(call);
+    if (call->result != OK)
+        answer_result(stream, call->result);
+    else if (call->call.method->policy.max_request_bytes > 0)
+        stream->framing.limit = call->call.method->policy.max_request_bytes;
+}
+
+void dispatch_message(struct h2_stream *stream)
+{
+    struct running_call *call = stream->call;
+    assert(call != NULL && !stream->dispatched && !stream->answered);
+    stream->dispatched = true;
+    int result = call->result;
+    if (result == OK)
+        result = run_checks(call, stream);
+    if (result != OK) {
+        answer_result(stream, result);
+        return;
+    }
+    struct h2 *h2 = stream->h2;
+    if (!task_start(h2->worker->loop, run_handler, call, on_handler_end)) {
+        metric_inc(h2->worker->metrics->tasks_refused);
+        answer_result(stream, OVERLOADED);
+        return;
+    }
+    list_push_back(&h2->running_calls, &call->running_node);
+    h2->worker->running_calls++;
+    metric_gauge_add(h2->worker->metrics->running, 1);
+}
+
+/* "If Content-Type does not begin with "application/grpc", gRPC servers SHOULD respond with HTTP status of
+ * 415" (PROTOCOL-HTTP2.md). */
+static int http_fault(const struct h2_stream *stream)
+{
+    if (!slice_is(field_value(stream, ":method"), "POST"))
+        return 405;
+    struct slice type = field_value(stream, "content-type");
+    if (!slice_starts_with(type, "application/grpc"))
+        return 415;
+    struct slice rest = slice_skip(type, strlen("application/grpc"));
+    bool known = rest.size == 0 || rest.data[0] == ';' || slice_is(rest, "+proto") ||
+                 slice_starts_with(rest, "+proto;");
+    return known ? 0 : 415;
+}
+
+static void make_call(struct h2_stream *stream)
+{
+    struct h2 *h2 = stream->h2;
+    struct running_call *call = arena_alloc(stream->arena, sizeof *call);
+    call->worker = h2->worker;
+    call->h2 = h2;
+    call->stream = stream;
+    call->arena = stream->arena;
+    call->fields = stream->fields;
+    call->field_count = stream->field_count;
+    call->began_ns = clock_now();
+    ctx_init(&call->call.ctx, h2->worker->log, call->arena);
+    trace_ctx_begin(&call->call.ctx.trace, field_value(stream, "traceparent"));
+    trace_ctx_request_id(&call->call.ctx.trace, field_value(stream, "x-request-id"));
+    call->call.caller = h2->caller;
+    call->call.ctx.caller = h2->caller;
+    call->call.details = &call->details;
+    call->call.wire = (struct call_wire *)(void *)stream;
+    call->call.idempotency_key = field_value(stream, "idempotency-key");
+    struct slice path = field_value(stream, ":path");
+    call->slot = dispatch_find(h2->worker, path);
+    call->call.ctx.method =
+        call->slot != NULL ? call->slot->method->path
+                           : arena_strndup(call->arena, path.data, path.size < 200 ? path.size : 200);
+    stream->call = call;
+}
+
+/* In the order of cost: method, timeout, encoding, then the program's gate. */
+static int check_metadata(struct running_call *call)
+{
+    struct call *face = &call->call;
+    TRY(take_deadline(call));
+    if (call->slot == NULL)
+        return METHOD_UNKNOWN;
+    face->method = call->slot->method;
+    face->service = call->slot->registration->environment;
+    if (face->method->invoke == NULL)
+        return METHOD_UNKNOWN;
+    struct slice encoding = field_value(call->stream, "grpc-encoding");
+    if (encoding.size > 0 && !slice_is(encoding, "identity"))
+        return COMPRESSION_UNSUPPORTED;
+    return call->worker->hooks.gate(face);
+}
+
+static int take_deadline(struct running_call *call)
+{
+    const struct rpc_limits *limits = &call->worker->limits;
+    uint64_t duration = limits->deadline_default_ns;
+    if (call->slot != NULL && call->slot->method->policy.default_deadline_ms > 0)
+        duration = call->slot->method->policy.default_deadline_ms * NS_PER_MS;
+    struct slice text = field_value(call->stream, "grpc-timeout");
+    bool sent = text.data != NULL;
+    bool well_formed = !sent || timeout_parse(text, &duration);
+    if (duration > limits->deadline_cap_ns)
+        duration = limits->deadline_cap_ns;
+    call->call.ctx.deadline_ns = deadline_after(call->began_ns, duration);
+    if (!well_formed)
+        return call_refuse_field(&call->call, METADATA_INVALID, "grpc-timeout",
+                                 "must be 1 to 8 digits and a unit of H, M, S, m, u or n");
+    return OK;
+}
+
+/* After END_STREAM or a framing error: checks what came, up to the handler. */
+static int run_checks(struct running_call *call, struct h2_stream *stream)
+{
+    TRY(message_fault(stream));
+    if (deadline_left(call->call.ctx.deadline_ns, clock_now()) == 0)
+        return DEADLINE_EXCEEDED;
+    ProtobufCMessage *message = NULL;
+    TRY(unpack_request(call, buf_slice(&stream->framing.message), &message));
+    h2_stream_drop_message(stream);
+    call->request = message;
+    return call->worker->hooks.match(&call->call, message);
+}
+
+static int message_fault(const struct h2_stream *stream)
+{
+    struct ctx *ctx = &stream->call->call.ctx;
+    switch (stream->framing_error) {
+    case FRAMING_OK:
+        break;
+    case FRAMING_TOO_LARGE:
+        return MESSAGE_TOO_LARGE;
+    case FRAMING_BAD_FLAG:
+    case FRAMING_COMPRESSED:
+        return FAULT(ctx, FAULT_PROTOCOL, "a compressed message without grpc-encoding");
+    case FRAMING_EXTRA:
+        return FAULT(ctx, FAULT_PROTOCOL, "more than one message on a unary call");
+    }
+    if (framing_has_message(&stream->framing))
+        return OK;
+    return FAULT(ctx, FAULT_PROTOCOL, "the stream ended before a whole message had come");
+}
+
+static int unpack_request(struct running_call *call, struct slice bytes, ProtobufCMessage **message)
+{
+    const ProtobufCMessageDescriptor *type = call->call.method->request;
+    char path[SCAN_PATH_SIZE];
+    enum scan_result scan = scan_message(type, bytes, path);
+    switch (scan) {
+    case SCAN_OK:
+        break;
+    case SCAN_TOO_DEEP:
+    case SCAN_TOO_MANY:
+        return call_refuse_field(&call->call, MESSAGE_TOO_COMPLEX, path, scan_rule(scan));
+    case SCAN_MALFORMED:
+    case SCAN_BAD_UTF8:
+    case SCAN_NUL:
+        return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
+    }
+    *message = protobuf_c_message_unpack(type, arena_protobuf(call->arena), bytes.size, bytes.data);
+    if (*message == NULL)
+        return arena_is_full(call->arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
+    return OK;
+}
+
+static void run_handler(struct task *task, void *argument)
+{
+    struct running_call *call = argument;
+    struct call *face = &call->call;
+    face->ctx.task = task;
+    call->task = task;
+    ProtobufCMessage *out = arena_alloc(call->arena, face->method->response->sizeof_message);
+    protobuf_c_message_init(face->method->response, out);
+    call->result = face->method->invoke(call->slot->registration->server, face, call->request, out);
+    if (call->result == OK)
+        call->result = pack_reply(call, out);
+}
+
+static int pack_reply(struct running_call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > call->worker->limits.response_bytes)
+        return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
+    uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + size);
+    bytes[0] = 0;
+    bytes[1] = (uint8_t)(size >> 24);
+    bytes[2] = (uint8_t)(size >> 16);
+    bytes[3] = (uint8_t)(size >> 8);
+    bytes[4] = (uint8_t)size;
+    size_t packed = protobuf_c_message_pack(message, bytes + FRAME_PREFIX_SIZE);
+    assert(packed == size);
+    call->reply = slice_make(bytes, FRAME_PREFIX_SIZE + packed);
+    return OK;
+}
+
+/* On the loop's stack, when the task is over. */
+static void on_handler_end(struct task *task, void *argument)
+{
+    (void)task;
+    struct running_call *call = argument;
+    struct rpc_worker *worker = call->worker;
+    call->task = NULL;
+    call->call.ctx.task = NULL;
+    worker->running_calls--;
+    metric_gauge_add(worker->metrics->running, -1);
+    struct h2 *h2 = call->h2;
+    if (h2 != NULL)
+        list_remove(&h2->running_calls, &call->running_node);
+    if (call->stream != NULL) {
+        answer_result(call->stream, call->result);
+    } else { /* nobody waits for the answer any more */
+        struct status status;
+        status_of_result(&call->call.ctx, call->result, &call->details, &status);
+        call_finished(call, &status);
+        worker_arena_give(worker, call->arena);
+    }
+    if (h2 != NULL)
+        h2->wants_flush(h2->owner); /* held requests may start now */
+}
+
+static void answer_result(struct h2_stream *stream, int result)
+{
+    struct running_call *call = stream->call;
+    struct status status;
+    status_of_result(&call->call.ctx, result, &call->details, &status);
+    h2_answer(stream, &status);
+}
+
+static struct slice field_value(const struct h2_stream *stream, const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; i < stream->field_count; i++) {
+        const struct header_field *field = &stream->fields[i];
+        if (field->name.size == size && memcmp(field->name.data, name, size) == 0)
+            return field->value;
+    }
+    return slice_make(NULL, 0);
+}

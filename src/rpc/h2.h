@@ -1,0 +1,120 @@
+/* One HTTP/2 connection's protocol side: bytes in, calls out, answers in, bytes out.  No sockets here, so
+ * tests feed it bytes.
+ *
+ * nghttp2 is never entered from its own callbacks: they record what came (h2_callbacks.c), and
+ * h2_receive() acts on it after the library returned. */
+#ifndef RPC_H2_H
+#define RPC_H2_H
+
+#include "rpc/call_int.h"
+#include "rpc/framing.h"
+#include "rpc/h2_limits.h"
+
+#include <nghttp2/nghttp2.h>
+
+struct rpc_worker;
+
+struct header_field {
+    struct slice name; /* zero-terminated in the arena */
+    struct slice value;
+};
+
+struct h2_stream {
+    struct list_node node;       /* on h2->streams */
+    struct list_node ready_node; /* on h2->ready: something to do after the library returns */
+    struct h2 *h2;
+    int32_t id;
+    struct arena *arena;         /* headers, then the call; goes with the call once that runs */
+    struct header_field *fields;
+    size_t field_count;
+    size_t header_bytes;
+    struct framing framing;
+    enum framing_result framing_error;
+    uint64_t begun_ns;           /* when its first frame came */
+    uint64_t progress_ns;        /* when body or answer last moved */
+    uint32_t empty_data;
+    size_t unacked;              /* received bytes whose stream window was not given back */
+    size_t reserved;             /* of h2->reserved: the announced large message */
+    bool headers_done;
+    bool ended;                  /* END_STREAM came */
+    bool started;                /* its call was made, or it was answered without one */
+    bool dispatched;             /* its handler's task was started */
+    bool answered;               /* a response was submitted */
+    bool rest_unwanted;          /* RST_STREAM(NO_ERROR) once the answer is out */
+    struct running_call *call;   /* NULL before it is made; after the answer owned by the stream */
+    struct slice reply;          /* framed message to send, in the call's arena */
+    size_t reply_sent;
+};
+
+struct h2 {
+    struct rpc_worker *worker;
+    void *owner;                  /* the connection … */
+    void (*wants_flush)(void *owner); /* … told when there is something to send outside h2_receive() */
+    nghttp2_session *session;
+    const char *caller;           /* identity name */
+    struct list streams;          /* all open ones */
+    struct list ready;            /* streams with news */
+    struct list held;             /* whole requests waiting for a handler slot, by ready_node */
+    struct h2_budgets budgets;
+    int32_t highest_stream;
+    struct list running_calls;    /* handlers whose task has not ended, reset or not */
+    uint32_t started_this_turn;
+    uint64_t request_count;
+    size_t buffered;              /* request bytes in message buffers */
+    size_t reserved;              /* of large messages that were let in */
+    size_t connection_unacked;    /* connection window held back */
+    size_t queued;                /* answer bytes not yet given to the library */
+    uint64_t idle_since_ns;       /* no streams since then */
+    uint64_t header_block_ns;     /* when an unfinished header block began; 0: none */
+    bool preface_done;            /* the client's SETTINGS came */
+    bool settings_acked;          /* ours were acknowledged */
+    bool shutting_down;           /* GOAWAY notice was sent */
+    bool goaway_final;            /* … and the final GOAWAY */
+    uint64_t shutdown_ns;         /* when it began */
+    bool failed;                  /* nothing more can be read: send what there is and close */
+};
+
+struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
+                  void (*wants_flush)(void *owner));
+/* Cancels running calls; their tasks end by themselves. */
+void h2_free(struct h2 *h2);
+
+/* Takes received bytes and acts on what they mean.  False: the connection must be closed after sending
+ * what h2_send() has. */
+bool h2_receive(struct h2 *h2, struct slice bytes);
+/* Appends up to about `size` bytes of frames. False: as above. */
+bool h2_send(struct h2 *h2, struct buf *out, size_t size);
+/* Neither reads nor writes are wanted any more: close. */
+bool h2_is_over(const struct h2 *h2);
+/* Begins the two-step GOAWAY. */
+void h2_shutdown(struct h2 *h2);
+/* Stalls and time-outs.  False: close. */
+bool h2_sweep(struct h2 *h2, uint64_t now_ns);
+/* Starts held requests as far as the limits allow. */
+void h2_start_held(struct h2 *h2);
+
+/* --- within the rpc room ------------------------------------------------------------------------------- */
+
+void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
+struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id);
+/* The library closed the stream: forget it; a running call is cancelled. */
+void h2_stream_close(struct h2_stream *stream);
+void h2_stream_ready(struct h2_stream *stream);
+/* Frees the request's bytes and gives their room to others. */
+void h2_stream_drop_message(struct h2_stream *stream);
+/* Acts on all streams with news. */
+void h2_process(struct h2 *h2);
+/* GOAWAY with a reason in the debug data; counted under `limit`. */
+void h2_give_up(struct h2 *h2, uint32_t error, const char *limit);
+
+/* h2_answer.c: answers of all kinds.  Each ends the stream's part in the protocol. */
+void h2_answer(struct h2_stream *stream, const struct status *status);
+void h2_answer_http(struct h2_stream *stream, int http_status);
+
+/* dispatch.c */
+/* The headers are complete: make the call, check what metadata can tell. */
+void dispatch_headers(struct h2_stream *stream);
+/* The message is whole or can no longer come: run the handler or refuse. */
+void dispatch_message(struct h2_stream *stream);
+
+#endif

@@ -1,0 +1,150 @@
+/* Answers: headers, message, trailers.  "Response → (Response-Headers *Length-Prefixed-Message Trailers) /
+ * Trailers-Only" (PROTOCOL-HTTP2.md). */
+#include "rpc/h2.h"
+
+#include "rpc/coding.h"
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+
+#define FIELDS_MAX (CALL_HEADERS_MAX + 12)
+
+/* Header fields being put together; texts live until the library has copied them. */
+struct fields {
+    nghttp2_nv items[FIELDS_MAX];
+    size_t count;
+    struct arena *arena;
+};
+
+static void add(struct fields *fields, const char *name, struct slice value);
+static void add_text(struct fields *fields, const char *name, const char *value);
+static void add_response_headers(struct fields *fields, const struct running_call *call);
+static void add_status(struct fields *fields, const struct running_call *call,
+                       const struct status *status);
+static void submit_with_message(struct h2_stream *stream, const struct running_call *call);
+static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
+                          uint32_t *flags, nghttp2_data_source *source, void *user);
+
+void h2_answer(struct h2_stream *stream, const struct status *status)
+{
+    struct h2 *h2 = stream->h2;
+    struct running_call *call = stream->call;
+    assert(!stream->answered && call != NULL);
+    stream->answered = true;
+    stream->progress_ns = clock_now();
+    h2_stream_drop_message(stream);
+    if (status->code == GRPC_OK) {
+        submit_with_message(stream, call);
+    } else {
+        struct fields fields = {.arena = call->arena};
+        add_response_headers(&fields, call);
+        add_status(&fields, call, status);
+        (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, NULL);
+    }
+    call_finished(call, status);
+    h2->wants_flush(h2->owner);
+}
+
+/* An answer to what is not a gRPC request: no grpc-status, as the gRPC specification asks. */
+void h2_answer_http(struct h2_stream *stream, int http_status)
+{
+    stream->answered = true;
+    stream->progress_ns = clock_now();
+    struct fields fields = {.arena = stream->arena};
+    add_text(&fields, ":status", arena_printf(stream->arena, "%d", http_status));
+    if (http_status == 405)
+        add_text(&fields, "allow", "POST");
+    if (http_status == 415)
+        add_text(&fields, "accept-post", "application/grpc");
+    (void)nghttp2_submit_response(stream->h2->session, stream->id, fields.items, fields.count,
+                                  NULL);
+    stream->h2->wants_flush(stream->h2->owner);
+}
+
+static void submit_with_message(struct h2_stream *stream, const struct running_call *call)
+{
+    struct h2 *h2 = stream->h2;
+    stream->reply = call->reply;
+    h2->queued += stream->reply.size;
+    struct fields fields = {.arena = call->arena};
+    add_response_headers(&fields, call);
+    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_reply};
+    (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, &provider);
+}
+
+/* Pulled by the library as flow control allows. */
+static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
+                          uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    (void)user;
+    struct h2_stream *stream = source->ptr;
+    size_t left = stream->reply.size - stream->reply_sent;
+    size_t count = left < size ? left : size;
+    memcpy(out, stream->reply.data + stream->reply_sent, count);
+    stream->reply_sent += count;
+    stream->h2->queued -= count;
+    if (count < left)
+        return (ssize_t)count;
+    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    struct fields fields = {.arena = stream->call->arena};
+    static const struct status ok = {.code = GRPC_OK, .message = ""};
+    add_status(&fields, stream->call, &ok);
+    if (nghttp2_submit_trailer(session, id, fields.items, fields.count) != 0)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return (ssize_t)count;
+}
+
+static void add_response_headers(struct fields *fields, const struct running_call *call)
+{
+    add_text(fields, ":status", "200");
+    add_text(fields, "content-type", "application/grpc");
+    add_text(fields, "grpc-accept-encoding", "identity");
+    add_text(fields, "x-request-id", call->call.ctx.trace.request_id);
+    for (size_t i = 0; i < call->header_count; i++)
+        add(fields, call->headers[i].key, call->headers[i].value);
+}
+
+static void add_status(struct fields *fields, const struct running_call *call,
+                       const struct status *status)
+{
+    struct arena *arena = fields->arena;
+    add_text(fields, "grpc-status", arena_printf(arena, "%d", (int)status->code));
+    if (status->code != GRPC_OK) {
+        struct buf message = BUF_EMPTY;
+        percent_encode(&message, slice_of_str(status->message));
+        add_text(fields, "grpc-message", arena_strdup(arena, buf_str(&message)));
+        buf_clear(&message);
+        base64_encode(&message, status->details);
+        if (status->details.size > 0)
+            add_text(fields, "grpc-status-details-bin", arena_strdup(arena, buf_str(&message)));
+        buf_deinit(&message);
+    }
+    if (status->retry_ns > 0) /* RFC 9110 section 10.2.3: whole seconds */
+        add_text(fields, "retry-after",
+                 arena_printf(arena, "%llu",
+                              (unsigned long long)((status->retry_ns + NS_PER_S - 1) / NS_PER_S)));
+    for (size_t i = 0; i < call->trailer_count; i++)
+        add(fields, call->trailers[i].key, call->trailers[i].value);
+}
+
+static void add_text(struct fields *fields, const char *name, const char *value)
+{
+    add(fields, name, slice_of_str(value));
+}
+
+/* The library copies names and values at once, so borrowing is enough. */
+static void add(struct fields *fields, const char *name, struct slice value)
+{
+    assert(fields->count < FIELDS_MAX);
+    union {
+        const void *in;
+        uint8_t *out;
+    } name_cast = {.in = name}, value_cast = {.in = value.data};
+    fields->items[fields->count++] = (nghttp2_nv){
+        .name = name_cast.out,
+        .namelen = strlen(name),
+        .value = value_cast.out,
+        .valuelen = value.size,
+        .flags = NGHTTP2_NV_FLAG_NONE,
+    };
+}

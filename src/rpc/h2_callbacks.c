@@ -1,0 +1,278 @@
+/* What nghttp2 tells us.  These functions record and count; whatever has to be done is done by h2_process()
+ * after the library has returned.  Budgets that a peer exceeds end the session here, because submitting a
+ * GOAWAY is allowed in callbacks while sending and receiving are not. */
+#include "rpc/h2.h"
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+
+#define FIELD_OVERHEAD 32 /* RFC 9113 section 10.5.1: "an overhead of 32 octets for each field" */
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user);
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
+                     void *user);
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t size, void *user);
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user);
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                            void *user);
+static void take_request_end(struct h2 *h2, const nghttp2_frame *frame);
+static void take_ping(struct h2 *h2, const nghttp2_frame *frame);
+static void take_settings(struct h2 *h2, const nghttp2_frame *frame);
+static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
+
+void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+}
+
+void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
+{
+    rpc_metrics_limit(h2->worker->metrics->set, limit);
+    if (h2->failed)
+        return;
+    h2->failed = true;
+    (void)nghttp2_session_terminate_session(h2->session, error);
+}
+
+/* RFC 9113 section 5.1.1: "The identifier of a newly established stream MUST be numerically greater than all
+ * streams that the initiating endpoint has opened or reserved."  nghttp2 1.52 lets smaller ones pass. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
+{
+    struct h2 *h2 = user;
+    if (head->type == NGHTTP2_HEADERS && head->stream_id > 0) {
+        if (h2->header_block_ns == 0)
+            h2->header_block_ns = clock_now();
+        bool known = nghttp2_session_find_stream(session, head->stream_id) != NULL;
+        bool lower = head->stream_id <= h2->highest_stream;
+        if (lower && !known)
+            h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
+        else if (!lower)
+            h2->highest_stream = head->stream_id;
+    }
+    check_frame_budgets(h2, head);
+    return 0;
+}
+
+static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    struct h2_budgets *budgets = &h2->budgets;
+    budgets->frames++;
+    if (budgets->frames > 20 * (budgets->requests + budgets->data_sent) + limits->control_frames)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "control_frames");
+    switch (head->type) {
+    case NGHTTP2_SETTINGS:
+        if (!(head->flags & NGHTTP2_FLAG_ACK) &&
+            !budget_take(&budgets->settings, limits->settings_per_10s,
+                         limits->settings_per_10s / 10, clock_now()))
+            h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "settings_per_10s");
+        return;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (++budgets->window_updates > 10 * budgets->data_sent + 10 * budgets->requests + 100)
+            h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "window_updates");
+        return;
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM:
+    case NGHTTP2_PING:
+    case NGHTTP2_GOAWAY:
+    case NGHTTP2_CONTINUATION:
+        return;
+    default: /* PRIORITY and unknown types */
+        if (++budgets->priorities > limits->priority_frames + 10 * budgets->requests)
+            h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "priority_frames");
+        return;
+    }
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    (void)session;
+    struct h2 *h2 = user;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    h2->budgets.requests++;
+    h2->request_count++;
+    (void)h2_stream_open(h2, frame->hd.stream_id);
+    return 0;
+}
+
+/* A request whose headers outgrow a limit costs the peer its connection: HPACK lets a few bytes on the wire
+ * become megabytes here. */
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
+                     void *user)
+{
+    (void)flags;
+    struct h2 *h2 = user;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream == NULL)
+        return 0;
+    const struct rpc_limits *limits = &h2->worker->limits;
+    size_t size = name_size + value_size;
+    stream->header_bytes += size + FIELD_OVERHEAD;
+    const char *limit = NULL;
+    if (stream->field_count >= limits->header_fields)
+        limit = "header_fields";
+    else if (size > limits->header_field_bytes)
+        limit = "header_field_bytes";
+    else if (stream->header_bytes > limits->header_bytes)
+        limit = "header_bytes";
+    if (limit != NULL) {
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0; /* request trailers: counted, not kept */
+    struct header_field *field = &stream->fields[stream->field_count++];
+    field->name = slice_make(arena_strndup(stream->arena, name, name_size), name_size);
+    field->value = slice_make(arena_strndup(stream->arena, value, value_size), value_size);
+    return 0;
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    (void)session;
+    struct h2 *h2 = user;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        take_request_end(h2, frame);
+        break;
+    case NGHTTP2_PING:
+        take_ping(h2, frame);
+        break;
+    case NGHTTP2_SETTINGS:
+        take_settings(h2, frame);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
+{
+    struct h2_stream *stream =
+        nghttp2_session_get_stream_user_data(h2->session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h2->header_block_ns = 0;
+    if (stream == NULL)
+        return;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        stream->headers_done = true;
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    stream->ended = stream->ended || end;
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !end &&
+        ++stream->empty_data > h2->worker->limits.empty_data)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "empty_data");
+    h2_stream_ready(stream);
+}
+
+/* gRPC's rule (proposal A8): a ping costs little, many without work are abuse. */
+static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
+{
+    struct h2_budgets *budgets = &h2->budgets;
+    const struct rpc_limits *limits = &h2->worker->limits;
+    uint64_t now = clock_now();
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
+        if (h2->shutting_down && !h2->goaway_final)
+            h2->shutdown_ns = 0; /* the peer has seen the notice: h2_process() sends the last GOAWAY */
+        return;
+    }
+    bool early = budgets->last_ping_ns != 0 && now - budgets->last_ping_ns < limits->ping_interval_ns;
+    bool working = !list_is_empty(&h2->streams) || budgets->data_since_ping > 0;
+    budgets->last_ping_ns = now;
+    budgets->data_since_ping = 0;
+    if (!early || working)
+        budgets->ping_strikes = working ? 0 : budgets->ping_strikes;
+    else if (++budgets->ping_strikes > limits->ping_strikes)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "pings");
+}
+
+static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
+{
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+        h2->settings_acked = true;
+    else
+        h2->preface_done = true;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t size, void *user)
+{
+    (void)flags;
+    struct h2 *h2 = user;
+    h2->connection_unacked += size;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    if (stream == NULL)
+        return 0;
+    stream->unacked += size;
+    stream->progress_ns = clock_now();
+    if (stream->answered || stream->framing_error != FRAMING_OK)
+        return 0; /* nobody will read it */
+    size_t before = buf_size(&stream->framing.message);
+    stream->framing_error = framing_feed(&stream->framing, slice_make(data, size));
+    h2->buffered += buf_size(&stream->framing.message) - before;
+    h2_stream_ready(stream);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+    (void)error;
+    (void)user;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    if (stream != NULL)
+        h2_stream_close(stream);
+    return 0;
+}
+
+/* Resets that the peer tricks us into sending (CVE-2025-8671) are budgeted like its own. */
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2 *h2 = user;
+    const struct rpc_limits *limits = &h2->worker->limits;
+    uint8_t type = frame->hd.type;
+    if (type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        !budget_take(&h2->budgets.server_resets, limits->server_resets_burst,
+                     limits->server_resets_rate, clock_now()))
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
+    if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)
+        return 0;
+    h2->budgets.data_sent++;
+    h2->budgets.data_since_ping++;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream == NULL)
+        return 0;
+    stream->progress_ns = clock_now();
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !stream->ended) {
+        stream->rest_unwanted = true;
+        h2_stream_ready(stream);
+    }
+    return 0;
+}
+
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                            void *user)
+{
+    (void)session;
+    (void)error;
+    struct h2 *h2 = user;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h2->header_block_ns = 0;
+    rpc_metrics_limit(h2->worker->metrics->set, "invalid_frame");
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* Token buckets and the default limits. */
+#include "rpc/h2_limits.h"
+
+#include "base/clock.h"
+#include "rpc/rpc.h"
+
+#include <assert.h>
+
+/* docs/limits.md says where each number comes from. */
+const struct rpc_limits rpc_limits_default = {
+    .concurrent_streams = 100,
+    .running_handlers = 100,
+    .requests_per_turn = 32,
+    .client_resets_burst = 200,
+    .client_resets_rate = 20,
+    .server_resets_burst = 100,
+    .server_resets_rate = 10,
+    .continuations = 4,
+    .header_fields = 64,
+    .header_bytes = 16u << 10,
+    .header_field_bytes = 8u << 10,
+    .message_bytes = 1u << 20,
+    .response_bytes = 4u << 20,
+    .queued_response_bytes = 256u << 10,
+    .settings_entries = 32,
+    .settings_per_10s = 10,
+    .outbound_acks = 100,
+    .ping_interval_ns = 10 * NS_PER_S,
+    .ping_strikes = 2,
+    .empty_data = 10,
+    .priority_frames = 100,
+    .control_frames = 10000,
+    .handshake_timeout_ns = 5 * NS_PER_S,
+    .preface_timeout_ns = 5 * NS_PER_S,
+    .headers_timeout_ns = 5 * NS_PER_S,
+    .body_progress_ns = 10 * NS_PER_S,
+    .write_stall_ns = 10 * NS_PER_S,
+    .idle_ns = 300 * NS_PER_S,
+    .age_ns = 1800 * NS_PER_S,
+    .age_grace_ns = 30 * NS_PER_S,
+    .requests_per_connection = 100000,
+    .connections_per_identity = 64,
+    .connections_total = 4096,
+    .accepts_per_second = 200,
+    .deadline_default_ns = 10 * NS_PER_S,
+    .deadline_cap_ns = 30 * NS_PER_S,
+};
+
+bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns)
+{
+    assert(now_ns >= budget->at_ns);
+    if (budget->at_ns == 0)
+        budget->tokens = burst;
+    else
+        budget->tokens += (double)(now_ns - budget->at_ns) / (double)NS_PER_S * rate;
+    if (budget->tokens > burst)
+        budget->tokens = burst;
+    budget->at_ns = now_ns;
+    if (budget->tokens < 1)
+        return false;
+    budget->tokens -= 1;
+    return true;
+}

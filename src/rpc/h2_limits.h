@@ -1,0 +1,30 @@
+/* Budgets of one connection: what a peer may make us do before we say GOAWAY. */
+#ifndef RPC_H2_LIMITS_H
+#define RPC_H2_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A token bucket: `burst` at once, refilled by `rate` per second. */
+struct budget {
+    double tokens;
+    uint64_t at_ns;
+};
+
+/* Takes one token; false when there is none. */
+bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns);
+
+struct h2_budgets {
+    struct budget server_resets;
+    struct budget settings;
+    uint64_t frames;          /* received, of all kinds */
+    uint64_t requests;
+    uint64_t data_sent;       /* DATA frames */
+    uint64_t window_updates;  /* received */
+    uint64_t priorities;      /* PRIORITY and unknown frames received */
+    uint64_t last_ping_ns;
+    uint32_t ping_strikes;
+    uint64_t data_since_ping; /* DATA or HEADERS frames sent since the last ping */
+};
+
+#endif

@@ -1,0 +1,204 @@
+/*~ One HTTP/2 connection: bytes in, calls out, answers in, bytes out.
+ *
+ * h2_receive() feeds the library, whose callbacks record (h2_callbacks.c), then h2_process() acts: it gives
+ * windows back, makes calls of complete headers, hands whole messages to dispatch.c, and starts handlers as
+ * far as the limits allow.  Answers come back through h2_answer.c. */
+#include "rpc/h2.h"
+
+#include "base/alloc.h"
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define CONNECTION_WINDOW (1 << 20)
+#define STREAM_WINDOW (64 << 10)
+#define FRAME_MAX (16 << 10)
+#define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
+
+static nghttp2_option *session_options(const struct rpc_limits *limits);
+static void session_begin(struct h2 *h2);
+static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
+static bool sweep_stream(struct h2_stream *stream, uint64_t now_ns);
+static void reset_stalled(struct h2_stream *stream, const char *limit);
+
+struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
+                  void (*wants_flush)(void *owner))
+{
+    struct h2 *h2 = xcalloc(1, sizeof *h2);
+    h2->worker = worker;
+    h2->caller = caller;
+    h2->owner = owner;
+    h2->wants_flush = wants_flush;
+    h2->idle_since_ns = clock_now();
+    list_init(&h2->streams);
+    list_init(&h2->ready);
+    list_init(&h2->held);
+    list_init(&h2->running_calls);
+    session_begin(h2);
+    return h2;
+}
+
+void h2_free(struct h2 *h2)
+{
+    if (h2 == NULL)
+        return;
+    for (struct list_node *node; (node = list_first(&h2->streams)) != NULL;)
+        h2_stream_close(list_entry(node, struct h2_stream, node));
+    for (struct list_node *node; (node = list_pop_front(&h2->running_calls)) != NULL;)
+        list_entry(node, struct running_call, running_node)->h2 = NULL; /* it ends by itself */
+    nghttp2_session_del(h2->session);
+    free(h2);
+}
+
+bool h2_receive(struct h2 *h2, struct slice bytes)
+{
+    h2->started_this_turn = 0;
+    ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
+    if (taken < 0) {
+        /* CONTINUATION floods and the like end the library without a GOAWAY: say one ourselves */
+        const char *limit = taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "bad_preface" : "fatal_frame";
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
+    }
+    h2_process(h2);
+    return !h2->failed;
+}
+
+bool h2_send(struct h2 *h2, struct buf *out, size_t size)
+{
+    while (buf_size(out) < size) {
+        const uint8_t *bytes;
+        ssize_t count = nghttp2_session_mem_send(h2->session, &bytes);
+        if (count < 0) {
+            h2->failed = true;
+            return false;
+        }
+        if (count == 0)
+            break;
+        buf_put(out, bytes, (size_t)count);
+    }
+    h2_process(h2); /* answers that are out may want an RST_STREAM(NO_ERROR) behind them */
+    return !h2->failed;
+}
+
+bool h2_is_over(const struct h2 *h2)
+{
+    return nghttp2_session_want_read(h2->session) == 0 &&
+           nghttp2_session_want_write(h2->session) == 0;
+}
+
+void h2_shutdown(struct h2 *h2)
+{
+    if (h2->shutting_down)
+        return;
+    h2->shutting_down = true;
+    h2->shutdown_ns = clock_now();
+    static const uint8_t payload[8] = "goodbye";
+    (void)nghttp2_submit_shutdown_notice(h2->session);
+    (void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, payload);
+    h2->wants_flush(h2->owner);
+}
+
+bool h2_sweep(struct h2 *h2, uint64_t now_ns)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    if (h2->shutting_down && !h2->goaway_final)
+        finish_shutdown(h2, now_ns);
+    if (h2->header_block_ns != 0 && now_ns - h2->header_block_ns > limits->headers_timeout_ns) {
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "headers_timeout");
+        return false;
+    }
+    struct list_node *next = NULL;
+    for (struct list_node *node = list_first(&h2->streams); node != NULL; node = next) {
+        next = list_next(&h2->streams, node);
+        (void)sweep_stream(list_entry(node, struct h2_stream, node), now_ns);
+    }
+    bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
+    if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
+        h2_shutdown(h2);
+    return !h2->failed;
+}
+
+static nghttp2_option *session_options(const struct rpc_limits *limits)
+{
+    nghttp2_option *option = NULL;
+    if (nghttp2_option_new(&option) != 0)
+        abort();
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_max_settings(option, limits->settings_entries);
+    nghttp2_option_set_max_outbound_ack(option, limits->outbound_acks);
+    nghttp2_option_set_stream_reset_rate_limit(option, limits->client_resets_burst,
+                                               limits->client_resets_rate);
+    nghttp2_option_set_max_continuations(option, limits->continuations);
+    return option;
+}
+
+static void session_begin(struct h2 *h2)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    nghttp2_session_callbacks *callbacks = NULL;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0)
+        abort();
+    h2_set_callbacks(callbacks);
+    nghttp2_option *option = session_options(limits);
+    int rc = nghttp2_session_server_new2(&h2->session, callbacks, h2, option);
+    assert(rc == 0);
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(callbacks);
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->concurrent_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, FRAME_MAX},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+    rc = nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
+                                 sizeof settings / sizeof settings[0]);
+    assert(rc == 0);
+    rc = nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                               CONNECTION_WINDOW);
+    assert(rc == 0);
+}
+
+/* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams; what it had
+ * already sent is still served; then comes the GOAWAY with the true last id. */
+static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
+{
+    if (h2->shutdown_ns != 0 && now_ns - h2->shutdown_ns < SHUTDOWN_NOTICE_NS)
+        return;
+    h2->goaway_final = true;
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
+    (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    h2->wants_flush(h2->owner);
+}
+
+/* A stall is an announced message, a unary body or an answer that does not progress. */
+static bool sweep_stream(struct h2_stream *stream, uint64_t now_ns)
+{
+    const struct rpc_limits *limits = &stream->h2->worker->limits;
+    uint64_t still = now_ns > stream->progress_ns ? now_ns - stream->progress_ns : 0;
+    if (stream->answered) {
+        if (still > limits->write_stall_ns)
+            reset_stalled(stream, "write_stall");
+        return true;
+    }
+    if (stream->dispatched || stream->call == NULL)
+        return true;
+    if (deadline_left(stream->call->call.ctx.deadline_ns, now_ns) == 0) {
+        stream->call->result = FAULT(&stream->call->call.ctx, FAULT_TIMEOUT,
+                                     "the message did not come in time");
+        dispatch_message(stream);
+    } else if (!list_is_linked(&stream->ready_node) && still > limits->body_progress_ns) {
+        reset_stalled(stream, "body_progress");
+    }
+    return true;
+}
+
+static void reset_stalled(struct h2_stream *stream, const char *limit)
+{
+    rpc_metrics_limit(stream->h2->worker->metrics->set, limit);
+    (void)nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
+                                    NGHTTP2_CANCEL);
+    stream->h2->wants_flush(stream->h2->owner);
+}

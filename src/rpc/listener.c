@@ -1,0 +1,181 @@
+/* Accepts and hands sockets to the worker with the fewest connections. */
+#include "base/alloc.h"
+#include "rpc/rpc_int.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 512
+#define ACCEPTS_PER_TURN 32
+#define PAUSE_NS (50 * NS_PER_MS) /* without descriptors or tokens: the kernel's queue waits for us */
+
+struct rpc_listener {
+    struct loop *loop;
+    int fd;
+    struct io *io;
+    struct timer *resume;          /* ends a pause */
+    uint16_t port;
+    struct rpc_worker **workers;   /* owned array */
+    size_t worker_count;
+    struct rpc_shared *shared;
+    struct metrics *metrics;
+    const struct log *log;
+    uint32_t connections_total;
+    uint32_t accepts_per_second;
+    struct budget accepts;
+    struct log_interval trouble;
+};
+
+static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
+                       const struct rpc_listener_settings *settings);
+static void on_readable(void *owner, unsigned events);
+static void on_resume(void *owner);
+static void pause_accepting(struct rpc_listener *listener, const char *limit);
+static void hand_over(struct rpc_listener *listener, int fd);
+static uint16_t bound_port(int fd);
+
+int rpc_listener_open(struct ctx *ctx, struct loop *loop,
+                      const struct rpc_listener_settings *settings, struct rpc_listener **out)
+{
+    assert(settings->worker_count > 0);
+    struct rpc_listener *listener = xcalloc(1, sizeof *listener);
+    listener->fd = -1;
+    int rc = bind_socket(ctx, listener, settings);
+    if (rc != OK) {
+        if (listener->fd >= 0)
+            close(listener->fd);
+        free(listener);
+        return rc;
+    }
+    listener->loop = loop;
+    listener->port = bound_port(listener->fd);
+    listener->worker_count = settings->worker_count;
+    listener->workers = xcalloc(settings->worker_count, sizeof(struct rpc_worker *));
+    memcpy(listener->workers, settings->workers,
+           settings->worker_count * sizeof(struct rpc_worker *));
+    listener->shared = settings->shared;
+    listener->metrics = settings->metrics;
+    listener->log = settings->log;
+    listener->connections_total = settings->connections_total;
+    listener->accepts_per_second = settings->accepts_per_second;
+    listener->resume = timer_new(loop, on_resume, listener);
+    listener->io = io_open(loop, listener->fd);
+    io_watch(listener->io, IO_READ, on_readable, listener);
+    *out = listener;
+    return OK;
+}
+
+uint16_t rpc_listener_port(const struct rpc_listener *listener)
+{
+    return listener->port;
+}
+
+void rpc_listener_close(struct rpc_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    io_close(listener->io);
+    timer_free(listener->resume);
+    close(listener->fd);
+    free(listener->workers);
+    free(listener);
+}
+
+static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
+                       const struct rpc_listener_settings *settings)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(settings->port)};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(settings->port)};
+    bool is_v4 = inet_pton(AF_INET, settings->address, &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, settings->address, &v6.sin6_addr) != 1)
+        return FAULT(ctx, FAULT_CONFIG, "server.address \"%s\": expected a numeric IP address",
+                     settings->address);
+    listener->fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int yes = 1;
+    if (listener->fd >= 0)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    const struct sockaddr *address = is_v4 ? (const void *)&v4 : (const void *)&v6;
+    socklen_t size = is_v4 ? sizeof v4 : sizeof v6;
+    if (listener->fd < 0 || bind(listener->fd, address, size) != 0 ||
+        listen(listener->fd, BACKLOG) != 0)
+        return FAULT(ctx, FAULT_IO,
+                     "grpc port %s:%u: %s; set server.port or TENANT_SERVER_PORT to another",
+                     settings->address, settings->port, strerror(errno));
+    return OK;
+}
+
+static void on_readable(void *owner, unsigned events)
+{
+    (void)events;
+    struct rpc_listener *listener = owner;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (!budget_take(&listener->accepts, listener->accepts_per_second,
+                         listener->accepts_per_second, clock_now())) {
+            pause_accepting(listener, "accepts_per_second");
+            return;
+        }
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            hand_over(listener, fd);
+            continue;
+        }
+        listener->accepts.tokens += 1; /* nothing was accepted */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(listener, "descriptors");
+        return;
+    }
+}
+
+static void pause_accepting(struct rpc_listener *listener, const char *limit)
+{
+    rpc_metrics_limit(listener->metrics, limit);
+    uint64_t suppressed = 0;
+    if (log_interval_due(&listener->trouble, 10 * NS_PER_S, &suppressed))
+        log_on_warn(listener->log, "rpc.accept_paused", KV_STR("limit", limit),
+                    KV_INT("suppressed", suppressed));
+    io_watch(listener->io, IO_NONE, on_readable, listener);
+    timer_set(listener->resume, deadline_after(clock_now(), PAUSE_NS));
+}
+
+static void on_resume(void *owner)
+{
+    struct rpc_listener *listener = owner;
+    io_watch(listener->io, IO_READ, on_readable, listener);
+}
+
+static void hand_over(struct rpc_listener *listener, int fd)
+{
+    int yes = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (!shared_connection_enter(listener->shared, listener->connections_total)) {
+        rpc_metrics_limit(listener->metrics, "connections_total");
+        close(fd);
+        return;
+    }
+    struct rpc_worker *chosen = listener->workers[0];
+    for (size_t i = 1; i < listener->worker_count; i++) {
+        if (rpc_worker_connections(listener->workers[i]) < rpc_worker_connections(chosen))
+            chosen = listener->workers[i];
+    }
+    if (rpc_worker_take(chosen, fd))
+        return;
+    rpc_metrics_limit(listener->metrics, "worker_mailbox");
+    shared_connection_leave(listener->shared);
+    close(fd);
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    int rc = getsockname(fd, (struct sockaddr *)&address, &size);
+    assert(rc == 0);
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+}

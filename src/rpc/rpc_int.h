@@ -1,0 +1,99 @@
+/* The rpc room's own: workers and connections. */
+#ifndef RPC_RPC_INT_H
+#define RPC_RPC_INT_H
+
+#include "base/log.h"
+
+#include "rpc/dispatch.h"
+#include "rpc/h2.h"
+#include "rpc/rpc.h"
+#include "rpc/rpc_metrics.h"
+
+#include <stdatomic.h>
+
+enum connection_state {
+    CONNECTION_SNIFFING,   /* the first byte decides: TLS or a plain probe */
+    CONNECTION_HANDSHAKE,
+    CONNECTION_HTTP2,
+    CONNECTION_PROBE,      /* plain HTTP/1.1 */
+    CONNECTION_CLOSED,     /* freed at the end of the turn */
+};
+
+struct connection {
+    struct list_node node;       /* on worker->connections */
+    struct rpc_worker *worker;
+    enum connection_state state;
+    int fd;
+    struct io *io;
+    struct tls_stream *tls;      /* NULL for plain probes */
+    struct h2 *h2;               /* from the handshake's end */
+    struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
+    struct buf probe;            /* a probe's request so far */
+    struct deferred flush;       /* sends at the end of the turn */
+    struct deferred reap;        /* frees at the end of the turn */
+    uint64_t opened_ns;
+    uint64_t deadline_ns;        /* of the present state; NO_DEADLINE in HTTP2 */
+    uint64_t write_stalled_ns;   /* since when the socket takes nothing; 0: it does */
+    uint64_t age_limit_ns;       /* clock time when it is asked to go */
+    bool counted;                /* in the identity's count */
+    bool last_write;             /* close once `out` is empty */
+    bool read_again;             /* more may be there than this turn has read */
+    const char *identity;        /* the name; borrowed from the hooks */
+    char *identity_key;          /* the URI or "-", for the count; owned */
+};
+
+#define RPC_READ_SIZE 16384
+#define ARENAS_SPARE 256
+#define STREAMS_SPARE 256
+
+struct rpc_worker {
+    struct loop *loop;
+    struct tls_context *tls;
+    struct rpc_shared *shared;
+    const struct log *log;
+    struct rpc_limits limits;
+    struct rpc_hooks hooks;
+    struct rpc_registration *registrations; /* owned */
+    struct method_slot *slots;              /* every method of them, owned */
+    size_t slot_count;
+    struct rpc_metrics *metrics;
+    struct mailbox *mailbox;                /* accepted sockets */
+    struct list connections;
+    _Atomic size_t connection_count;
+    struct timer *janitor;                  /* sweeps time-outs */
+    bool draining;
+    uint64_t drain_deadline_ns;
+    void (*drained)(void *owner);
+    void *drained_owner;
+    struct arena *spare_arenas[ARENAS_SPARE];
+    size_t spare_arena_count;
+    struct list spare_streams;
+    size_t running_calls;
+    struct log_interval handshake_log;      /* failed handshakes */
+    uint8_t *read_buffer;                   /* RPC_READ_SIZE bytes: what one read brings */
+    uint64_t log_window_ns;                 /* start of the present second of sampled lines */
+    uint32_t log_lines;                     /* sampled lines in it */
+};
+
+struct arena *worker_arena_take(struct rpc_worker *worker);
+void worker_arena_give(struct rpc_worker *worker, struct arena *arena);
+
+void connection_open(struct rpc_worker *worker, int fd);
+/* Ends it now; freed at the end of the turn. */
+void connection_close(struct connection *connection);
+/* Sends what the session has at the end of the turn. */
+void connection_flush_later(struct connection *connection);
+/* Time-outs of one connection. */
+void connection_sweep(struct connection *connection, uint64_t now_ns);
+void connection_drain(struct connection *connection);
+
+/* probe.c: true once the answer is in connection->out. */
+bool probe_receive(struct connection *connection, struct slice bytes);
+
+/* False when the identity has too many connections. */
+bool shared_identity_enter(struct rpc_shared *shared, const char *key, uint32_t limit);
+void shared_identity_leave(struct rpc_shared *shared, const char *key);
+bool shared_connection_enter(struct rpc_shared *shared, uint32_t limit);
+void shared_connection_leave(struct rpc_shared *shared);
+
+#endif

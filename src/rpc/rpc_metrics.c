@@ -1,0 +1,150 @@
+/* The rpc room's series. */
+#include "rpc/rpc_metrics.h"
+
+#include "base/alloc.h"
+#include "base/hash.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const struct metric_family requests_family = {
+    .name = "tenant_http_requests_total",
+    .help = "Finished calls.",
+    .kind = METRIC_COUNTER,
+    .labels = {"route", "method", "status", "tenant_id_hash"},
+};
+static const struct metric_family errors_family = {
+    .name = "tenant_http_errors_total",
+    .help = "Finished calls that were not OK, by reason of the error catalogue.",
+    .kind = METRIC_COUNTER,
+    .labels = {"route", "error_code", "tenant_id_hash"},
+};
+static const struct metric_family limits_family = {
+    .name = "tenant_rpc_limit_hits_total",
+    .help = "Times a connection or a request ran into a limit.",
+    .kind = METRIC_COUNTER,
+    .labels = {"limit"},
+};
+static const struct metric_family handshake_family = {
+    .name = "tenant_tls_handshake_failures_total",
+    .help = "TLS handshakes that failed.",
+    .kind = METRIC_COUNTER,
+    .labels = {"reason"},
+};
+static const struct metric_family connections_family = {
+    .name = "tenant_rpc_connections", .help = "Open connections.", .kind = METRIC_GAUGE};
+static const struct metric_family streams_family = {
+    .name = "tenant_rpc_streams", .help = "Open HTTP/2 streams.", .kind = METRIC_GAUGE};
+static const struct metric_family running_family = {
+    .name = "tenant_rpc_running_handlers", .help = "Handlers running.", .kind = METRIC_GAUGE};
+static const struct metric_family accepted_family = {
+    .name = "tenant_rpc_connections_accepted_total",
+    .help = "Connections taken over by a worker.",
+    .kind = METRIC_COUNTER};
+static const struct metric_family probes_family = {
+    .name = "tenant_rpc_probes_total", .help = "Plain health probes.", .kind = METRIC_COUNTER};
+static const struct metric_family received_family = {
+    .name = "tenant_rpc_received_bytes_total",
+    .help = "Bytes received after decryption.",
+    .kind = METRIC_COUNTER};
+static const struct metric_family sent_family = {.name = "tenant_rpc_sent_bytes_total",
+                                                 .help = "Bytes sent before encryption.",
+                                                 .kind = METRIC_COUNTER};
+static const struct metric_family tasks_refused_family = {
+    .name = "tenant_rpc_tasks_refused_total",
+    .help = "Calls refused because all tasks of the worker were running.",
+    .kind = METRIC_COUNTER};
+
+static const struct metric_family seconds_family = {
+    .name = "tenant_http_request_duration_seconds",
+    .help = "Time from a call's headers to its status.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = {"route", "method", "tenant_id_hash"},
+    .buckets = metric_seconds_buckets,
+    .bucket_count = METRIC_SECONDS_BUCKETS,
+};
+
+const struct metric_family *const rpc_metric_families[] = {
+    &requests_family,   &errors_family,  &limits_family,   &handshake_family,
+    &connections_family, &streams_family, &running_family,  &accepted_family,
+    &probes_family,     &received_family, &sent_family,     &tasks_refused_family,
+    &seconds_family,
+    NULL,
+};
+
+static void bucket_text(unsigned bucket, char out[3]);
+
+struct rpc_metrics *rpc_metrics_new(struct metrics *set)
+{
+    struct rpc_metrics *metrics = xcalloc(1, sizeof *metrics);
+    metrics->set = set;
+    metrics->connections = metrics_series(set, &connections_family, NULL);
+    metrics->streams = metrics_series(set, &streams_family, NULL);
+    metrics->running = metrics_series(set, &running_family, NULL);
+    metrics->accepted = metrics_series(set, &accepted_family, NULL);
+    metrics->probes = metrics_series(set, &probes_family, NULL);
+    metrics->received_bytes = metrics_series(set, &received_family, NULL);
+    metrics->sent_bytes = metrics_series(set, &sent_family, NULL);
+    metrics->tasks_refused = metrics_series(set, &tasks_refused_family, NULL);
+    metrics->unknown.route = "unknown";
+    return metrics;
+}
+
+void rpc_metrics_free(struct rpc_metrics *metrics)
+{
+    free(metrics);
+}
+
+void rpc_metrics_limit(struct metrics *set, const char *limit)
+{
+    metric_inc(metrics_series(set, &limits_family, (const char *const[]){limit}));
+}
+
+void rpc_metrics_handshake_failed(struct metrics *set, const char *reason)
+{
+    metric_inc(metrics_series(set, &handshake_family, (const char *const[]){reason}));
+}
+
+void rpc_metrics_call(struct rpc_metrics *metrics, struct method_metrics *method,
+                      const struct uuid *tenant, const struct status *status, double seconds)
+{
+    assert(status->code < GRPC_CODE_COUNT);
+    unsigned bucket = tenant_bucket(tenant);
+    char text[3];
+    bucket_text(bucket, text);
+    struct metric **requests = &method->requests[status->code][bucket];
+    if (*requests == NULL)
+        *requests = metrics_series(
+            metrics->set, &requests_family,
+            (const char *const[]){method->route, "POST", grpc_code_name(status->code), text});
+    metric_inc(*requests);
+    struct metric **duration = &method->seconds[bucket];
+    if (*duration == NULL)
+        *duration = metrics_series(metrics->set, &seconds_family,
+                                   (const char *const[]){method->route, "POST", text});
+    metric_observe(*duration, seconds);
+    if (status->code == GRPC_OK)
+        return;
+    const char *reason = status->reason == NULL ? grpc_code_name(status->code) : status->reason;
+    metric_inc(metrics_series(metrics->set, &errors_family,
+                              (const char *const[]){method->route, reason, text}));
+}
+
+unsigned tenant_bucket(const struct uuid *tenant)
+{
+    if (uuid_is_nil(tenant))
+        return TENANT_BUCKETS - 1;
+    return hash_fnv1a32(slice_make(tenant->bytes, sizeof tenant->bytes)) % (TENANT_BUCKETS - 1);
+}
+
+static void bucket_text(unsigned bucket, char out[3])
+{
+    static const char hex[] = "0123456789abcdef";
+    if (bucket == TENANT_BUCKETS - 1) {
+        memcpy(out, "-", 2);
+        return;
+    }
+    out[0] = hex[bucket >> 4];
+    out[1] = hex[bucket & 15];
+    out[2] = '\0';
+}

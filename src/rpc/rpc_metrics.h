@@ -1,0 +1,50 @@
+/* What the rpc room counts, by the platform's names (blueprint section 13). */
+#ifndef RPC_RPC_METRICS_H
+#define RPC_RPC_METRICS_H
+
+#include "base/id.h"
+#include "base/metrics.h"
+#include "rpc/status.h"
+
+struct rpc_method;
+
+#define TENANT_BUCKETS 65 /* 64 buckets and "-" for calls without a tenant */
+
+/* The series of one method on one worker, found at first use. */
+struct method_metrics {
+    const char *route;
+    struct metric *requests[GRPC_CODE_COUNT][TENANT_BUCKETS];
+    struct metric *seconds[TENANT_BUCKETS];
+};
+
+struct rpc_metrics {
+    struct metrics *set;
+    struct metric *connections;          /* gauge */
+    struct metric *streams;              /* gauge */
+    struct metric *running;              /* gauge: handlers */
+    struct metric *accepted;
+    struct metric *probes;
+    struct metric *received_bytes;
+    struct metric *sent_bytes;
+    struct metric *tasks_refused;
+    struct method_metrics unknown;       /* calls of no method of ours */
+};
+
+struct rpc_metrics *rpc_metrics_new(struct metrics *set);
+void rpc_metrics_free(struct rpc_metrics *metrics);
+
+/* One more hit of a limit: tenant_rpc_limit_hits_total{limit}. */
+void rpc_metrics_limit(struct metrics *set, const char *limit);
+/* tenant_tls_handshake_failures_total{reason}. */
+void rpc_metrics_handshake_failed(struct metrics *set, const char *reason);
+/* A finished call. */
+void rpc_metrics_call(struct rpc_metrics *metrics, struct method_metrics *method,
+                      const struct uuid *tenant, const struct status *status, double seconds);
+
+/* 0 to 63, or 64 for the nil uuid. */
+unsigned tenant_bucket(const struct uuid *tenant);
+
+/* All families of this room, NULL-terminated: for the documentation. */
+extern const struct metric_family *const rpc_metric_families[];
+
+#endif

@@ -1,0 +1,168 @@
+/* A worker: its connections, its pools, its sweep of time-outs, its end. */
+#include "base/alloc.h"
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SWEEP_NS (50 * NS_PER_MS)
+#define MAILBOX_SIZE 256
+#define ARENA_CAP ((size_t)32 << 20) /* bytes one call may unpack into */
+
+static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings);
+static void on_socket(void *owner, void *message);
+static void on_sweep(void *owner);
+static void check_drained(struct rpc_worker *worker);
+
+struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
+{
+    assert(settings->hooks.identity != NULL && settings->hooks.gate != NULL);
+    assert(settings->hooks.match != NULL && settings->hooks.probe != NULL);
+    struct rpc_worker *worker = xcalloc(1, sizeof *worker);
+    worker->loop = settings->loop;
+    worker->tls = settings->tls == NULL ? NULL : tls_context_ref(settings->tls);
+    worker->shared = settings->shared;
+    worker->log = settings->log;
+    worker->limits = settings->limits;
+    worker->hooks = settings->hooks;
+    worker->metrics = rpc_metrics_new(settings->metrics);
+    list_init(&worker->connections);
+    list_init(&worker->spare_streams);
+    worker->read_buffer = xmalloc(RPC_READ_SIZE);
+    make_slots(worker, settings);
+    worker->mailbox = mailbox_open(worker->loop, MAILBOX_SIZE, on_socket, worker);
+    worker->janitor = timer_new(worker->loop, on_sweep, worker);
+    return worker;
+}
+
+void rpc_worker_close(struct rpc_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    worker->draining = true;
+    mailbox_close(worker->mailbox);
+    assert(list_is_empty(&worker->connections) && worker->running_calls == 0);
+    timer_free(worker->janitor);
+    while (worker->spare_arena_count > 0)
+        arena_free(worker->spare_arenas[--worker->spare_arena_count]);
+    for (struct list_node *node; (node = list_pop_front(&worker->spare_streams)) != NULL;)
+        free(list_entry(node, struct h2_stream, node));
+    tls_context_unref(worker->tls);
+    rpc_metrics_free(worker->metrics);
+    free(worker->registrations);
+    free(worker->slots);
+    free(worker->read_buffer);
+    free(worker);
+}
+
+size_t rpc_worker_connections(const struct rpc_worker *worker)
+{
+    return atomic_load_explicit(&worker->connection_count, memory_order_relaxed);
+}
+
+bool rpc_worker_take(struct rpc_worker *worker, int fd)
+{
+    assert(fd >= 0);
+    return mailbox_post(worker->mailbox, (void *)(intptr_t)fd);
+}
+
+void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)(void *owner),
+                      void *owner)
+{
+    assert(!worker->draining);
+    worker->draining = true;
+    worker->drain_deadline_ns = deadline_after(clock_now(), grace_ns);
+    worker->drained = done;
+    worker->drained_owner = owner;
+    struct list_node *next = NULL;
+    for (struct list_node *node = list_first(&worker->connections); node != NULL; node = next) {
+        next = list_next(&worker->connections, node);
+        connection_drain(list_entry(node, struct connection, node));
+    }
+    timer_set(worker->janitor, clock_now());
+}
+
+struct arena *worker_arena_take(struct rpc_worker *worker)
+{
+    if (worker->spare_arena_count == 0)
+        return arena_new(ARENA_CAP);
+    return worker->spare_arenas[--worker->spare_arena_count];
+}
+
+void worker_arena_give(struct rpc_worker *worker, struct arena *arena)
+{
+    if (worker->spare_arena_count == ARENAS_SPARE) {
+        arena_free(arena);
+        return;
+    }
+    arena_reset(arena);
+    worker->spare_arenas[worker->spare_arena_count++] = arena;
+}
+
+static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings)
+{
+    size_t count = settings->registration_count;
+    worker->registrations = xcalloc(count, sizeof *worker->registrations);
+    for (size_t i = 0; i < count; i++) {
+        worker->registrations[i] = settings->registrations[i];
+        worker->slot_count += settings->registrations[i].service->method_count;
+    }
+    worker->slots = xcalloc(worker->slot_count, sizeof *worker->slots);
+    size_t place = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct rpc_service *service = worker->registrations[i].service;
+        for (size_t m = 0; m < service->method_count; m++) {
+            struct method_slot *slot = &worker->slots[place++];
+            slot->method = &service->methods[m];
+            slot->registration = &worker->registrations[i];
+            slot->path = slice_of_str(slot->method->path);
+            slot->metrics.route = slot->method->path;
+        }
+    }
+}
+
+static void on_socket(void *owner, void *message)
+{
+    struct rpc_worker *worker = owner;
+    int fd = (int)(intptr_t)message;
+    if (worker->draining) {
+        close(fd);
+        shared_connection_leave(worker->shared);
+        return;
+    }
+    connection_open(worker, fd);
+    if (!timer_is_set(worker->janitor))
+        timer_set(worker->janitor, deadline_after(clock_now(), SWEEP_NS));
+}
+
+/* All time-outs in one sweep; it rests while there are no connections. */
+static void on_sweep(void *owner)
+{
+    struct rpc_worker *worker = owner;
+    uint64_t now = clock_now();
+    bool over = worker->draining && deadline_left(worker->drain_deadline_ns, now) == 0;
+    struct list_node *next = NULL;
+    for (struct list_node *node = list_first(&worker->connections); node != NULL; node = next) {
+        next = list_next(&worker->connections, node);
+        struct connection *connection = list_entry(node, struct connection, node);
+        if (over)
+            connection_close(connection);
+        else
+            connection_sweep(connection, now);
+    }
+    if (worker->draining)
+        check_drained(worker);
+    if (!list_is_empty(&worker->connections) || worker->drained != NULL)
+        timer_set(worker->janitor, deadline_after(now, SWEEP_NS));
+}
+
+static void check_drained(struct rpc_worker *worker)
+{
+    if (!list_is_empty(&worker->connections) || worker->running_calls > 0 ||
+        worker->drained == NULL)
+        return;
+    void (*done)(void *owner) = TAKE(worker->drained);
+    done(worker->drained_owner);
+}
