@@ -1,0 +1,127 @@
+#!/bin/sh
+# Fuzzes the parsers of strangers' bytes (libFuzzer, ASan, UBSan).
+#
+#   tests/fuzz/run.sh TARGET|all [SECONDS]    clean run of SECONDS (60), then the planted bug
+#   tests/fuzz/run.sh --planted TARGET|all    only the proof that the target finds its planted bug
+#
+# A planted bug is compiled in by -DPLANTED_BUG and must be found within FUZZ_SECONDS (60).  Output stays
+# under build/fuzz/.  The last line is `N passed, N failed`.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+TARGETS="framing scan"
+OUT=build/fuzz
+CC=${FUZZ_CC:-clang}
+FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb"
+SANITIZE="-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
+passed=0
+failed=0
+
+sources_of() {
+    case $1 in
+    framing) echo src/rpc/framing.c src/base/buf.c src/base/alloc.c ;;
+    scan) echo src/rpc/scan.c ;;
+    *) return 1 ;;
+    esac
+}
+
+verdict() { # verdict STATUS TEXT
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "PASS $2"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $2"
+    fi
+}
+
+# What protoc wrote is linked uninstrumented: it holds data, the parser is in the library.
+build() { # build TARGET VARIANT [FLAG...]
+    target=$1
+    program=$OUT/$target-$2
+    shift 2
+    libraries=
+    [ "$target" = scan ] && libraries="$(generated) $(pkg-config --libs libprotobuf-c)"
+    # shellcheck disable=SC2046,SC2086
+    $CC $FLAGS $SANITIZE -Wall -Wextra -Werror "$@" -o "$program" "tests/fuzz/${target}_fuzz.c" \
+        $(sources_of "$target") $libraries
+}
+
+generated() {
+    for source in $(find gen/pb -name '*.c' | sort); do
+        object=$OUT/gen/$(echo "$source" | tr / _).o
+        if [ ! -f "$object" ] || [ -n "$(find "$source" -newer "$object")" ]; then
+            # shellcheck disable=SC2086
+            $CC $FLAGS -w -c -o "$object" "$source" || return 1
+        fi
+        echo "$object"
+    done
+}
+
+report() { # report LOG: executions and edges
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$1")
+    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$1" | tail -1)
+    echo "${executions:-0} executions, ${edges:-0} edges"
+}
+
+fuzz() { # fuzz PROGRAM TARGET SECONDS LOG: libFuzzer's status
+    corpus=$OUT/corpus/${1##*/}
+    mkdir -p "$corpus"
+    "$1" -max_total_time="$3" -max_len=4096 -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+        -artifact_prefix="$OUT/${1##*/}-" "$corpus" "tests/fuzz/corpus/$2" >"$4" 2>&1
+}
+
+run_clean() { # run_clean TARGET SECONDS
+    log=$OUT/$1-clean.log
+    if ! build "$1" clean; then
+        verdict 1 "$1: does not build"
+        return
+    fi
+    fuzz "$OUT/$1-clean" "$1" "$2" "$log"
+    status=$?
+    figures=$(report "$log")
+    [ "$status" -eq 0 ] || grep -E 'ERROR|SUMMARY|runtime error|artifact|Assertion' "$log"
+    case $figures in
+    0\ *) status=1 ;; # a fuzzer that executed nothing has proved nothing
+    esac
+    verdict "$status" "$1: $2 s, $figures"
+}
+
+# The crash must be the sanitizer's or a check's: a program that only fails to start proves nothing.
+run_planted() { # run_planted TARGET
+    log=$OUT/$1-planted.log
+    rm -rf "$OUT/corpus/$1-planted"
+    if ! build "$1" planted -DPLANTED_BUG; then
+        verdict 1 "$1: does not build with its planted bug"
+        return
+    fi
+    fuzz "$OUT/$1-planted" "$1" "${FUZZ_SECONDS:-60}" "$log"
+    status=$?
+    figures=$(report "$log")
+    found=$(grep -m 1 '^SUMMARY: ' "$log")
+    if [ "$status" -ne 0 ] && [ -n "$found" ]; then
+        verdict 0 "$1: planted bug found after $figures: $(echo "$found" | cut -d' ' -f2-3)"
+    else
+        verdict 1 "$1: planted bug not found in ${FUZZ_SECONDS:-60} s, $figures"
+    fi
+}
+
+planted_only=no
+if [ "${1:-}" = --planted ]; then
+    planted_only=yes
+    shift
+fi
+chosen=${1:-all}
+[ "$chosen" = all ] && chosen=$TARGETS
+seconds=${2:-60}
+mkdir -p "$OUT/gen"
+for target in $chosen; do
+    if ! sources_of "$target" >/dev/null; then
+        verdict 1 "$target: no such target; there are: $TARGETS"
+        continue
+    fi
+    [ "$planted_only" = yes ] || run_clean "$target" "$seconds"
+    run_planted "$target"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
