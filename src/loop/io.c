@@ -1,6 +1,7 @@
 /* Descriptors on the loop, for callbacks and for one waiting task. */
 #include "base/alloc.h"
 #include "base/clock.h"
+
 #include "loop/loop_int.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static void io_disarm(struct io *io);
 static void on_closed(uv_handle_t *handle);
 static enum wait_result poll_plainly(const struct io *io, unsigned events, uint64_t deadline_ns);
 
@@ -94,8 +96,12 @@ enum wait_result task_wait_io(struct ctx *ctx, struct io *io, unsigned events,
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct io *io = poll->data;
-    unsigned ready = status < 0 ? IO_READ | IO_WRITE : (unsigned)events & (IO_READ | IO_WRITE);
+    unsigned ready = (unsigned)events & (IO_READ | IO_WRITE);
     bool used = false;
+    if (status < 0) { /* libuv has stopped watching */
+        io->armed = IO_NONE;
+        ready = IO_READ | IO_WRITE;
+    }
     if (io->waiter != NULL && (ready & io->waiter_events) != 0) {
         io->waiter->ready = true;
         task_wake(io->waiter->task);
@@ -105,13 +111,19 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         io->callback(io->owner, ready & io->wanted);
         used = true;
     }
-    if (io->closing || used)
+    if (io->closing)
         return;
-    io->armed = io->wanted | (io->waiter != NULL ? io->waiter_events : 0u);
-    if (io->armed == 0)
-        uv_poll_stop(&io->poll);
-    else
-        (void)uv_poll_start(&io->poll, (int)io->armed, on_poll);
+    if (!used)
+        io_disarm(io);
+    io_arm(io);
+}
+
+/* An event came that nobody is there for: watching on would spin. */
+static void io_disarm(struct io *io)
+{
+    io->armed = IO_NONE;
+    int rc = uv_poll_stop(&io->poll);
+    assert(rc == 0);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -1,23 +1,30 @@
 /* The loop: libuv's phases with tasks and deferred work after each poll. */
 #include "base/alloc.h"
 #include "base/clock.h"
+
 #include "loop/loop_int.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define TASKS_DEFAULT 2048
+/* One turn closes handles; one more because a pending loop_stop() swallows the first. */
+#define CLOSING_TURNS 3
 
 static void on_turn_end(uv_check_t *check);
 static void on_keep_going(uv_idle_t *idle);
 static void on_turn_limit(uv_timer_t *timer);
 static void run_deferred(struct loop *loop);
+static void run(struct loop *loop, uv_run_mode mode);
+static void note_turn(struct loop *loop);
 
 struct loop *loop_new(size_t max_tasks)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
     if (uv_loop_init(&loop->uv) != 0)
         abort(); /* no descriptors left for the poller: nothing can run */
+    int rc = uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
+    assert(rc == 0);
     uv_check_init(&loop->uv, &loop->turn_end);
     uv_idle_init(&loop->uv, &loop->keep_going);
     uv_timer_init(&loop->uv, &loop->turn_limit);
@@ -27,7 +34,6 @@ struct loop *loop_new(size_t max_tasks)
     list_init(&loop->ready);
     list_init(&loop->deferred);
     list_init(&loop->spare_tasks);
-    switch_adopt(&loop->main_context);
     loop->task_capacity = max_tasks == 0 ? TASKS_DEFAULT : max_tasks;
     return loop;
 }
@@ -42,8 +48,8 @@ void loop_free(struct loop *loop)
     uv_close((uv_handle_t *)&loop->turn_end, NULL);
     uv_close((uv_handle_t *)&loop->keep_going, NULL);
     uv_close((uv_handle_t *)&loop->turn_limit, NULL);
-    while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0)
-        continue;
+    for (int turns = 0; turns < CLOSING_TURNS; turns++)
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&loop->uv);
     assert(rc == 0); /* something of this loop was not closed */
     free(loop);
@@ -51,17 +57,19 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    run(loop, UV_RUN_DEFAULT);
 }
 
 void loop_turn(struct loop *loop, uint64_t timeout_ns)
 {
     if (timeout_ns == 0) {
-        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+        run(loop, UV_RUN_NOWAIT);
         return;
     }
-    loop_timer_arm(&loop->turn_limit, deadline_after(clock_now(), timeout_ns), on_turn_limit);
-    (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    uint64_t limit = deadline_after(clock_now(), timeout_ns);
+    if (limit != NO_DEADLINE)
+        loop_timer_arm(loop, &loop->turn_limit, limit, on_turn_limit);
+    run(loop, UV_RUN_ONCE);
     uv_timer_stop(&loop->turn_limit);
 }
 
@@ -80,6 +88,13 @@ uint64_t loop_lag_take(struct loop *loop)
     uint64_t lag = loop->lag_ns;
     loop->lag_ns = 0;
     return lag;
+}
+
+uint64_t loop_slice_take(struct loop *loop)
+{
+    uint64_t slice = loop->slice_ns;
+    loop->slice_ns = 0;
+    return slice;
 }
 
 void loop_defer(struct loop *loop, struct deferred *deferred)
@@ -101,12 +116,18 @@ void loop_keep_going(struct loop *loop)
         uv_idle_start(&loop->keep_going, on_keep_going);
 }
 
-void loop_timer_arm(uv_timer_t *timer, uint64_t deadline_ns, uv_timer_cb callback)
+/* libuv's clock is CLOCK_MONOTONIC as well, in whole milliseconds and read once a turn: counting from it
+ * fires when that clock has reached the rounded-up deadline, so never early. */
+void loop_timer_arm(struct loop *loop, uv_timer_t *timer, uint64_t deadline_ns,
+                    uv_timer_cb callback)
 {
-    uint64_t left = deadline_left(deadline_ns, clock_now());
-    uint64_t ms = left / NS_PER_MS + (left % NS_PER_MS != 0);
-    /* libuv counts from the turn's time, which may lie back: callbacks check and re-arm */
-    uv_timer_start(timer, callback, ms, 0);
+    uint64_t due_ms = deadline_ns / NS_PER_MS + (deadline_ns % NS_PER_MS != 0);
+    uint64_t now_ms = uv_now(&loop->uv);
+    uint64_t ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    if (ms == 0 && loop->in_timers)
+        ms = 1; /* libuv runs timers until none is due: re-arming in the past would never leave it */
+    int rc = uv_timer_start(timer, callback, ms, 0);
+    assert(rc == 0);
 }
 
 static void on_turn_end(uv_check_t *check)
@@ -116,7 +137,28 @@ static void on_turn_end(uv_check_t *check)
     run_deferred(loop);
     if (list_is_empty(&loop->ready) && list_is_empty(&loop->deferred))
         uv_idle_stop(&loop->keep_going);
-    uint64_t spent = clock_now() - loop_now(loop);
+    note_turn(loop);
+}
+
+static void run(struct loop *loop, uv_run_mode mode)
+{
+    switch_adopt(&loop->main_context); /* the thread that runs the loop need not have made it */
+    loop->turn_end_ns = clock_now();
+    loop->idle_ns = uv_metrics_idle_time(&loop->uv);
+    (void)uv_run(&loop->uv, mode);
+    switch_disown(&loop->main_context);
+}
+
+/* A turn is what passed since the last one ended, less the time the poll waited. */
+static void note_turn(struct loop *loop)
+{
+    uint64_t now = clock_now();
+    uint64_t idle = uv_metrics_idle_time(&loop->uv);
+    uint64_t passed = now - loop->turn_end_ns;
+    uint64_t waited = idle - loop->idle_ns;
+    uint64_t spent = passed > waited ? passed - waited : 0;
+    loop->turn_end_ns = now;
+    loop->idle_ns = idle;
     if (spent > loop->lag_ns)
         loop->lag_ns = spent;
 }

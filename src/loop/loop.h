@@ -29,8 +29,10 @@ void loop_stop(struct loop *loop);
 /* The monotonic time of this turn, in ns: cheaper than clock_now(), at most one turn old. */
 uint64_t loop_now(const struct loop *loop);
 
-/* The longest turn since the last call, ns: the watchdog's figure. */
+/* The longest turn since the last call, ns, without the time spent waiting: the watchdog's figure. */
 uint64_t loop_lag_take(struct loop *loop);
+/* The longest time one task held the CPU since the last call, ns. */
+uint64_t loop_slice_take(struct loop *loop);
 
 /* --- descriptors -------------------------------------------------------------------------------- */
 
@@ -58,7 +60,8 @@ typedef void timer_callback(void *owner);
 struct timer; /* heap; one shot */
 
 struct timer *timer_new(struct loop *loop, timer_callback *callback, void *owner);
-/* (Re)arms for a clock_now() time; NO_DEADLINE disarms. */
+/* (Re)arms for a clock_now() time; NO_DEADLINE disarms.  Never fires early; at most a millisecond late, when
+ * the loop is free.  From a timer's own callback a time that has passed means the next turn. */
 void timer_set(struct timer *timer, uint64_t deadline_ns);
 bool timer_is_set(const struct timer *timer);
 void timer_free(struct timer *timer); /* accepts NULL */
@@ -90,7 +93,8 @@ struct mailbox *mailbox_open(struct loop *loop, size_t capacity, mailbox_callbac
                              void *owner);
 /* From any thread; false when full (the message stays the caller's). */
 bool mailbox_post(struct mailbox *mailbox, void *message);
-/* On the loop's thread; unread messages are handed to the callback first.  Accepts NULL. */
+/* On the loop's thread, when no thread posts any more; unread messages are handed to the callback first.
+ * Accepts NULL. */
 void mailbox_close(struct mailbox *mailbox);
 
 #endif

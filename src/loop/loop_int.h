@@ -3,8 +3,8 @@
 #define LOOP_LOOP_INT_H
 
 #include "loop/loop.h"
-#include "loop/task.h"
 #include "loop/switch.h"
+#include "loop/task.h"
 
 #include <uv.h>
 
@@ -20,7 +20,12 @@ struct loop {
     size_t task_count;        /* started and not ended */
     size_t task_capacity;
     struct list spare_tasks;  /* ended, with stack and timer, kept for the next */
+    uint64_t task_refusals;   /* task_start() calls that met the cap */
+    bool in_timers;           /* a timer's callback runs: see loop_timer_arm() */
+    uint64_t turn_end_ns;     /* when the last turn ended, and … */
+    uint64_t idle_ns;         /* … libuv's idle time then */
     uint64_t lag_ns;          /* the longest turn since loop_lag_take() */
+    uint64_t slice_ns;        /* the longest run of one task since loop_slice_take() */
 };
 
 /* A task waiting in task_wait_io(); on that task's stack. */
@@ -43,7 +48,7 @@ struct io {
     bool closing;
 };
 
-enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
+enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 
 struct task {
     struct list_node node;   /* on loop->ready while TASK_READY, on spare_tasks between two lives */
@@ -71,8 +76,9 @@ bool task_wait_over(struct task *task, bool done, enum wait_result *result);
 void loop_run_tasks(struct loop *loop);
 /* Makes the next poll not wait because something is ready. */
 void loop_keep_going(struct loop *loop);
-/* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds. */
-void loop_timer_arm(uv_timer_t *timer, uint64_t deadline_ns, uv_timer_cb callback);
+/* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds: never early. */
+void loop_timer_arm(struct loop *loop, uv_timer_t *timer, uint64_t deadline_ns,
+                    uv_timer_cb callback);
 /* Makes libuv watch what callback and waiter want. */
 void io_arm(struct io *io);
 /* Closes the timers of spare tasks and frees their stacks; for loop_free(). */

@@ -1,5 +1,6 @@
 /* A bounded queue into a loop, from any thread. */
 #include "base/alloc.h"
+
 #include "loop/loop_int.h"
 
 #include <assert.h>
@@ -18,7 +19,8 @@ struct mailbox {
 };
 
 static void on_async(uv_async_t *async);
-static void deliver(struct mailbox *mailbox);
+static void deliver(struct mailbox *mailbox, size_t most);
+static bool mailbox_take(struct mailbox *mailbox, void **message);
 static void on_closed(uv_handle_t *handle);
 
 struct mailbox *mailbox_open(struct loop *loop, size_t capacity, mailbox_callback *callback,
@@ -55,32 +57,42 @@ void mailbox_close(struct mailbox *mailbox)
 {
     if (mailbox == NULL)
         return;
-    deliver(mailbox);
+    deliver(mailbox, SIZE_MAX);
+    assert(!uv_is_closing((uv_handle_t *)&mailbox->async));
     uv_close((uv_handle_t *)&mailbox->async, on_closed);
 }
 
+/* At most a ring full, so that posters faster than the callback cannot hold the loop. */
 static void on_async(uv_async_t *async)
 {
-    deliver(async->data);
-}
-
-/* At most as many as there were: a poster faster than the callback cannot hold the loop. */
-static void deliver(struct mailbox *mailbox)
-{
+    struct mailbox *mailbox = async->data;
+    deliver(mailbox, mailbox->capacity);
+    if (uv_is_closing((uv_handle_t *)async)) /* the callback closed it */
+        return;
     pthread_mutex_lock(&mailbox->lock);
-    size_t left = mailbox->count;
-    while (left-- > 0) {
-        void *message = mailbox->ring[mailbox->first];
-        mailbox->first = (mailbox->first + 1) % mailbox->capacity;
-        mailbox->count--;
-        pthread_mutex_unlock(&mailbox->lock);
-        mailbox->callback(mailbox->owner, message);
-        pthread_mutex_lock(&mailbox->lock);
-    }
     bool more = mailbox->count > 0;
     pthread_mutex_unlock(&mailbox->lock);
     if (more)
-        uv_async_send(&mailbox->async);
+        uv_async_send(async);
+}
+
+static void deliver(struct mailbox *mailbox, size_t most)
+{
+    for (void *message; most > 0 && mailbox_take(mailbox, &message); most--)
+        mailbox->callback(mailbox->owner, message);
+}
+
+static bool mailbox_take(struct mailbox *mailbox, void **message)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    bool any = mailbox->count > 0;
+    if (any) {
+        *message = mailbox->ring[mailbox->first];
+        mailbox->first = (mailbox->first + 1) % mailbox->capacity;
+        mailbox->count--;
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    return any;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -51,9 +51,13 @@ struct hop {
     struct switch_context *to;
 };
 
-static void leave(struct switch_context *from, struct switch_context *to, int last);
+/* Inlined into their callers: after ThreadSanitizer was told of the switch, an instrumented return would be
+ * booked on the other fiber's call stack. */
+#define INLINED __attribute__((always_inline)) inline
+
+static INLINED void leave(struct switch_context *from, struct switch_context *to, int last);
 static void arrive(struct hop *hop, struct switch_context *here);
-static void jump(struct hop *hop);
+static INLINED void jump(struct hop *hop);
 static void run_entry(struct hop *hop) __attribute__((noreturn));
 
 struct stack *stack_new(void)
@@ -91,6 +95,14 @@ void switch_adopt(struct switch_context *context)
 #endif
 }
 
+void switch_disown(struct switch_context *context)
+{
+#ifdef LOOP_SWITCH_UCONTEXT
+    free(context->place);
+#endif
+    context->place = NULL;
+}
+
 void switch_to(struct switch_context *from, struct switch_context *to)
 {
     struct hop hop = {.from = from, .to = to};
@@ -117,7 +129,7 @@ void switch_forget(struct switch_context *context)
     context->place = NULL;
 }
 
-static void leave(struct switch_context *from, struct switch_context *to, int last)
+static INLINED void leave(struct switch_context *from, struct switch_context *to, int last)
 {
     (void)from;
     (void)to;
@@ -173,19 +185,18 @@ static void prepare_place(struct switch_context *context, struct stack *stack)
     context->place = place;
 }
 
-static void jump(struct hop *hop)
+static INLINED void jump(struct hop *hop)
 {
     struct switch_context *from = hop->from;
     ucontext_t *target = hop->to->place;
-    static __thread struct hop *arriving; /* read right after the switch, on the same thread */
-    arriving = hop;
+    hop->to->hop = hop;
     uintptr_t address = (uintptr_t)hop;
     if (hop->to->entry != NULL) /* its first run */
         makecontext(target, (void (*)(void))begin, 2, (unsigned)(address >> 32),
                     (unsigned)address);
     int rc = swapcontext(from->place, target);
     assert(rc == 0);
-    arrive(arriving, from);
+    arrive(from->hop, from); /* whoever came back left its hop here */
 }
 
 #else
@@ -210,7 +221,7 @@ static void prepare_place(struct switch_context *context, struct stack *stack)
     context->place = make_fcontext((uint8_t *)stack->base + stack->size, stack->size, begin);
 }
 
-static void jump(struct hop *hop)
+static INLINED void jump(struct hop *hop)
 {
     struct switch_context *from = hop->from;
     struct transfer transfer = jump_fcontext(hop->to->place, hop);

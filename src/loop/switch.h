@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+struct hop;
+
 /* A mapped stack with a guard page below it. */
 struct stack {
     struct stack *next; /* in a pool */
@@ -26,6 +28,7 @@ struct switch_context {
     size_t size;         /* … and its bytes */
     void *fake_stack;    /* AddressSanitizer's */
     void *fiber;         /* ThreadSanitizer's */
+    struct hop *hop;     /* ucontext: the switch that leads here */
 };
 
 /* Prepares a context that will run entry(argument) on the stack at the first switch to it. */
@@ -38,7 +41,8 @@ void switch_away(struct switch_context *from, struct switch_context *to)
     __attribute__((noreturn));
 /* Frees what the sanitizers keep of a context that has ended. */
 void switch_forget(struct switch_context *context);
-/* The context of a thread's own stack. */
+/* The context of the calling thread's own stack, and its end. */
 void switch_adopt(struct switch_context *context);
+void switch_disown(struct switch_context *context);
 
 #endif

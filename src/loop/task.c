@@ -5,6 +5,7 @@
 #include "loop/task.h"
 
 #include "base/alloc.h"
+
 #include "loop/loop_int.h"
 
 #include <assert.h>
@@ -24,8 +25,10 @@ static void task_close(struct task *task);
 
 bool task_start(struct loop *loop, task_function *function, void *argument, task_function *on_end)
 {
-    if (loop->task_count >= loop->task_capacity)
+    if (loop->task_count >= loop->task_capacity) {
+        loop->task_refusals++;
         return false;
+    }
     loop->task_count++;
     struct task *task = task_take(loop);
     task->function = function;
@@ -70,6 +73,11 @@ size_t task_count(const struct loop *loop)
 size_t task_capacity(const struct loop *loop)
 {
     return loop->task_capacity;
+}
+
+uint64_t task_refusals(const struct loop *loop)
+{
+    return loop->task_refusals;
 }
 
 size_t task_stack_left(const struct ctx *ctx)
@@ -177,7 +185,7 @@ void task_suspend(struct task *task, uint64_t deadline_ns)
     task->timed_out = false;
     task->deadline_ns = deadline_ns;
     if (deadline_ns != NO_DEADLINE)
-        loop_timer_arm(&task->timer, deadline_ns, on_timer);
+        loop_timer_arm(task->loop, &task->timer, deadline_ns, on_timer);
     task->state = TASK_WAITING;
     switch_to(&task->context, &task->loop->main_context);
     uv_timer_stop(&task->timer);
@@ -218,10 +226,14 @@ static void task_resume(struct task *task)
 {
     struct loop *loop = task->loop;
     assert(loop->current == NULL && task->state == TASK_READY);
+    uint64_t began = clock_now();
     loop->current = task;
     task->state = TASK_RUNNING;
     switch_to(&loop->main_context, &task->context);
     loop->current = NULL;
+    uint64_t slice = clock_now() - began;
+    if (slice > loop->slice_ns)
+        loop->slice_ns = slice;
     if (task->state != TASK_ENDED)
         return;
     switch_forget(&task->context);
@@ -269,10 +281,6 @@ static void task_close(struct task *task)
 static void on_timer(uv_timer_t *timer)
 {
     struct task *task = timer->data;
-    if (deadline_left(task->deadline_ns, clock_now()) > 0) { /* the turn's time lay back */
-        loop_timer_arm(timer, task->deadline_ns, on_timer);
-        return;
-    }
     task->timed_out = true;
     task_wake(task);
 }

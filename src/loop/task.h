@@ -10,6 +10,7 @@
 #define LOOP_TASK_H
 
 #include "base/ctx.h"
+
 #include "loop/loop.h"
 
 struct task;
@@ -36,6 +37,8 @@ struct loop *task_loop(const struct task *task);
 /* Tasks started and not yet ended. */
 size_t task_count(const struct loop *loop);
 size_t task_capacity(const struct loop *loop);
+/* How often task_start() said no. */
+uint64_t task_refusals(const struct loop *loop);
 /* Stack bytes left in the running task; a large number on a plain thread. */
 size_t task_stack_left(const struct ctx *ctx);
 

@@ -1,6 +1,7 @@
 /* One-shot timers. */
 #include "base/alloc.h"
 #include "base/clock.h"
+
 #include "loop/loop_int.h"
 
 #include <assert.h>
@@ -8,6 +9,7 @@
 
 struct timer {
     uv_timer_t uv;
+    struct loop *loop;
     timer_callback *callback;
     void *owner;
     uint64_t deadline_ns; /* NO_DEADLINE: not armed */
@@ -20,6 +22,7 @@ struct timer *timer_new(struct loop *loop, timer_callback *callback, void *owner
 {
     assert(callback != NULL);
     struct timer *timer = xcalloc(1, sizeof *timer);
+    timer->loop = loop;
     timer->callback = callback;
     timer->owner = owner;
     timer->deadline_ns = NO_DEADLINE;
@@ -34,7 +37,7 @@ void timer_set(struct timer *timer, uint64_t deadline_ns)
     if (deadline_ns == NO_DEADLINE)
         uv_timer_stop(&timer->uv);
     else
-        loop_timer_arm(&timer->uv, deadline_ns, on_timer);
+        loop_timer_arm(timer->loop, &timer->uv, deadline_ns, on_timer);
 }
 
 bool timer_is_set(const struct timer *timer)
@@ -51,12 +54,11 @@ void timer_free(struct timer *timer)
 static void on_timer(uv_timer_t *uv)
 {
     struct timer *timer = uv->data;
-    if (deadline_left(timer->deadline_ns, clock_now()) > 0) {
-        loop_timer_arm(uv, timer->deadline_ns, on_timer);
-        return;
-    }
+    struct loop *loop = timer->loop;
     timer->deadline_ns = NO_DEADLINE;
-    timer->callback(timer->owner);
+    loop->in_timers = true;
+    timer->callback(timer->owner); /* may free the timer */
+    loop->in_timers = false;
 }
 
 static void on_closed(uv_handle_t *handle)
