@@ -235,9 +235,9 @@ static enum tls_status judge(struct tls_stream *stream, int result)
 
 static enum tls_status judge_socket(struct tls_stream *stream)
 {
-    if (stream->socket_errno == 0) {
+    if (stream->socket_ended) { /* whatever an alert sent after it met */
         tls_stream_fail(stream, "reset", "the socket ended without close_notify");
-        stream->cut_off = true;
+        stream->cut_off = stream->ready; /* before that nothing was open that could close */
         return TLS_CLOSED;
     }
     tls_stream_fail(stream, "reset", strerror(stream->socket_errno));
@@ -246,7 +246,7 @@ static enum tls_status judge_socket(struct tls_stream *stream)
 
 static enum tls_status judge_protocol(struct tls_stream *stream)
 {
-    unsigned long error = ERR_peek_error();
+    unsigned long error = ERR_peek_last_error(); /* the outermost: what the handshake made of it */
     int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         return judge_socket(stream);
@@ -297,6 +297,7 @@ static const char *label_of_alert(int alert)
     case SSL_AD_CERTIFICATE_EXPIRED:
     case SSL_AD_CERTIFICATE_UNKNOWN:
     case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_DECRYPT_ERROR: /* a signature that does not verify */
         return "verify_failed";
     case SSL_AD_PROTOCOL_VERSION:
         return "protocol";
