@@ -288,7 +288,8 @@ END_TEST
 
 static struct slice request_pack(void)
 {
-    Tenant__V1__Plan plan = TENANT__V1__PLAN__INIT;
+    Tenant__V1__Plan plan;
+    tenant__v1__plan__init(&plan);
     plan.plan_id = "plan_pro";
     plan.addons = (char *[]){"sms", "fax"};
     plan.n_addons = 2;
@@ -303,7 +304,8 @@ static struct slice request_pack(void)
     Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     time.seconds = -1;
     time.nanos = 999999999;
-    Tenant__V1__Tenant tenant = TENANT__V1__TENANT__INIT;
+    Tenant__V1__Tenant tenant;
+    tenant__v1__tenant__init(&tenant);
     tenant.slug = "acme";
     tenant.display_name = "Ärzte";
     tenant.home_region = "eu";
