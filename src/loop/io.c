@@ -134,7 +134,10 @@ static void on_closed(uv_handle_t *handle)
 static enum wait_result poll_plainly(const struct io *io, unsigned events, uint64_t deadline_ns)
 {
     struct pollfd poll_fd = {.fd = io->fd};
-    poll_fd.events = (short)(((events & IO_READ) ? POLLIN : 0) | ((events & IO_WRITE) ? POLLOUT : 0));
+    if ((events & IO_READ) != 0)
+        poll_fd.events |= POLLIN;
+    if ((events & IO_WRITE) != 0)
+        poll_fd.events |= POLLOUT;
     for (;;) {
         int rc = poll(&poll_fd, 1, deadline_poll_ms(deadline_ns, clock_now()));
         if (rc > 0)

@@ -90,16 +90,12 @@ START_TEST(overflow_hits_the_guard_page)
         struct loop *loop = loop_new(0);
         task_start(loop, overflow_task, NULL, NULL);
         loop_turn(loop, 0);
-        _exit(0);
+        _exit(0); /* the write went nowhere: the test fails */
     }
     int status = 0;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__has_feature)
-    ck_assert(WIFSIGNALED(status) || WEXITSTATUS(status) > 1 || WEXITSTATUS(status) == 1);
-#else
-    ck_assert(WIFSIGNALED(status));
-    ck_assert_int_eq(WTERMSIG(status), SIGSEGV);
-#endif
+    /* by SIGSEGV; a sanitizer catches it, reports and exits */
+    ck_assert(WIFSIGNALED(status) ? WTERMSIG(status) == SIGSEGV : WEXITSTATUS(status) != 0);
 }
 END_TEST
 
