@@ -1,0 +1,225 @@
+/* Forward-only migrations; see migrate.h. */
+#include "store/migrate.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILES_MAX 1000
+#define FILE_BYTES_MAX ((size_t)4 << 20)
+#define LOCK_KEY "7307211900261123" /* one number for "tenant migrations", the same for all replicas */
+
+struct migration {
+    int version;
+    char *name; /* "0001_foundation.sql", owned */
+    struct buf text;
+};
+
+struct migrations {
+    struct migration items[FILES_MAX];
+    size_t count;
+};
+
+static int read_folder(struct ctx *ctx, const char *folder, struct migrations *migrations);
+static bool is_migration(const char *name);
+static int read_text(struct ctx *ctx, const char *folder, struct migration *migration);
+static int check_order(struct ctx *ctx, const struct migrations *migrations, const char *folder);
+static int by_version(const void *a, const void *b);
+static int connect_to(struct ctx *ctx, const char *url, PGconn **out);
+static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migrations,
+                     migrate_report *report, void *owner);
+static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migration,
+                     bool *applied_now);
+static int run_file(struct ctx *ctx, PGconn *pq, const struct migration *migration,
+                    const char *checksum);
+static int ask(struct ctx *ctx, PGconn *pq, const char *text, int count,
+               const char *const *values, char out[65]);
+
+int migrate_run(struct ctx *ctx, const char *url, const char *folder, migrate_report *report,
+                void *owner)
+{
+    struct migrations *migrations = xcalloc(1, sizeof *migrations);
+    PGconn *pq = NULL;
+    int rc = read_folder(ctx, folder, migrations);
+    if (rc == OK)
+        rc = connect_to(ctx, url, &pq);
+    if (rc == OK)
+        rc = apply_all(ctx, pq, migrations, report, owner);
+    PQfinish(pq);
+    for (size_t i = 0; i < migrations->count; i++) {
+        free(migrations->items[i].name);
+        buf_deinit(&migrations->items[i].text);
+    }
+    free(migrations);
+    return rc;
+}
+
+static int read_folder(struct ctx *ctx, const char *folder, struct migrations *migrations)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return FAULT(ctx, FAULT_CONFIG, "migrations folder %s: %s (see --migrations)", folder,
+                     strerror(errno));
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (!is_migration(entry->d_name) || migrations->count == FILES_MAX)
+            continue;
+        struct migration *migration = &migrations->items[migrations->count++];
+        migration->version = (int)strtol(entry->d_name, NULL, 10);
+        migration->name = xstrdup(entry->d_name);
+    }
+    closedir(dir);
+    qsort(migrations->items, migrations->count, sizeof *migrations->items, by_version);
+    for (size_t i = 0; i < migrations->count; i++)
+        TRY(read_text(ctx, folder, &migrations->items[i]));
+    return check_order(ctx, migrations, folder);
+}
+
+static bool is_migration(const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; i < 4; i++) {
+        if (!isdigit((unsigned char)name[i]))
+            return false;
+    }
+    return name[4] == '_' && size > 9 && strcmp(name + size - 4, ".sql") == 0;
+}
+
+static int read_text(struct ctx *ctx, const char *folder, struct migration *migration)
+{
+    char *path = arena_printf(ctx->arena, "%s/%s", folder, migration->name);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return FAULT(ctx, FAULT_CONFIG, "%s: %s", path, strerror(errno));
+    migration->text.limit = FILE_BYTES_MAX;
+    for (size_t got = 1; got > 0 && !migration->text.overflown;) {
+        uint8_t *place = buf_reserve(&migration->text, 4096);
+        got = place == NULL ? 0 : fread(place, 1, 4096, file);
+        if (place != NULL)
+            buf_commit(&migration->text, got);
+    }
+    bool broken = ferror(file) != 0;
+    fclose(file);
+    struct slice text = buf_slice(&migration->text);
+    if (broken || migration->text.overflown || memchr(text.data, '\0', text.size) != NULL)
+        return FAULT(ctx, FAULT_CONFIG, "%s: cannot be read as SQL text of at most 4 MiB", path);
+    return OK;
+}
+
+static int check_order(struct ctx *ctx, const struct migrations *migrations, const char *folder)
+{
+    if (migrations->count == 0)
+        return FAULT(ctx, FAULT_CONFIG, "migrations folder %s holds no NNNN_name.sql", folder);
+    for (size_t i = 0; i < migrations->count; i++) {
+        if (migrations->items[i].version != (int)i + 1)
+            return FAULT(ctx, FAULT_CONFIG, "%s/%s: expected number %04zu here", folder,
+                         migrations->items[i].name, i + 1);
+    }
+    return OK;
+}
+
+static int by_version(const void *a, const void *b)
+{
+    return strcmp(((const struct migration *)a)->name, ((const struct migration *)b)->name);
+}
+
+static int connect_to(struct ctx *ctx, const char *url, PGconn **out)
+{
+    const char *keys[] = {"dbname", "application_name", "connect_timeout", NULL};
+    const char *values[] = {url, "tenant-service migrate", "10", NULL};
+    *out = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(*out) != CONNECTION_OK)
+        return FAULT(ctx, FAULT_DATABASE, "database.migrate_url: %.180s", PQerrorMessage(*out));
+    char ignored[65];
+    TRY(ask(ctx, *out, "SET client_min_messages = warning", 0, NULL, ignored));
+    return ask(ctx, *out, "SELECT pg_advisory_lock(" LOCK_KEY ")::text", 0, NULL, ignored);
+}
+
+static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migrations,
+                     migrate_report *report, void *owner)
+{
+    for (size_t i = 0; i < migrations->count; i++) {
+        const struct migration *migration = &migrations->items[i];
+        bool applied_now = false;
+        TRY(apply_one(ctx, pq, migration, &applied_now));
+        report(owner, migration->version, migration->name, applied_now);
+    }
+    return OK;
+}
+
+static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migration,
+                     bool *applied_now)
+{
+    char checksum[65];
+    char known[65] = "";
+    struct buf text = BUF_EMPTY;
+    buf_put_slice(&text, buf_slice(&migration->text));
+    const char *content[] = {buf_str(&text)};
+    int rc = ask(ctx, pq, "SELECT encode(sha256(convert_to($1::text, 'UTF8')), 'hex')", 1, content,
+                 checksum);
+    buf_deinit(&text);
+    TRY(rc);
+    char there[65];
+    TRY(ask(ctx, pq, "SELECT (to_regclass('tenant.schema_migrations') IS NOT NULL)::text", 0, NULL,
+            there));
+    char version[12];
+    snprintf(version, sizeof version, "%d", migration->version);
+    const char *key[] = {version};
+    if (strcmp(there, "true") == 0)
+        TRY(ask(ctx, pq, "SELECT max(checksum) FROM tenant.schema_migrations WHERE version = $1::int",
+                1, key, known));
+    *applied_now = known[0] == '\0';
+    if (*applied_now)
+        return run_file(ctx, pq, migration, checksum);
+    if (strcmp(known, checksum) != 0)
+        return FAULT(ctx, FAULT_CONFIG,
+                     "%s was changed after it was applied: write a new migration instead",
+                     migration->name);
+    return OK;
+}
+
+static int run_file(struct ctx *ctx, PGconn *pq, const struct migration *migration,
+                    const char *checksum)
+{
+    struct buf script = BUF_EMPTY;
+    buf_put_str(&script, "BEGIN;\n");
+    buf_put_slice(&script, buf_slice(&migration->text));
+    PGresult *result = PQexec(pq, buf_str(&script));
+    bool done = PQresultStatus(result) == PGRES_COMMAND_OK ||
+                PQresultStatus(result) == PGRES_TUPLES_OK;
+    PQclear(result);
+    buf_deinit(&script);
+    if (!done)
+        return FAULT(ctx, FAULT_INTERNAL, "%s: %.180s", migration->name, PQerrorMessage(pq));
+    char version[12];
+    snprintf(version, sizeof version, "%d", migration->version);
+    const char *values[] = {version, migration->name, checksum};
+    char ignored[65];
+    TRY(ask(ctx, pq, "INSERT INTO tenant.schema_migrations (version, name, checksum) "
+                     "VALUES ($1::int, $2, $3)",
+            3, values, ignored));
+    return ask(ctx, pq, "COMMIT", 0, NULL, ignored);
+}
+
+/* Runs one statement; `out` gets the first cell of the first row, "" when there is none. */
+static int ask(struct ctx *ctx, PGconn *pq, const char *text, int count,
+               const char *const *values, char out[65])
+{
+    PGresult *result = PQexecParams(pq, text, count, NULL, values, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(result);
+    bool done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    out[0] = '\0';
+    if (done && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
+        snprintf(out, 65, "%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    if (!done)
+        return FAULT(ctx, FAULT_INTERNAL, "migrations: %.200s", PQerrorMessage(pq));
+    return OK;
+}

@@ -1,0 +1,412 @@
+/* The relay's statements.  Called by the events room's relay; touches nothing but the outbox tables, the
+ * leases and the relays' announcements. */
+#include "store/relay_store.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define EVENT_COLUMNS "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
+
+/* `running` counts the payload bytes up to and with the row; the first row of a shard always comes. */
+static const struct stmt unsent_select = {
+    .name = "relay.unsent",
+    .text =
+        "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.msg_id, w.subject, w.payload,"
+        " w.traceparent, w.created_at"
+        " FROM unnest($1::bigint[]) AS s(shard)"
+        " CROSS JOIN LATERAL (SELECT q.*, sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
+        "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard ORDER BY o.id LIMIT $2) q) w"
+        " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
+        " ORDER BY w.shard, w.id",
+    .param_count = 3,
+    .columns = {"shard", "id", "tenant_id", "seq", "incarnation", "msg_id", "subject", "payload",
+                "traceparent", "created_at", NULL},
+};
+
+static const struct stmt settle = {
+    .name = "relay.settle",
+    .text =
+        "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+        "  AS k(shard, id, stream_seq)),"
+        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
+        "  RETURNING o.*, k.stream_seq),"
+        " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
+        "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+        " SELECT count(*) AS moved FROM i",
+    .param_count = 3,
+    .columns = {"moved", NULL},
+};
+
+static const struct stmt settle_stored = {
+    .name = "relay.settle_stored",
+    .text =
+        "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq"
+        "  FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])"
+        "  AS k(t, incarnation, seq, m, stream_seq)),"
+        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1 AND o.tenant_id = k.tenant_id"
+        "  AND o.incarnation = k.incarnation AND o.seq = k.seq AND o.msg_id = k.msg_id"
+        "  RETURNING o.*, k.stream_seq),"
+        " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
+        "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+        " SELECT count(*) AS moved FROM i",
+    .param_count = 6,
+    .columns = {"moved", NULL},
+};
+
+static const struct stmt announce = {
+    .name = "relay.announce",
+    .text = "INSERT INTO tenant.relay_owner (owner, seen_until)"
+            " VALUES ($1, clock_timestamp() + $2::bigint * interval '1 microsecond')"
+            " ON CONFLICT (owner) DO UPDATE SET seen_until = excluded.seen_until",
+    .param_count = 2,
+    .columns = {NULL},
+};
+
+static const struct stmt renew = {
+    .name = "relay.renew",
+    .text = "UPDATE tenant.relay_lease"
+            " SET expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond'"
+            " WHERE owner = $1",
+    .param_count = 2,
+    .columns = {NULL},
+};
+
+static const struct stmt leases_select = {
+    .name = "relay.leases",
+    .text = "SELECT shard, CASE WHEN expires_at > clock_timestamp() THEN owner ELSE '' END AS owner"
+            " FROM tenant.relay_lease ORDER BY shard",
+    .columns = {"shard", "owner", NULL},
+};
+
+static const struct stmt owners_select = {
+    .name = "relay.owners",
+    .text = "SELECT count(*) AS live, coalesce(min(held) FILTER (WHERE owner <> $1), 16) AS poorest"
+            " FROM (SELECT o.owner, count(l.shard) AS held FROM tenant.relay_owner o"
+            "  LEFT JOIN tenant.relay_lease l"
+            "  ON l.owner = o.owner AND l.expires_at > clock_timestamp()"
+            "  WHERE o.seen_until > clock_timestamp() GROUP BY o.owner) counts",
+    .param_count = 1,
+    .columns = {"live", "poorest", NULL},
+};
+
+static const struct stmt claim = {
+    .name = "relay.claim",
+    .text = "UPDATE tenant.relay_lease SET owner = $1, epoch = epoch + 1,"
+            " expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond'"
+            " WHERE shard = ANY($3::bigint[]) AND (owner = '' OR expires_at <= clock_timestamp())"
+            " RETURNING shard",
+    .param_count = 3,
+    .columns = {"shard", NULL},
+};
+
+static const struct stmt release = {
+    .name = "relay.release",
+    .text = "UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'"
+            " WHERE owner = $1 AND shard = ANY($2::bigint[])",
+    .param_count = 2,
+    .columns = {NULL},
+};
+
+static const struct stmt leave = {
+    .name = "relay.leave",
+    .text = "DELETE FROM tenant.relay_owner WHERE owner = $1",
+    .param_count = 1,
+    .columns = {NULL},
+};
+
+static const struct stmt stats_select = {
+    .name = "relay.stats",
+    .text =
+        "SELECT (SELECT count(*) FROM (SELECT FROM tenant.outbox LIMIT 1000000) rows) AS pending,"
+        " coalesce((SELECT greatest(max(extract(epoch FROM clock_timestamp() - o.created_at)), 0)"
+        "  FROM generate_series(0, 15) AS s(shard) CROSS JOIN LATERAL (SELECT created_at"
+        "   FROM tenant.outbox WHERE outbox.shard = s.shard ORDER BY id LIMIT 1) o) * 1000000, 0)::bigint"
+        " AS oldest_age_us",
+    .columns = {"pending", "oldest_age_us", NULL},
+};
+
+static const struct stmt sent_prune = {
+    .name = "relay.prune",
+    .text = "WITH gone AS (DELETE FROM tenant.outbox_sent WHERE (sent_at, shard, id) IN"
+            "  (SELECT sent_at, shard, id FROM tenant.outbox_sent"
+            "   WHERE sent_at < clock_timestamp() - $1::bigint * interval '1 microsecond'"
+            "   ORDER BY sent_at LIMIT $2) RETURNING 1)"
+            " SELECT count(*) AS deleted FROM gone",
+    .param_count = 2,
+    .columns = {"deleted", NULL},
+};
+
+static const struct stmt owners_prune = {
+    .name = "relay.owners_prune",
+    .text = "DELETE FROM tenant.relay_owner"
+            " WHERE seen_until < clock_timestamp() - $1::bigint * interval '1 microsecond'",
+    .param_count = 1,
+    .columns = {NULL},
+};
+
+static const struct stmt *const all[] = {
+    &unsent_select, &settle,  &settle_stored, &announce, &renew,      &leases_select,
+    &owners_select, &claim,   &release,       &leave,    &stats_select, &sent_prune,
+    &owners_prune,
+};
+
+const struct stmt_list relay_statements = {
+    .items = all,
+    .count = sizeof all / sizeof all[0],
+    .login = LOGIN_RELAY,
+};
+
+struct shard_numbers {
+    int64_t items[OUTBOX_SHARDS];
+    size_t count;
+};
+
+static int ask(const struct relay_caller *caller, const struct stmt *stmt,
+               const struct sql_value *values, struct tx **tx, struct rows *rows) MUST_CHECK;
+static int number_of(const struct relay_caller *caller, const struct rows *rows, const char *column,
+                     size_t *out) MUST_CHECK;
+static struct shard_numbers numbers_of(uint16_t shards);
+static struct outbox_row event_of(struct row *row);
+static int leases_read(const struct relay_caller *caller, const struct rows *rows,
+                       struct relay_leases *out) MUST_CHECK;
+static int owners_read(const struct relay_caller *caller, const struct rows *rows,
+                       struct relay_leases *out) MUST_CHECK;
+static struct sql_value duration_us(uint64_t duration_ns);
+
+int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
+                       struct outbox_batch *out)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    struct shard_numbers shards = numbers_of(read->shards);
+    const struct sql_value values[] = {
+        sql_int8_list(shards.items, shards.count),
+        sql_int8(read->rows_max),
+        sql_int8((int64_t)read->payload_max),
+    };
+    TRY(ask(caller, &unsent_select, values, &tx, &rows));
+    struct arena *arena = caller->ctx->arena;
+    struct outbox_row *events = arena_alloc(arena, (rows.count + 1) * sizeof *events);
+    for (size_t i = 0; i < rows.count; i++) {
+        struct row row = row_at(&rows, i, arena);
+        events[i] = event_of(&row);
+        TRY(row_end(caller->ctx, &row));
+    }
+    *out = (struct outbox_batch){.rows = events, .count = rows.count};
+    return OK;
+}
+
+int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
+                       size_t *moved)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    assert(count > 0);
+    int64_t *numbers = arena_alloc(caller->ctx->arena, 3 * count * sizeof *numbers);
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = keys[i].shard;
+        numbers[count + i] = keys[i].id;
+        numbers[2 * count + i] = (int64_t)keys[i].stream_seq;
+    }
+    const struct sql_value values[] = {
+        sql_int8_list(numbers, count),
+        sql_int8_list(numbers + count, count),
+        sql_int8_list(numbers + 2 * count, count),
+    };
+    TRY(ask(caller, &settle, values, &tx, &rows));
+    return number_of(caller, &rows, "moved", moved);
+}
+
+int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,
+                              size_t *moved)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    struct arena *arena = caller->ctx->arena;
+    size_t count = events->count;
+    assert(count > 0 && events->shard < OUTBOX_SHARDS);
+    int64_t *numbers = arena_alloc(arena, 3 * count * sizeof *numbers);
+    struct string_list tenants = {arena_alloc(arena, count * sizeof(char *)), count};
+    struct string_list ids = {arena_alloc(arena, count * sizeof(char *)), count};
+    for (size_t i = 0; i < count; i++) {
+        const struct stored_event *event = &events->items[i];
+        char *texts = arena_alloc(arena, (size_t)2 * UUID_TEXT_SIZE);
+        uuid_format(&event->tenant_id, texts);
+        uuid_format(&event->msg_id, texts + UUID_TEXT_SIZE);
+        tenants.items[i] = texts;
+        ids.items[i] = texts + UUID_TEXT_SIZE;
+        numbers[i] = event->incarnation;
+        numbers[count + i] = event->seq;
+        numbers[2 * count + i] = (int64_t)event->stream_seq;
+    }
+    const struct sql_value values[] = {
+        sql_int2((int16_t)events->shard),
+        sql_list(&tenants),
+        sql_int8_list(numbers, count),
+        sql_int8_list(numbers + count, count),
+        sql_list(&ids),
+        sql_int8_list(numbers + 2 * count, count),
+    };
+    TRY(ask(caller, &settle_stored, values, &tx, &rows));
+    return number_of(caller, &rows, "moved", moved);
+}
+
+int relay_store_renew(const struct relay_caller *caller, struct relay_leases *out)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows leases = {0};
+    struct rows owners = {0};
+    const struct sql_value values[] = {sql_text(caller->owner), duration_us(caller->ttl_ns)};
+    assert(strlen(caller->owner) < RELAY_OWNER_SIZE && caller->owner[0] != '\0');
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
+    tx_queue(tx, &announce, values, NULL);
+    tx_queue(tx, &renew, values, NULL);
+    tx_queue(tx, &leases_select, NULL, &leases);
+    tx_queue(tx, &owners_select, values, &owners);
+    TRY(tx_commit(tx));
+    struct relay_leases read = {.live_owners = 1};
+    TRY(leases_read(caller, &leases, &read));
+    TRY(owners_read(caller, &owners, &read));
+    *out = read;
+    return OK;
+}
+
+int relay_store_claim(const struct relay_caller *caller, uint16_t shards, uint16_t *claimed)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    struct shard_numbers numbers = numbers_of(shards);
+    const struct sql_value values[] = {
+        sql_text(caller->owner),
+        duration_us(caller->ttl_ns),
+        sql_int8_list(numbers.items, numbers.count),
+    };
+    uint16_t mask = 0;
+    TRY(ask(caller, &claim, values, &tx, &rows));
+    for (size_t i = 0; i < rows.count; i++) {
+        struct row row = row_at(&rows, i, caller->ctx->arena);
+        int64_t shard = row_int(&row, "shard");
+        TRY(row_end(caller->ctx, &row));
+        assert(shard >= 0 && shard < OUTBOX_SHARDS);
+        mask |= (uint16_t)(1u << shard);
+    }
+    *claimed = mask;
+    return OK;
+}
+
+int relay_store_release(const struct relay_caller *caller, uint16_t shards, bool leaving)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct shard_numbers numbers = numbers_of(shards);
+    const struct sql_value values[] = {
+        sql_text(caller->owner),
+        sql_int8_list(numbers.items, numbers.count),
+    };
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
+    tx_queue(tx, &release, values, NULL);
+    if (leaving)
+        tx_queue(tx, &leave, values, NULL);
+    return tx_commit(tx);
+}
+
+int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    size_t pending = 0;
+    size_t oldest = 0;
+    TRY(ask(caller, &stats_select, NULL, &tx, &rows));
+    TRY(number_of(caller, &rows, "pending", &pending));
+    TRY(number_of(caller, &rows, "oldest_age_us", &oldest));
+    *out = (struct outbox_stats){.pending = pending, .oldest_age_us = oldest};
+    return OK;
+}
+
+int relay_store_prune(const struct relay_caller *caller, uint64_t retention_ns, unsigned limit,
+                      size_t *deleted)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct rows rows = {0};
+    const struct sql_value values[] = {duration_us(retention_ns), sql_int8(limit)};
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
+    tx_queue(tx, &sent_prune, values, &rows);
+    tx_queue(tx, &owners_prune, values, NULL);
+    TRY(tx_commit(tx));
+    return number_of(caller, &rows, "deleted", deleted);
+}
+
+/* One statement in a transaction of its own; `rows` stay readable until *tx is freed. */
+static int ask(const struct relay_caller *caller, const struct stmt *stmt,
+               const struct sql_value *values, struct tx **tx, struct rows *rows)
+{
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, tx));
+    tx_queue(*tx, stmt, values, rows);
+    return tx_commit(*tx);
+}
+
+static int number_of(const struct relay_caller *caller, const struct rows *rows, const char *column,
+                     size_t *out)
+{
+    assert(rows->count == 1);
+    struct row row = row_at(rows, 0, caller->ctx->arena);
+    int64_t number = row_int(&row, column);
+    TRY(row_end(caller->ctx, &row));
+    assert(number >= 0);
+    *out = (size_t)number;
+    return OK;
+}
+
+static struct shard_numbers numbers_of(uint16_t shards)
+{
+    struct shard_numbers numbers = {.count = 0};
+    for (unsigned shard = 0; shard < OUTBOX_SHARDS; shard++) {
+        if ((shards >> shard & 1) != 0)
+            numbers.items[numbers.count++] = shard;
+    }
+    return numbers;
+}
+
+static struct outbox_row event_of(struct row *row)
+{
+    /* In the order of the columns, which costs no search. */
+    struct outbox_row event = {.shard = (unsigned)row_int(row, "shard")};
+    event.id = row_int(row, "id");
+    event.tenant_id = row_uuid(row, "tenant_id");
+    event.seq = row_int(row, "seq");
+    event.incarnation = row_int(row, "incarnation");
+    event.msg_id = row_uuid(row, "msg_id");
+    event.subject = row_text(row, "subject");
+    event.payload = row_bytes(row, "payload");
+    event.traceparent = row_text(row, "traceparent");
+    event.created_us = row_time_us(row, "created_at");
+    return event;
+}
+
+static int leases_read(const struct relay_caller *caller, const struct rows *rows,
+                       struct relay_leases *out)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct row row = row_at(rows, i, caller->ctx->arena);
+        int64_t shard = row_int(&row, "shard");
+        const char *owner = row_text(&row, "owner");
+        TRY(row_end(caller->ctx, &row));
+        assert(shard >= 0 && shard < OUTBOX_SHARDS);
+        snprintf(out->owners[shard], RELAY_OWNER_SIZE, "%s", owner);
+    }
+    return OK;
+}
+
+static int owners_read(const struct relay_caller *caller, const struct rows *rows,
+                       struct relay_leases *out)
+{
+    size_t live = 0;
+    TRY(number_of(caller, rows, "live", &live));
+    TRY(number_of(caller, rows, "poorest", &out->poorest));
+    out->live_owners = live > 0 ? live : 1; /* our own announcement counts even when it runs out now */
+    return OK;
+}
+
+static struct sql_value duration_us(uint64_t duration_ns)
+{
+    return sql_int8((int64_t)(duration_ns / NS_PER_US));
+}

@@ -1,0 +1,113 @@
+/* The relay's statements: leases, unsent events, what was sent.  For the relay login alone (TX_RELAY).
+ *
+ * Every function is a transaction of its own, one round trip, and *suspends*.  Refusals and faults are those
+ * of tx_commit(); all of them may be repeated, and after anything but OK the caller must look again. */
+#ifndef STORE_RELAY_STORE_H
+#define STORE_RELAY_STORE_H
+
+#include "store/store.h"
+
+#include "base/id.h"
+
+#include <stdbool.h>
+
+#define OUTBOX_SHARDS 16
+#define RELAY_OWNER_SIZE 80
+
+/* Which relay asks. */
+struct relay_caller {
+    struct store *store;
+    struct ctx *ctx;    /* its deadline bounds each function */
+    const char *owner;  /* the relay's name */
+    uint64_t ttl_ns;    /* how long its leases and its announcement count */
+};
+
+/* An unsent event. */
+struct outbox_row {
+    unsigned shard;
+    int64_t id;              /* order of sending within the shard */
+    struct uuid tenant_id;
+    int64_t seq;             /* gapless per tenant and incarnation */
+    int64_t incarnation;
+    struct uuid msg_id;
+    const char *subject;     /* "tenant.org.provisioned.v1": without the partition */
+    struct slice payload;    /* the envelope without what the relay appends */
+    const char *traceparent; /* "" when there is none */
+    uint64_t created_us;     /* microseconds since 1970 */
+};
+
+struct outbox_batch {
+    struct outbox_row *rows; /* by shard, then id; in the ctx's arena */
+    size_t count;
+};
+
+struct outbox_read {
+    uint16_t shards;      /* bit i: shard i */
+    unsigned rows_max;    /* per shard */
+    uint64_t payload_max; /* bytes per shard; the first row comes whatever its size */
+};
+
+/* The unsent events of each shard, always from the lowest id. */
+int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
+                       struct outbox_batch *out) MUST_CHECK;
+
+/* A row that the stream acknowledged. */
+struct sent_key {
+    unsigned shard;
+    int64_t id;
+    uint64_t stream_seq;
+};
+
+/* Moves these rows to outbox_sent in one statement; *moved is how many were still unsent. */
+int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
+                       size_t *moved) MUST_CHECK;
+
+/* An event found in a stream. */
+struct stored_event {
+    uint64_t stream_seq;
+    struct uuid msg_id;
+    struct uuid tenant_id;
+    int64_t seq;
+    int64_t incarnation;
+};
+
+struct stored_events {
+    unsigned shard;
+    struct stored_event *items; /* ascending stream_seq */
+    size_t count;
+};
+
+/* Moves those of the shard's rows that the stream holds already to outbox_sent, in one statement. */
+int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,
+                              size_t *moved) MUST_CHECK;
+
+struct relay_leases {
+    char owners[OUTBOX_SHARDS][RELAY_OWNER_SIZE]; /* "" when free or run out */
+    size_t live_owners; /* relays whose announcement counts, the caller's included */
+    size_t poorest;     /* shards of the living relay that holds fewest, the caller left out;
+                         * OUTBOX_SHARDS when there is no other */
+};
+
+/* Announces the caller, renews the leases it holds, and reads all of them. */
+int relay_store_renew(const struct relay_caller *caller, struct relay_leases *out) MUST_CHECK;
+/* Claims those of `shards` that are free; *claimed has a bit for each that became the caller's. */
+int relay_store_claim(const struct relay_caller *caller, uint16_t shards,
+                      uint16_t *claimed) MUST_CHECK;
+/* Gives up leases; `leaving` also takes the announcement back. */
+int relay_store_release(const struct relay_caller *caller, uint16_t shards,
+                        bool leaving) MUST_CHECK;
+
+struct outbox_stats {
+    uint64_t pending;       /* unsent rows, counted up to a million */
+    uint64_t oldest_age_us; /* 0 when there are none */
+};
+int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out) MUST_CHECK;
+
+/* Deletes up to `limit` sent rows older than the retention, and owners not seen for as long. */
+int relay_store_prune(const struct relay_caller *caller, uint64_t retention_ns, unsigned limit,
+                      size_t *deleted) MUST_CHECK;
+
+/* For the test that prepares every statement. */
+extern const struct stmt_list relay_statements;
+
+#endif

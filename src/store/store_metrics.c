@@ -1,0 +1,86 @@
+/* What the store counts, by the platform's names (blueprint section 13). */
+#include "store/store_int.h"
+
+static const struct metric_family active_family = {
+    .name = "tenant_db_connections_active",
+    .help = "Database connections in use.",
+    .kind = METRIC_GAUGE,
+    .labels = {"login"}};
+static const struct metric_family idle_family = {.name = "tenant_db_connections_idle",
+                                                 .help = "Database connections ready for use.",
+                                                 .kind = METRIC_GAUGE,
+                                                 .labels = {"login"}};
+static const struct metric_family waiting_family = {
+    .name = "tenant_db_connections_waiting",
+    .help = "Calls waiting for a database connection.",
+    .kind = METRIC_GAUGE,
+    .labels = {"login"}};
+static const struct metric_family wait_family = {
+    .name = "tenant_db_connection_wait_seconds",
+    .help = "How long calls waited for a database connection.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = {"login"},
+    .buckets = metric_seconds_buckets,
+    .bucket_count = METRIC_SECONDS_BUCKETS};
+static const struct metric_family queue_full_family = {
+    .name = "tenant_db_queue_full_total",
+    .help = "Calls refused because too many waited for a database connection.",
+    .kind = METRIC_COUNTER,
+    .labels = {"login"}};
+static const struct metric_family connected_family = {
+    .name = "tenant_db_connects_total",
+    .help = "Database connections opened.",
+    .kind = METRIC_COUNTER,
+    .labels = {"login"}};
+static const struct metric_family failed_family = {
+    .name = "tenant_db_connect_failures_total",
+    .help = "Database connections that could not be opened.",
+    .kind = METRIC_COUNTER,
+    .labels = {"login"}};
+static const struct metric_family lost_family = {
+    .name = "tenant_db_connections_dropped_total",
+    .help = "Database connections dropped: lost, broken or old.",
+    .kind = METRIC_COUNTER,
+    .labels = {"login"}};
+static const struct metric_family down_family = {
+    .name = "tenant_db_refused_down_total",
+    .help = "Calls refused at once because no database connection could be had.",
+    .kind = METRIC_COUNTER,
+    .labels = {"login"}};
+static const struct metric_family commits_family = {
+    .name = "tenant_db_commits_total",
+    .help = "Commits by outcome: yes, no, uncertain.",
+    .kind = METRIC_COUNTER,
+    .labels = {"outcome"}};
+static const struct metric_family pipelines_family = {
+    .name = "tenant_db_round_trips_total",
+    .help = "Pipelines sent to the database.",
+    .kind = METRIC_COUNTER};
+
+void pool_metrics_init(struct pg_pool *pool, struct metrics *metrics)
+{
+    static const char *const names[LOGIN_COUNT] = {
+        [LOGIN_APP] = "app", [LOGIN_PLATFORM] = "platform", [LOGIN_RELAY] = "relay"};
+    const char *labels[] = {names[pool->login]};
+    pool->metrics = (struct pool_metrics){
+        .active = metrics_series(metrics, &active_family, labels),
+        .idle = metrics_series(metrics, &idle_family, labels),
+        .waiting = metrics_series(metrics, &waiting_family, labels),
+        .wait_seconds = metrics_series(metrics, &wait_family, labels),
+        .queue_full = metrics_series(metrics, &queue_full_family, labels),
+        .connected = metrics_series(metrics, &connected_family, labels),
+        .connect_failed = metrics_series(metrics, &failed_family, labels),
+        .lost = metrics_series(metrics, &lost_family, labels),
+        .refused_down = metrics_series(metrics, &down_family, labels),
+    };
+}
+
+void store_metrics_init(struct store *store, struct metrics *metrics)
+{
+    static const char *const outcomes[COMMIT_OUTCOME_COUNT] = {
+        [COMMIT_YES] = "yes", [COMMIT_NO] = "no", [COMMIT_UNKNOWN] = "uncertain"};
+    for (int i = 0; i < COMMIT_OUTCOME_COUNT; i++)
+        store->commits[i] =
+            metrics_series(metrics, &commits_family, (const char *const[]){outcomes[i]});
+    store->pipelines = metrics_series(metrics, &pipelines_family, NULL);
+}
