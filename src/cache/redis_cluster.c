@@ -241,8 +241,8 @@ static int lookup_ask(struct lookup *lookup, struct node *node, struct slice key
     cluster->waiting--;
     if (waited == WAIT_READY)
         return lookup_result(lookup);
-    if (!lookup->finished)
-        redis_request_abandon(request);
+    assert(!lookup->finished); /* else the wait had ended as READY */
+    redis_request_abandon(request);
     return wait_fault(ctx, waited, "redis GET");
 }
 
