@@ -12,7 +12,7 @@ const struct flag health_flags[] = {
     {NULL, NULL, NULL, false},
 };
 
-int health_check(struct cli *cli)
+int ctl_health(struct cli *cli)
 {
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     const char *service = cli_value(cli, "service");
@@ -22,7 +22,7 @@ int health_check(struct cli *cli)
     TRY(ctl_open_call(cli, &call));
     Grpc__Health__V1__HealthCheckResponse *answer = NULL;
     int status = EXIT_DONE;
-    if (health_check_call(&call, &request, &answer) != OK) {
+    if (health_check(&call, &request, &answer) != OK) {
         status = output_fault(&cli->ctx, cli->settings->address);
     } else if (call.status != 0) {
         status = output_refusal(&call);

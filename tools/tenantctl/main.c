@@ -34,7 +34,7 @@ const struct command commands[] = {
     {"events", "tail", NULL, "Show events as they come, decoded",
      "Reads the sixteen streams TENANT_00 to TENANT_15 in order per tenant.\n", tail_flags,
      events_tail},
-    {NULL, "health", NULL, "Ask whether the service serves", NULL, health_flags, health_check},
+    {NULL, "health", NULL, "Ask whether the service serves", NULL, health_flags, ctl_health},
     {NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 

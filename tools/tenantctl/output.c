@@ -1,6 +1,8 @@
 /* Tables, JSON and errors; see output.h. */
 #include "output.h"
 
+#include "settings.h"
+
 #include "gen/errors.h"
 #include "gen/pb/google/rpc/error_details.pb-c.h"
 #include "gen/pb/google/rpc/status.pb-c.h"

@@ -27,7 +27,7 @@ int tenant_create(struct cli *cli);
 int tenant_get(struct cli *cli);
 int tenant_lookup(struct cli *cli);
 int tenant_update(struct cli *cli);
-int health_check(struct cli *cli);
+int ctl_health(struct cli *cli);
 int events_tail(struct cli *cli);
 
 /* Opens a channel as the settings say and prepares a call with deadline and tenant header.  OK or an exit

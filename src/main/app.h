@@ -1,0 +1,115 @@
+/* The composition root's own: what the parts of the program are and how they hang together.  The only room
+ * that knows every other. */
+#ifndef MAIN_APP_H
+#define MAIN_APP_H
+
+#include "base/ctx.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "config/config.h"
+#include "ops/health.h"
+#include "ops/process.h"
+#include "rpc/rpc.h"
+#include "service/service.h"
+
+#include <pthread.h>
+
+struct cache_memory;
+struct store_settings;
+struct event_source;
+struct ops;
+struct relay;
+
+/* Exit statuses: 0 stopped as asked, 1 could not start or broke, 2 wrong usage or configuration. */
+enum { EXIT_STOPPED = 0, EXIT_BROKEN = 1, EXIT_WRONG = 2 };
+
+struct options {
+    const char *command;     /* "serve", "relay", "migrate", "check-config", "version" */
+    const char *config_file; /* --config; NULL: $TENANT_CONFIG, else the environment alone */
+    const char *migrations;  /* --migrations */
+    bool no_relay;           /* serve without the relay */
+    bool print;              /* check-config: the effective values */
+};
+
+/* What every command needs. */
+struct app {
+    struct options options;
+    struct arena *arena;    /* lives as long as the program */
+    struct ctx ctx;         /* the main thread's */
+    struct log log;
+    struct config *config;
+    char instance[80];      /* host:pid:random: unique among replicas */
+};
+
+struct worker_thread {
+    struct serve *serve;
+    unsigned number;
+    pthread_t thread;
+    struct loop *loop;
+    struct metrics *metrics;    /* the worker's own set */
+    struct store *store;
+    struct cache *cache;
+    struct rpc_worker *rpc;
+    struct service_env env;
+    struct mailbox *orders;     /* from the main thread */
+    struct timer *tick;         /* once a second: lag, dependencies */
+    struct dependency *database;
+    struct dependency *redis;
+};
+
+/* A serving process. */
+struct serve {
+    struct app *app;
+    struct loop *loop;              /* the main thread's: accepts, signals */
+    struct metrics *metrics;        /* of everything but the workers */
+    struct metrics **sets;          /* that and the workers', for rendering; owned */
+    struct health *health;
+    struct ops *ops;
+    struct tls_context *server_tls;
+    struct tls_context *client_tls; /* towards Redis */
+    struct cache_memory *memory;
+    struct event_source *source;
+    struct relay *relay;            /* NULL with --no-relay */
+    struct rpc_shared *shared;
+    struct rpc_listener *listener;
+    struct worker_thread *workers;  /* owned */
+    unsigned worker_count;
+    struct loop_lag *lags;          /* one per worker; owned */
+    struct mailbox *reports;        /* from the workers: "drained" */
+    unsigned drained;
+    int signal_fd;
+    struct io *signal_io;
+    struct timer *tick;
+    bool stopping;
+};
+
+/* config.c of this room: reads the configuration for a use, prints what is wrong; OK or EXIT_WRONG. */
+int app_configure(struct app *app, unsigned use);
+/* Says a fault as one line on standard error; returns EXIT_BROKEN (EXIT_WRONG for configuration). */
+int app_fail(struct app *app, struct ctx *ctx);
+
+int command_serve(struct app *app);
+int command_relay(struct app *app);
+int command_migrate(struct app *app);
+int command_check_config(struct app *app);
+
+/* worker.c */
+void worker_settings_store(const struct config *config, struct store_settings *settings);
+int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number);
+/* Asks for the drain; the worker reports to serve->reports and then ends. */
+void worker_drain(struct worker_thread *worker);
+void worker_join(struct worker_thread *worker);
+
+/* startup.c: what must be true of the database before anything is served. */
+int startup_check_database(struct app *app, struct metrics *metrics, bool relay_only);
+
+/* wiring.c */
+void wiring_limits(const struct config *config, struct rpc_limits *limits);
+void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks);
+void wiring_env(struct serve *serve, struct worker_thread *worker);
+struct event_source *wiring_source(struct app *app);
+int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay);
+
+extern const char *const version_commit;
+
+#endif

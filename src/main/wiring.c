@@ -1,0 +1,152 @@
+/* How the rooms' faces are joined: configuration to limits, certificates to names, commits to the relay. */
+#include "main/app.h"
+
+#include "events/outbox.h"
+#include "events/relay.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define EVENT_MAX_AGE_S ((uint64_t)30 * 24 * 3600) /* 30 days, as the platform's operational class */
+#define DUPLICATE_WINDOW_S 120
+
+static const char *name_of_uri(void *owner, const char *uri);
+static int render_probe(void *owner, const char *path, struct buf *body);
+static bool is_serving(void *state);
+static void wake_relay(void *relay);
+
+void wiring_limits(const struct config *config, struct rpc_limits *limits)
+{
+    const struct config_limits *from = &config->limits;
+    *limits = (struct rpc_limits){
+        .concurrent_streams = from->concurrent_streams,
+        .running_handlers = from->running_handlers,
+        .requests_per_turn = from->requests_per_turn,
+        .client_resets_burst = from->client_resets_burst,
+        .client_resets_rate = from->client_resets_rate,
+        .server_resets_burst = from->server_resets_burst,
+        .server_resets_rate = from->server_resets_rate,
+        .continuations = from->continuations,
+        .header_fields = from->header_fields,
+        .header_bytes = from->header_bytes,
+        .header_field_bytes = from->header_field_bytes,
+        .message_bytes = from->message_bytes,
+        .response_bytes = from->response_bytes,
+        .queued_response_bytes = from->queued_response_bytes,
+        .settings_entries = from->settings_entries,
+        .settings_per_10s = from->settings_per_10s,
+        .outbound_acks = from->outbound_acks,
+        .ping_interval_ns = from->ping_interval_ns,
+        .ping_strikes = from->ping_strikes,
+        .empty_data = from->empty_data,
+        .priority_frames = from->priority_frames,
+        .control_frames = from->control_frames,
+        .handshake_timeout_ns = from->handshake_timeout_ns,
+        .preface_timeout_ns = from->preface_timeout_ns,
+        .headers_timeout_ns = from->headers_timeout_ns,
+        .body_progress_ns = from->body_progress_ns,
+        .write_stall_ns = from->write_stall_ns,
+        .idle_ns = from->idle_ns,
+        .age_ns = from->age_ns,
+        .age_grace_ns = from->age_grace_ns,
+        .requests_per_connection = from->requests_per_connection,
+        .connections_per_identity = from->connections_per_identity,
+        .connections_total = from->connections_total,
+        .accepts_per_second = from->accepts_per_second,
+        .deadline_default_ns = from->deadline_default_ns,
+        .deadline_cap_ns = from->deadline_cap_ns,
+    };
+}
+
+void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks)
+{
+    *hooks = (struct rpc_hooks){
+        .owner = serve,
+        .identity = name_of_uri,
+        .gate = service_gate,
+        .match = service_match,
+        .probe = render_probe,
+    };
+}
+
+void wiring_env(struct serve *serve, struct worker_thread *worker)
+{
+    const char *region = serve->app->config->region;
+    worker->env = (struct service_env){
+        .store = worker->store,
+        .cache = worker->cache,
+        .source = serve->source,
+        .wake_relay = serve->relay == NULL ? NULL : wake_relay,
+        .relay = serve->relay,
+        .is_serving = is_serving,
+        .state = serve->health,
+    };
+    bool known = region_parse(slice_of_str(region), &worker->env.region);
+    assert(known); /* the configuration was checked */
+}
+
+struct event_source *wiring_source(struct app *app)
+{
+    struct event_source *source = arena_alloc(app->arena, sizeof *source);
+    *source = (struct event_source){
+        .service = "tenant-service",
+        .instance = app->instance,
+        .commit = version_commit,
+    };
+    return source;
+}
+
+int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
+{
+    const struct config *config = app->config;
+    struct relay_settings *settings = arena_alloc(app->arena, sizeof *settings);
+    *settings = (struct relay_settings){
+        .database_url = config->database.relay_url,
+        .nats = {.url = config->nats.url,
+                 .seed_file = config->nats.seed_file,
+                 .ca_file = config->tls.ca_file,
+                 .cert_file = config->tls.cert_file,
+                 .key_file = config->tls.key_file,
+                 .name = app->instance},
+        .streams = {.replicas = config->nats.replicas,
+                    .max_age_s = EVENT_MAX_AGE_S,
+                    .duplicate_window_s = DUPLICATE_WINDOW_S},
+        .instance = app->instance,
+        .window = config->relay.window,
+        .lease_ttl_ns = config->relay.lease_ttl_ns,
+        .sent_retention_ns = config->relay.sent_retention_ns,
+    };
+    int rc = relay_start(settings, metrics, &app->log, relay);
+    if (rc != OK)
+        return FAULT(&app->ctx, FAULT_CONFIG, "the relay cannot start: check nats.* and relay.*");
+    return OK;
+}
+
+/* Byte for byte; whoever is not configured is a stranger, this service's own certificate included. */
+static const char *name_of_uri(void *owner, const char *uri)
+{
+    const struct serve *serve = owner;
+    const struct config *config = serve->app->config;
+    for (size_t i = 0; uri != NULL && i < CONFIG_IDENTITIES; i++) {
+        const struct config_identity *identity = &config->identities[i];
+        if (identity->uri[0] != '\0' && strcmp(identity->uri, uri) == 0)
+            return identity->name;
+    }
+    return "stranger";
+}
+
+static int render_probe(void *owner, const char *path, struct buf *body)
+{
+    const struct serve *serve = owner;
+    return health_render(serve->health, path, body);
+}
+
+static bool is_serving(void *state)
+{
+    return !health_is(state, HEALTH_DRAINING);
+}
+
+static void wake_relay(void *relay)
+{
+    relay_wake(relay);
+}

@@ -1,0 +1,181 @@
+/* A worker thread: one loop with its own connections, caches and counters.  What it opens it also closes, on
+ * its own thread. */
+#include "main/app.h"
+
+#include "base/alloc.h"
+#include "cache/cache.h"
+#include "service/health.h"
+#include "service/tenants.h"
+#include "store/store.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define TICK_NS NS_PER_S
+#define ORDERS_SIZE 4
+
+static int open_parts(struct worker_thread *worker, struct ctx *ctx);
+static int open_store(struct worker_thread *worker, struct ctx *ctx);
+static int open_cache(struct worker_thread *worker, struct ctx *ctx);
+static void open_rpc(struct worker_thread *worker);
+static void *worker_run(void *argument);
+static void on_order(void *owner, void *message);
+static void on_drained(void *owner);
+static void on_tick(void *owner);
+
+/* Everything is opened by the main thread before the loop runs: a fault stops the start with its reason. */
+int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number)
+{
+    worker->serve = serve;
+    worker->number = number;
+    worker->metrics = metrics_new();
+    worker->loop = loop_new(serve->app->config->server.max_tasks);
+    TRY(open_parts(worker, &serve->app->ctx));
+    if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)
+        return FAULT(&serve->app->ctx, FAULT_INTERNAL, "no thread can be made");
+    return OK;
+}
+
+void worker_drain(struct worker_thread *worker)
+{
+    bool posted = mailbox_post(worker->orders, worker);
+    assert(posted); /* one order in a worker's life */
+}
+
+/* A worker that never ran is taken apart here; one that did has taken itself apart. */
+void worker_join(struct worker_thread *worker)
+{
+    if (worker->loop == NULL)
+        return;
+    if (worker->thread != 0) {
+        if (!worker->serve->stopping)
+            worker_drain(worker);
+        pthread_join(worker->thread, NULL);
+        return;
+    }
+    timer_free(worker->tick);
+    mailbox_close(worker->orders);
+    rpc_worker_close(worker->rpc);
+    cache_close(worker->cache);
+    store_close(worker->store);
+    loop_free(worker->loop);
+}
+
+void worker_settings_store(const struct config *config, struct store_settings *settings)
+{
+    *settings = (struct store_settings){
+        .urls = {[LOGIN_APP] = config->database.url,
+                 [LOGIN_PLATFORM] = config->database.platform_url},
+        .sizes = {[LOGIN_APP] = config->database.pool_size,
+                  [LOGIN_PLATFORM] = config->database.platform_pool_size},
+        .queue = config->database.queue,
+        .connect_timeout_ns = config->database.connect_timeout_ns,
+        .statement_timeout_ns = config->database.statement_timeout_ns,
+    };
+}
+
+static int open_parts(struct worker_thread *worker, struct ctx *ctx)
+{
+    struct serve *serve = worker->serve;
+    worker->orders = mailbox_open(worker->loop, ORDERS_SIZE, on_order, worker);
+    worker->tick = timer_new(worker->loop, on_tick, worker);
+    timer_set(worker->tick, deadline_after(clock_now(), TICK_NS));
+    worker->database = health_dependency(serve->health, "database");
+    worker->redis = health_dependency(serve->health, "redis");
+    TRY(open_store(worker, ctx));
+    TRY(open_cache(worker, ctx));
+    open_rpc(worker);
+    return OK;
+}
+
+static int open_store(struct worker_thread *worker, struct ctx *ctx)
+{
+    struct store_settings settings;
+    worker_settings_store(worker->serve->app->config, &settings);
+    return store_open(ctx, worker->loop, &settings, worker->metrics, &worker->store);
+}
+
+static int open_cache(struct worker_thread *worker, struct ctx *ctx)
+{
+    struct serve *serve = worker->serve;
+    const struct cache_settings settings = {
+        .redis_url = serve->app->config->redis.url,
+        .tls = serve->client_tls,
+        .memory = serve->memory,
+        .op_timeout_ns = serve->app->config->redis.op_timeout_ns,
+        .metrics = worker->metrics,
+        .log = &serve->app->log,
+    };
+    return cache_open(ctx, worker->loop, &settings, &worker->cache);
+}
+
+static void open_rpc(struct worker_thread *worker)
+{
+    struct serve *serve = worker->serve;
+    wiring_env(serve, worker);
+    const struct rpc_registration registrations[] = {
+        {&tenant_service_rpc, &tenant_handlers, &worker->env},
+        {&health_rpc, &health_handlers, &worker->env},
+    };
+    struct rpc_worker_settings settings = {
+        .loop = worker->loop,
+        .tls = serve->server_tls,
+        .shared = serve->shared,
+        .metrics = worker->metrics,
+        .log = &serve->app->log,
+        .registrations = registrations,
+        .registration_count = sizeof registrations / sizeof registrations[0],
+    };
+    wiring_limits(serve->app->config, &settings.limits);
+    wiring_hooks(serve, &settings.hooks);
+    worker->rpc = rpc_worker_open(&settings);
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker_thread *worker = argument;
+    loop_run(worker->loop);
+    timer_free(worker->tick);
+    mailbox_close(worker->orders);
+    rpc_worker_close(worker->rpc);
+    cache_close(worker->cache);
+    store_close(worker->store);
+    loop_free(worker->loop);
+    return NULL;
+}
+
+static void on_order(void *owner, void *message)
+{
+    (void)message;
+    struct worker_thread *worker = owner;
+    rpc_worker_drain(worker->rpc, worker->serve->app->config->server.drain_grace_ns, on_drained,
+                     worker);
+}
+
+static void on_drained(void *owner)
+{
+    struct worker_thread *worker = owner;
+    loop_stop(worker->loop);
+    bool posted = mailbox_post(worker->serve->reports, worker);
+    assert(posted);
+}
+
+/* The first worker tells how its database and Redis are; all tell how long their turns take. */
+static void on_tick(void *owner)
+{
+    struct worker_thread *worker = owner;
+    const struct config *config = worker->serve->app->config;
+    loop_lag_note(&worker->serve->lags[worker->number], loop_lag_take(worker->loop));
+    timer_set(worker->tick, deadline_after(clock_now(), TICK_NS));
+    if (worker->number != 0)
+        return;
+    const char *trouble = store_trouble(worker->store, LOGIN_APP);
+    dependency_set(worker->database, trouble[0] == '\0' ? DEPENDENCY_UP : DEPENDENCY_DOWN,
+                   trouble[0] == '\0' ? NULL : "cannot be reached");
+    if (config->redis.url[0] == '\0')
+        dependency_set(worker->redis, DEPENDENCY_OFF, NULL);
+    else if (cache_is_whole(worker->cache))
+        dependency_set(worker->redis, DEPENDENCY_UP, NULL);
+    else
+        dependency_set(worker->redis, DEPENDENCY_DOWN, "answers come from the database");
+}

@@ -1,0 +1,37 @@
+/* What the caches keep of tenants: the packed Tenant message under its id, and the id under its slug.
+ *
+ * Only tenants of the own region are kept.  An entry is never older than what the caches promise
+ * (cache/cache.h); whatever is wrong with one makes it "not found". */
+#ifndef SERVICE_TENANT_CACHE_H
+#define SERVICE_TENANT_CACHE_H
+
+#include "service/service.h"
+
+#include "gen/pb/tenant/v1/tenants.pb-c.h"
+
+/* The tenant from memory or Redis, with x-source and x-staleness-ms set; NULL when it has to be read from
+ * the database.  Suspends. */
+Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id);
+/* The same by slug: *tenant is NULL when the database has to be asked.  Refusal: TENANT_NOT_FOUND, when the
+ * caches know that there is none.  Suspends. */
+int tenant_cache_lookup(struct call *call, const char *slug,
+                        Tenant__V1__Tenant **tenant) MUST_CHECK;
+
+/* What a read that began at `began_ns` has found … */
+void tenant_cache_put(struct call *call, const struct tenant *tenant,
+                      const Tenant__V1__Tenant *message, uint64_t began_ns);
+/* … or has not. */
+void tenant_cache_put_absent(struct call *call, const char *slug, uint64_t began_ns);
+
+/* After a commit that began at `began_ns`, before its answer: nothing older is found here any more.
+ * old_slug: what the slug was before; NULL for a new tenant. */
+void tenant_cache_written(struct call *call, const struct tenant *tenant,
+                          const Tenant__V1__Tenant *message, const char *old_slug,
+                          uint64_t began_ns);
+/* After a commit of unknown outcome. */
+void tenant_cache_forget(struct call *call, const struct tenant *tenant, const char *old_slug);
+
+/* Sets x-source: primary and x-staleness-ms: 0. */
+void answer_from_primary(struct call *call);
+
+#endif
