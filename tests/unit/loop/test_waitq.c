@@ -6,6 +6,8 @@
 
 struct line {
     struct waitq queue;
+    bool tickets; /* what is given is the number of the place */
+    int arrived;
     int order[64];
     int served;
 };
@@ -15,15 +17,18 @@ static void stand_in_line(struct task *task, void *argument)
     struct line *line = argument;
     struct ctx ctx;
     ctx_of(&ctx, task);
+    int place = line->arrived++;
     void *given = NULL;
     ck_assert_int_eq(waitq_wait(&ctx, &line->queue, NO_DEADLINE, &given), WAIT_READY);
-    line->order[line->served++] = *(int *)given;
+    if (line->tickets)
+        ck_assert_int_eq(*(int *)given, place); /* the first to come got the first */
+    line->order[line->served++] = place;
 }
 
 START_TEST(queue_is_first_come_first_served)
 {
     struct loop *loop = loop_new(0);
-    struct line line = {.served = 0};
+    struct line line = {.tickets = true};
     waitq_init(&line.queue);
     ck_assert(!waitq_wake(&line.queue, NULL)); /* nobody waits */
     int tickets[64];
