@@ -60,8 +60,8 @@ MODE_WARNINGS := $(if $(findstring san,$(MODE)),-Wno-frame-larger-than -Wno-mayb
 MODE_WARNINGS += $(if $(filter debug,$(MODE)),-Wno-frame-larger-than,)
 
 DEFINES := -D_GNU_SOURCE -DTENANT_VERSION='"$(VERSION)"'
-CFLAGS  := -std=gnu17 $(OPT) $(KNOWN_FLAGS) $(MODE_WARNINGS) $(DEFINES) -Isrc -I. -Igen -Igen/pb \
-  -Iinclude $(PKG_CFLAGS)
+CFLAGS  := -std=gnu17 $(OPT) $(KNOWN_FLAGS) $(MODE_WARNINGS) $(DEFINES) -Isrc -isystem . -isystem gen/pb \
+  -Iinclude -Itools/tenantctl $(PKG_CFLAGS)
 # protobuf-c's output is not ours to warn about.
 GEN_PB_CFLAGS := $(filter-out -W%,$(CFLAGS)) -w
 LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-needed
@@ -94,6 +94,8 @@ $(B)/lib/%.a:
 $(B)/gen/pb/%.o: gen/pb/%.c $(FLAG_CACHE)
 	@mkdir -p $(@D)
 	@$(CC) $(GEN_PB_CFLAGS) -MMD -MP -c $< -o $@
+# Tools run on ordinary stacks.
+$(B)/tools/%.o: CFLAGS += -Wno-frame-larger-than
 # Check's macros compare through intmax_t; tests run on ordinary stacks.
 $(B)/tests/%.o: CFLAGS += -Wno-conversion -Wno-sign-conversion -Wno-frame-larger-than
 $(B)/%.o: %.c $(FLAG_CACHE)
@@ -112,7 +114,7 @@ $(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@$(CC) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/main.a -Wl,--no-whole-archive \
 	  -Wl,--start-group $(filter-out %/main.a,$(filter %.a,$^)) -Wl,--end-group $(PKG_LIBS)
 
-CLI_ROOMS := base config loop domain tls rpc events client
+CLI_ROOMS := base config loop domain tls rpc store events client
 $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
   $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"

@@ -50,7 +50,8 @@ static inline void metric_inc(struct metric *metric)
 }
 
 /* Default buckets for request durations in seconds: 100 µs … 10 s. */
-extern const double metric_seconds_buckets[];
+#define METRIC_SECONDS_BUCKETS 16
+extern const double metric_seconds_buckets[METRIC_SECONDS_BUCKETS];
 extern const size_t metric_seconds_bucket_count;
 
 /* Text exposition format 0.0.4 of the sum of `count` sets, families sorted by name. */
