@@ -7,6 +7,7 @@
 #include "events/jetstream.h"
 
 #include "base/alloc.h"
+
 #include "events/nkey.h"
 
 #include <nats/nats.h>
@@ -43,7 +44,8 @@ struct jetstream_inbox {
 static int options_fill(struct ctx *ctx, natsOptions *options,
                         const struct jetstream_settings *settings);
 static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls);
-static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream_settings *settings);
+static int tls_set(struct ctx *ctx, natsOptions *options,
+                   const struct jetstream_settings *settings);
 static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file);
 static int file_text(struct ctx *ctx, const char *path, char *out, size_t size);
 static int checked(struct ctx *ctx, natsStatus status, const char *what);
@@ -100,9 +102,9 @@ int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, s
     int64_t timeout_ms = request_timeout_ms(ctx);
     if (timeout_ms <= 0)
         return FAULT(ctx, FAULT_TIMEOUT, "%s: no time left", verb);
-    natsStatus status =
-        natsConnection_Request(&answer, js->connection, subject, (const void *)payload.data,
-                               (int)payload.size, timeout_ms);
+    natsStatus status = natsConnection_Request(&answer, js->connection, subject,
+                                               (const void *)payload.data, (int)payload.size,
+                                               timeout_ms);
     TRY(checked(ctx, status, verb));
     buf_put(reply, natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
     natsMsg_Destroy(answer);
@@ -129,8 +131,7 @@ int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream
     snprintf(subject, sizeof subject, "%s.*", name);
     natsInbox_Destroy(name);
     inbox->connection = js->connection;
-    natsStatus status =
-        natsConnection_SubscribeSync(&inbox->subscription, js->connection, subject);
+    natsStatus status = natsConnection_SubscribeSync(&inbox->subscription, js->connection, subject);
     if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(inbox->subscription, INBOX_MESSAGES_MAX,
                                                    INBOX_BYTES_MAX);
@@ -242,10 +243,10 @@ static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream
         TRY(checked(ctx, natsOptions_LoadCATrustedCertificates(options, settings->ca_file),
                     settings->ca_file));
     if (is_given(settings->cert_file))
-        TRY(checked(ctx,
-                    natsOptions_LoadCertificatesChain(options, settings->cert_file,
-                                                      settings->key_file),
-                    settings->cert_file));
+        TRY(checked(
+            ctx,
+            natsOptions_LoadCertificatesChain(options, settings->cert_file, settings->key_file),
+            settings->cert_file));
     return OK;
 }
 
@@ -280,8 +281,8 @@ static int checked(struct ctx *ctx, natsStatus status, const char *what)
         return OK;
     natsStatus last = NATS_OK;
     const char *detail = nats_GetLastError(&last);
-    return FAULT(ctx, status == NATS_TIMEOUT ? FAULT_TIMEOUT : FAULT_BROKER, "NATS %s: %s%s%s", what,
-                 natsStatus_GetText(status), last == status && is_given(detail) ? ": " : "",
+    return FAULT(ctx, status == NATS_TIMEOUT ? FAULT_TIMEOUT : FAULT_BROKER, "NATS %s: %s%s%s",
+                 what, natsStatus_GetText(status), last == status && is_given(detail) ? ": " : "",
                  last == status && is_given(detail) ? detail : "");
 }
 

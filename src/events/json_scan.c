@@ -132,7 +132,7 @@ static int base64_digit(uint8_t byte)
     return byte == '+' ? 62 : byte == '/' ? 63 : -1;
 }
 
-bool base64_decode(struct slice text, struct buf *out)
+bool json_base64_decode(struct slice text, struct buf *out)
 {
     if (text.size % 4 != 0)
         return false;
@@ -176,7 +176,8 @@ static bool member_find(struct slice object, struct slice key, struct slice *val
 
 static struct cursor cursor_of(struct slice text)
 {
-    return (struct cursor){.at = text.data, .end = text.data == NULL ? NULL : text.data + text.size};
+    return (struct cursor){.at = text.data,
+                           .end = text.data == NULL ? NULL : text.data + text.size};
 }
 
 static void space_skip(struct cursor *cursor)

@@ -23,6 +23,6 @@ bool json_text(struct slice value, char *out, size_t size);
 bool json_element(struct slice array, size_t index, struct slice *value);
 
 /* Base 64 of RFC 4648 section 4, padded; appends the bytes. */
-bool base64_decode(struct slice text, struct buf *out);
+bool json_base64_decode(struct slice text, struct buf *out);
 
 #endif

@@ -7,13 +7,14 @@
 #include <assert.h>
 #include <string.h>
 
-static size_t shards_count(const struct lease_table *table, const char *owner);
+static size_t shards_count(const struct relay_leases *table, const char *owner);
 
-struct lease_plan lease_plan_make(const struct lease_table *table, const char *self, unsigned start)
+struct lease_plan lease_plan_make(const struct relay_leases *table, const char *self,
+                                  unsigned start)
 {
     assert(table->live_owners >= 1 && self[0] != '\0');
-    size_t floor = PARTITION_COUNT / table->live_owners;
-    size_t ceiling = (PARTITION_COUNT + table->live_owners - 1) / table->live_owners;
+    size_t floor = OUTBOX_SHARDS / table->live_owners;
+    size_t ceiling = (OUTBOX_SHARDS + table->live_owners - 1) / table->live_owners;
     size_t mine = shards_count(table, self);
     size_t free_ones = shards_count(table, "");
     size_t keep = ceiling;
@@ -22,9 +23,9 @@ struct lease_plan lease_plan_make(const struct lease_table *table, const char *s
     if (keep > ceiling)
         keep = ceiling;
     struct lease_plan plan = {0};
-    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        unsigned shard = (start + i) % PARTITION_COUNT;
-        const char *owner = table->shards[shard].owner;
+    for (unsigned i = 0; i < OUTBOX_SHARDS; i++) {
+        unsigned shard = (start + i) % OUTBOX_SHARDS;
+        const char *owner = table->owners[shard];
         if (owner[0] == '\0' && mine < ceiling) {
             plan.take |= (uint16_t)(1u << shard);
             mine++;
@@ -36,10 +37,10 @@ struct lease_plan lease_plan_make(const struct lease_table *table, const char *s
     return plan;
 }
 
-static size_t shards_count(const struct lease_table *table, const char *owner)
+static size_t shards_count(const struct relay_leases *table, const char *owner)
 {
     size_t count = 0;
-    for (unsigned shard = 0; shard < PARTITION_COUNT; shard++)
-        count += strcmp(table->shards[shard].owner, owner) == 0;
+    for (unsigned shard = 0; shard < OUTBOX_SHARDS; shard++)
+        count += strcmp(table->owners[shard], owner) == 0;
     return count;
 }

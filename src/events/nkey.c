@@ -10,7 +10,7 @@
 #define PREFIX_SEED (18 << 3) /* S */
 #define PREFIX_USER (20 << 3) /* U */
 
-#define SEED_DIGITS 58                   /* base 32 of: 2 bytes of type, 32 of key, 2 of check sum */
+#define SEED_DIGITS 58 /* base 32 of: 2 bytes of type, 32 of key, 2 of check sum */
 #define SEED_BYTES (2 + 32 + 2)
 #define PUBLIC_BYTES (1 + 32 + 2)
 
@@ -50,8 +50,9 @@ static bool seed_decode(struct slice text, uint8_t key[32])
     if (text.size != SEED_DIGITS || !base32_decode(text, raw, sizeof raw))
         return false;
     uint16_t sum = crc16(slice_make(raw, SEED_BYTES - 2));
-    bool right = raw[0] == (PREFIX_SEED | PREFIX_USER >> 5) && raw[1] == ((PREFIX_USER & 31) << 3) &&
-                 raw[SEED_BYTES - 2] == (sum & 0xFF) && raw[SEED_BYTES - 1] == sum >> 8;
+    bool right = raw[0] == (PREFIX_SEED | PREFIX_USER >> 5) &&
+                 raw[1] == ((PREFIX_USER & 31) << 3) && raw[SEED_BYTES - 2] == (sum & 0xFF) &&
+                 raw[SEED_BYTES - 1] == sum >> 8;
     if (right)
         memcpy(key, raw + 2, 32);
     OPENSSL_cleanse(raw, sizeof raw);

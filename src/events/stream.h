@@ -3,13 +3,13 @@
 #define EVENTS_STREAM_H
 
 #include "events/jetstream.h"
-
-#include "base/id.h"
+#include "store/relay_store.h"
 
 struct stream_settings {
-    unsigned replicas;           /* 1, 3 or 5 */
-    uint64_t max_age_s;          /* how long messages stay */
-    uint64_t duplicate_window_s; /* how long the server knows Nats-Msg-Ids; not more than max_age_s */
+    unsigned replicas;  /* 1, 3 or 5 */
+    uint64_t max_age_s; /* how long messages stay */
+    uint64_t
+        duplicate_window_s; /* how long the server knows Nats-Msg-Ids; not more than max_age_s */
 };
 
 #define STREAM_DRIFT_SIZE 384
@@ -30,20 +30,11 @@ struct stream_state {
 int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
                 const struct stream_settings *settings, struct stream_state *out) MUST_CHECK;
 
-/* What the relay must know of a stored message: the headers that it gave it. */
-struct stream_message {
-    uint64_t stream_seq;
-    struct uuid msg_id;
-    struct uuid tenant_id;
-    int64_t tenant_seq;
-    int64_t incarnation;
-};
-
-/* The newest messages, `count` at most, in ascending order; `out` has room for as many.  Messages that
- * are gone or that no relay published are left out.  Faults: BROKER, TIMEOUT, PROTOCOL. */
-int stream_tail(struct ctx *ctx, struct jetstream *js, unsigned partition,
-                const struct stream_state *state, size_t count, struct stream_message *out,
-                size_t *found) MUST_CHECK;
+/* The newest messages of out->shard's stream, as many as out->items has room for; out->count says how many
+ * on entry and gets how many were found.  Messages that are gone or that no relay published are left out.
+ * Faults: BROKER, TIMEOUT, PROTOCOL. */
+int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state *state,
+                struct stored_events *out) MUST_CHECK;
 
 #define HEADER_EVENT_TYPE "Event-Type" /* tenant.org.provisioned.v1 */
 #define HEADER_TENANT_ID "Tenant-Id"
@@ -56,7 +47,7 @@ int stream_tail(struct ctx *ctx, struct jetstream *js, unsigned partition,
 
 /* Finds a header's value in the block "NATS/1.0\r\nName: value\r\n…\r\n\r\n". */
 bool nats_header_find(struct slice block, const char *name, struct slice *value);
-/* False: not a message of a relay. */
-bool stream_message_parse(struct slice headers, uint64_t stream_seq, struct stream_message *out);
+/* What the headers that a relay gave a message say.  False: not a message of a relay. */
+bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out);
 
 #endif

@@ -23,9 +23,9 @@ enum drift_rule {
 };
 
 struct wish {
-    const char *path;    /* member of the configuration */
+    const char *path; /* member of the configuration */
     enum drift_rule rule;
-    char value[48];      /* JSON text that is wished; "" : absent, empty or false */
+    char value[48]; /* JSON text that is wished; "" : absent, empty or false */
 };
 
 #define WISH_COUNT 15
@@ -39,7 +39,8 @@ struct look {
 };
 
 static void wishes_fill(struct look *look, const struct stream_settings *settings);
-static int look_round(struct ctx *ctx, struct look *look, bool may_change, struct stream_state *out);
+static int look_round(struct ctx *ctx, struct look *look, bool may_change,
+                      struct stream_state *out);
 static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct slice payload,
                     uint64_t *err_code);
 static int stream_create(struct ctx *ctx, struct look *look);
@@ -77,13 +78,13 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
 static void wishes_fill(struct look *look, const struct stream_settings *settings)
 {
     static const struct wish fixed[] = {
-        {"subjects", DRIFT_FATAL, ""},  {"retention", DRIFT_FATAL, "\"limits\""},
+        {"subjects", DRIFT_FATAL, ""},        {"retention", DRIFT_FATAL, "\"limits\""},
         {"storage", DRIFT_FATAL, "\"file\""}, {"no_ack", DRIFT_FATAL, ""},
-        {"sealed", DRIFT_FATAL, ""},    {"mirror", DRIFT_FATAL, ""},
-        {"sources", DRIFT_FATAL, ""},   {"subject_transform", DRIFT_FATAL, ""},
+        {"sealed", DRIFT_FATAL, ""},          {"mirror", DRIFT_FATAL, ""},
+        {"sources", DRIFT_FATAL, ""},         {"subject_transform", DRIFT_FATAL, ""},
         {"discard", DRIFT_REPORT, "\"old\""}, {"max_msgs", DRIFT_REPORT, "-1"},
-        {"max_bytes", DRIFT_REPORT, "-1"}, {"max_msgs_per_subject", DRIFT_REPORT, "-1"},
-        {"max_age", DRIFT_RAISE, ""},   {"duplicate_window", DRIFT_SET, ""},
+        {"max_bytes", DRIFT_REPORT, "-1"},    {"max_msgs_per_subject", DRIFT_REPORT, "-1"},
+        {"max_age", DRIFT_RAISE, ""},         {"duplicate_window", DRIFT_SET, ""},
         {"num_replicas", DRIFT_RAISE, ""},
     };
     static_assert(sizeof fixed / sizeof fixed[0] == WISH_COUNT, "one wish per row");
@@ -154,7 +155,8 @@ static int stream_create(struct ctx *ctx, struct look *look)
     TRY(api_call(ctx, look, "CREATE", buf_slice(&config), &err_code));
     /* Another replica may have been faster. */
     if (err_code != 0 && err_code != ERR_STREAM_NAME_IN_USE)
-        return FAULT(ctx, FAULT_BROKER, "%s cannot be created: error %" PRIu64, look->name, err_code);
+        return FAULT(ctx, FAULT_BROKER, "%s cannot be created: error %" PRIu64, look->name,
+                     err_code);
     return OK;
 }
 
@@ -181,7 +183,8 @@ static int stream_update(struct ctx *ctx, struct look *look, struct slice config
     uint64_t err_code = 0;
     TRY(api_call(ctx, look, "UPDATE", buf_slice(&current), &err_code));
     if (err_code != 0)
-        return FAULT(ctx, FAULT_BROKER, "%s cannot be updated: error %" PRIu64, look->name, err_code);
+        return FAULT(ctx, FAULT_BROKER, "%s cannot be updated: error %" PRIu64, look->name,
+                     err_code);
     return OK;
 }
 
@@ -234,10 +237,13 @@ static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual)
     if (!json_uint(actual, &is) || !json_uint(slice_of_str(wish->value), &wished))
         return false;
     switch (wish->rule) {
-    case DRIFT_SET: return is != wished;
-    case DRIFT_RAISE: return is != 0 && is < wished; /* 0 stands for "for ever" */
+    case DRIFT_SET:
+        return is != wished;
+    case DRIFT_RAISE:
+        return is != 0 && is < wished; /* 0 stands for "for ever" */
     case DRIFT_FATAL:
-    case DRIFT_REPORT: return false;
+    case DRIFT_REPORT:
+        return false;
     }
     return false;
 }

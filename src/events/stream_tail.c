@@ -21,11 +21,11 @@
 struct tail {
     struct jetstream_inbox *inbox;
     char subject[64];
-    uint64_t next;             /* sequence to ask for next */
-    uint64_t last;             /* the newest */
-    struct stream_message *out;
-    bool *filled;              /* out[i] holds a message */
-    uint64_t base;             /* sequence of out[0] */
+    uint64_t next; /* sequence to ask for next */
+    uint64_t last; /* the newest */
+    struct stored_event *out;
+    bool *filled;  /* out[i] holds a message */
+    uint64_t base; /* sequence of out[0] */
     size_t in_flight;
 };
 
@@ -34,19 +34,19 @@ static int get_send(struct ctx *ctx, struct tail *tail);
 static int get_take(struct ctx *ctx, struct tail *tail, const struct jetstream_reply *reply);
 static int message_read(struct ctx *ctx, struct tail *tail, struct slice message, uint64_t seq);
 
-int stream_tail(struct ctx *ctx, struct jetstream *js, unsigned partition,
-                const struct stream_state *state, size_t count, struct stream_message *out,
-                size_t *found)
+int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state *state,
+                struct stored_events *out)
 {
     char name[STREAM_NAME_SIZE];
-    struct tail tail = {.last = state->last_seq, .out = out};
-    *found = 0;
-    if (state->last_seq == 0 || count == 0 || state->first_seq > state->last_seq)
+    struct tail tail = {.last = state->last_seq, .out = out->items};
+    size_t wanted = out->count;
+    out->count = 0;
+    if (state->last_seq == 0 || wanted == 0 || state->first_seq > state->last_seq)
         return OK;
-    uint64_t oldest = state->last_seq > count ? state->last_seq - count + 1 : 1;
+    uint64_t oldest = state->last_seq > wanted ? state->last_seq - wanted + 1 : 1;
     tail.next = oldest > state->first_seq ? oldest : state->first_seq;
     tail.base = tail.next;
-    stream_name(partition, name);
+    stream_name(out->shard, name);
     snprintf(tail.subject, sizeof tail.subject, "$JS.API.STREAM.MSG.GET.%s", name);
     TRY(jetstream_inbox_open(ctx, js, &tail.inbox));
     size_t span = (size_t)(tail.last - tail.base + 1);
@@ -54,7 +54,7 @@ int stream_tail(struct ctx *ctx, struct jetstream *js, unsigned partition,
     int rc = tail_run(ctx, &tail);
     for (size_t i = 0; rc == OK && i < span; i++) {
         if (tail.filled[i])
-            out[(*found)++] = out[i];
+            out->items[out->count++] = out->items[i];
     }
     free(tail.filled);
     jetstream_inbox_close(tail.inbox);
@@ -82,9 +82,9 @@ bool nats_header_find(struct slice block, const char *name, struct slice *value)
     return false;
 }
 
-bool stream_message_parse(struct slice headers, uint64_t stream_seq, struct stream_message *out)
+bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out)
 {
-    struct stream_message message = {.stream_seq = stream_seq};
+    struct stored_event event = {.stream_seq = stream_seq};
     struct slice id;
     struct slice tenant;
     struct slice seq;
@@ -93,11 +93,11 @@ bool stream_message_parse(struct slice headers, uint64_t stream_seq, struct stre
                   nats_header_find(headers, HEADER_TENANT_ID, &tenant) &&
                   nats_header_find(headers, HEADER_TENANT_SEQ, &seq) &&
                   nats_header_find(headers, HEADER_INCARNATION, &incarnation) &&
-                  id_parse(ID_EVENT, id, &message.msg_id) &&
-                  id_parse(ID_TENANT, tenant, &message.tenant_id) &&
-                  json_int(seq, &message.tenant_seq) && json_int(incarnation, &message.incarnation);
+                  id_parse(ID_EVENT, id, &event.msg_id) &&
+                  id_parse(ID_TENANT, tenant, &event.tenant_id) && json_int(seq, &event.seq) &&
+                  json_int(incarnation, &event.incarnation);
     if (parsed)
-        *out = message;
+        *out = event;
     return parsed;
 }
 
@@ -155,10 +155,10 @@ static int message_read(struct ctx *ctx, struct tail *tail, struct slice message
     struct slice text;
     if (!json_member(message, "hdrs", &text) || text.size < 2)
         return OK; /* without headers: none of ours */
-    if (!base64_decode(slice_make(text.data + 1, text.size - 2), &headers))
-        return FAULT(ctx, FAULT_PROTOCOL, "%s: headers of %" PRIu64 " are not base 64", tail->subject,
-                     seq);
+    if (!json_base64_decode(slice_make(text.data + 1, text.size - 2), &headers))
+        return FAULT(ctx, FAULT_PROTOCOL, "%s: headers of %" PRIu64 " are not base 64",
+                     tail->subject, seq);
     size_t index = (size_t)(seq - tail->base);
-    tail->filled[index] = stream_message_parse(buf_slice(&headers), seq, &tail->out[index]);
+    tail->filled[index] = stored_event_parse(buf_slice(&headers), seq, &tail->out[index]);
     return OK;
 }

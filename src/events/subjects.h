@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #define PARTITION_COUNT 16
-#define STREAM_NAME_SIZE 10   /* "TENANT_00" + terminator */
-#define SUBJECT_SIZE 128      /* "tenant.org.provisioned.v1.07" + terminator, with room */
+#define STREAM_NAME_SIZE 10    /* "TENANT_00" + terminator */
+#define SUBJECT_SIZE 128       /* "tenant.org.provisioned.v1.07" + terminator, with room */
 #define STREAM_SUBJECT_SIZE 20 /* "tenant.*.*.*.00" + terminator */
 
 /* FNV-1a 32 of the 30 characters of the tenant id's text ("tnt_01J…", upper case), modulo 16. */

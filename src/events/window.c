@@ -124,9 +124,12 @@ static enum ack_kind refusal_kind(uint64_t err_code)
     switch (err_code) {
     case ERR_WRONG_LAST_SEQUENCE:
     case ERR_WRONG_LAST_SEQUENCE_CONSTANT:
-    case ERR_WRONG_LAST_MSG_ID: return ACK_FENCED;
+    case ERR_WRONG_LAST_MSG_ID:
+        return ACK_FENCED;
     case ERR_MESSAGE_TOO_LARGE:
-    case ERR_HEADERS_TOO_LARGE: return ACK_TOO_LARGE;
-    default: return ACK_REFUSED;
+    case ERR_HEADERS_TOO_LARGE:
+        return ACK_TOO_LARGE;
+    default:
+        return ACK_REFUSED;
     }
 }

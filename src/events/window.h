@@ -19,8 +19,8 @@
 
 /* What one acknowledgement says. */
 enum ack_kind {
-    ACK_STORED,    /* with the sequence that was expected */
-    ACK_FENCED,    /* wrong last sequence: somebody else published, or a message before was refused */
+    ACK_STORED, /* with the sequence that was expected */
+    ACK_FENCED, /* wrong last sequence: somebody else published, or a message before was refused */
     ACK_DUPLICATE, /* the server knows the Msg-Id: stored before, and no sequence was consumed */
     ACK_TOO_LARGE, /* this message will never be taken */
     ACK_REFUSED,   /* another refusal, which may pass: no space, no leader, no stream */
@@ -38,14 +38,14 @@ enum window_state { WINDOW_EMPTY, WINDOW_OPEN, WINDOW_DONE, WINDOW_BROKEN };
 
 struct window {
     enum window_state state;
-    uint64_t generation;      /* distinguishes its replies from those of earlier windows */
-    uint64_t base_seq;        /* the stream's last sequence before the window */
-    size_t count;             /* messages */
-    size_t acked;             /* stored ones so far */
+    uint64_t generation; /* distinguishes its replies from those of earlier windows */
+    uint64_t base_seq;   /* the stream's last sequence before the window */
+    size_t count;        /* messages */
+    size_t acked;        /* stored ones so far */
     uint64_t bits[(WINDOW_MAX + 63) / 64]; /* which ones */
-    enum ack_kind cause;      /* BROKEN: what the bad acknowledgement said … */
-    size_t cause_index;       /* … and of which message */
-    uint64_t cause_err_code;  /* the server's code, 0 when none */
+    enum ack_kind cause;                   /* BROKEN: what the bad acknowledgement said … */
+    size_t cause_index;                    /* … and of which message */
+    uint64_t cause_err_code;               /* the server's code, 0 when none */
 };
 
 /* Starts a window of `count` messages after stream sequence base_seq. */

@@ -5,7 +5,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define EVENT_COLUMNS "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
+#define EVENT_COLUMNS                                                                              \
+    "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
 
 /* `running` counts the payload bytes up to and with the row; the first row of a shard always comes. */
 static const struct stmt unsent_select = {
@@ -14,8 +15,10 @@ static const struct stmt unsent_select = {
         "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.msg_id, w.subject, w.payload,"
         " w.traceparent, w.created_at"
         " FROM unnest($1::bigint[]) AS s(shard)"
-        " CROSS JOIN LATERAL (SELECT q.*, sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
-        "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard ORDER BY o.id LIMIT $2) q) w"
+        " CROSS JOIN LATERAL (SELECT q.*,"
+        "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
+        "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
+        "   ORDER BY o.id LIMIT $2) q) w"
         " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
         " ORDER BY w.shard, w.id",
     .param_count = 3,
@@ -25,14 +28,13 @@ static const struct stmt unsent_select = {
 
 static const struct stmt settle = {
     .name = "relay.settle",
-    .text =
-        "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
-        "  AS k(shard, id, stream_seq)),"
-        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
-        "  RETURNING o.*, k.stream_seq),"
-        " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
-        "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
-        " SELECT count(*) AS moved FROM i",
+    .text = "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+            "  AS k(shard, id, stream_seq)),"
+            " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
+            "  RETURNING o.*, k.stream_seq),"
+            " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
+            "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+            " SELECT count(*) AS moved FROM i",
     .param_count = 3,
     .columns = {"moved", NULL},
 };
@@ -43,8 +45,9 @@ static const struct stmt settle_stored = {
         "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq"
         "  FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])"
         "  AS k(t, incarnation, seq, m, stream_seq)),"
-        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1 AND o.tenant_id = k.tenant_id"
-        "  AND o.incarnation = k.incarnation AND o.seq = k.seq AND o.msg_id = k.msg_id"
+        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1"
+        "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
+        "  AND o.msg_id = k.msg_id"
         "  RETURNING o.*, k.stream_seq),"
         " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
         "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
@@ -120,8 +123,8 @@ static const struct stmt stats_select = {
         "SELECT (SELECT count(*) FROM (SELECT FROM tenant.outbox LIMIT 1000000) rows) AS pending,"
         " coalesce((SELECT greatest(max(extract(epoch FROM clock_timestamp() - o.created_at)), 0)"
         "  FROM generate_series(0, 15) AS s(shard) CROSS JOIN LATERAL (SELECT created_at"
-        "   FROM tenant.outbox WHERE outbox.shard = s.shard ORDER BY id LIMIT 1) o) * 1000000, 0)::bigint"
-        " AS oldest_age_us",
+        "   FROM tenant.outbox WHERE outbox.shard = s.shard ORDER BY id LIMIT 1) o)"
+        " * 1000000, 0)::bigint AS oldest_age_us",
     .columns = {"pending", "oldest_age_us", NULL},
 };
 
@@ -145,9 +148,9 @@ static const struct stmt owners_prune = {
 };
 
 static const struct stmt *const all[] = {
-    &unsent_select, &settle,  &settle_stored, &announce, &renew,      &leases_select,
-    &owners_select, &claim,   &release,       &leave,    &stats_select, &sent_prune,
-    &owners_prune,
+    &unsent_select, &settle,        &settle_stored, &announce, &renew,
+    &leases_select, &owners_select, &claim,         &release,  &leave,
+    &stats_select,  &sent_prune,    &owners_prune,
 };
 
 const struct stmt_list relay_statements = {
@@ -402,7 +405,8 @@ static int owners_read(const struct relay_caller *caller, const struct rows *row
     size_t live = 0;
     TRY(number_of(caller, rows, "live", &live));
     TRY(number_of(caller, rows, "poorest", &out->poorest));
-    out->live_owners = live > 0 ? live : 1; /* our own announcement counts even when it runs out now */
+    out->live_owners = live > 0 ? live
+                                : 1; /* our own announcement counts even when it runs out now */
     return OK;
 }
 

@@ -17,17 +17,17 @@
 /* Which relay asks. */
 struct relay_caller {
     struct store *store;
-    struct ctx *ctx;    /* its deadline bounds each function */
-    const char *owner;  /* the relay's name */
-    uint64_t ttl_ns;    /* how long its leases and its announcement count */
+    struct ctx *ctx;   /* its deadline bounds each function */
+    const char *owner; /* the relay's name */
+    uint64_t ttl_ns;   /* how long its leases and its announcement count */
 };
 
 /* An unsent event. */
 struct outbox_row {
     unsigned shard;
-    int64_t id;              /* order of sending within the shard */
+    int64_t id; /* order of sending within the shard */
     struct uuid tenant_id;
-    int64_t seq;             /* gapless per tenant and incarnation */
+    int64_t seq; /* gapless per tenant and incarnation */
     int64_t incarnation;
     struct uuid msg_id;
     const char *subject;     /* "tenant.org.provisioned.v1": without the partition */

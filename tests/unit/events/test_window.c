@@ -16,8 +16,8 @@
 struct model {
     unsigned stored[EVENTS_MAX * 2]; /* event numbers in stream order */
     size_t count;
-    bool known[EVENTS_MAX];          /* the duplicate window */
-    bool forgets;                    /* the outage was longer than the duplicate window */
+    bool known[EVENTS_MAX]; /* the duplicate window */
+    bool forgets;           /* the outage was longer than the duplicate window */
 };
 
 #define NO_LINK UINT_MAX
@@ -31,10 +31,11 @@ static void model_publish(struct model *model, unsigned event, uint64_t expected
         return;
     }
     if (expected != model->count) {
-        snprintf(ack, 160,
-                 "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: "
-                 "%zu\"},\"stream\":\"T\",\"seq\":0}",
-                 model->count);
+        snprintf(
+            ack, 160,
+            "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: "
+            "%zu\"},\"stream\":\"T\",\"seq\":0}",
+            model->count);
         return;
     }
     if (link != NO_LINK && (model->count == 0 || model->stored[model->count - 1] != link)) {
@@ -154,102 +155,103 @@ static bool run_schedule(unsigned seed, bool forgets, bool unlinked)
 }
 
 START_TEST(no_schedule_breaks_the_order)
-{
-    for (unsigned seed = 1; seed <= 300; seed++)
-        ck_assert_msg(run_schedule(seed * 2654435761u, seed % 2 == 0, false), "seed %u", seed);
-}
+    {
+        for (unsigned seed = 1; seed <= 300; seed++)
+            ck_assert_msg(run_schedule(seed * 2654435761u, seed % 2 == 0, false), "seed %u", seed);
+    }
 END_TEST
 
 /* The control: without the link the same model sees the order break. */
 START_TEST(a_chain_of_sequences_alone_breaks_it)
-{
-    unsigned broken = 0;
-    for (unsigned seed = 1; seed <= 300; seed++)
-        broken += !run_schedule(seed * 2654435761u, seed % 2 == 0, true);
-    ck_assert_uint_gt(broken, 0);
-}
+    {
+        unsigned broken = 0;
+        for (unsigned seed = 1; seed <= 300; seed++)
+            broken += !run_schedule(seed * 2654435761u, seed % 2 == 0, true);
+        ck_assert_uint_gt(broken, 0);
+    }
 END_TEST
 
 START_TEST(acknowledgements_are_read)
-{
-    static const struct {
-        const char *text;
-        enum ack_kind kind;
-    } cases[] = {
-        {"{\"stream\":\"TENANT_00\", \"seq\":5}", ACK_STORED},
-        {"{\"stream\":\"TENANT_00\",\"domain\":\"hub\",\"seq\":5,\"duplicate\":false}", ACK_STORED},
-        {"{\"stream\":\"TENANT_00\",\"seq\":5,\"duplicate\":true}", ACK_DUPLICATE},
-        {"{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"x\"},\"stream\":\"T\",\"seq\":0}",
-         ACK_FENCED},
-        {"{\"error\":{\"code\":400,\"err_code\":10164}}", ACK_FENCED},
-        {"{\"error\":{\"code\":400,\"err_code\":10070}}", ACK_FENCED},
-        {"{\"error\":{\"code\":400,\"err_code\":10054}}", ACK_TOO_LARGE},
-        {"{\"error\":{\"code\":400,\"err_code\":10097}}", ACK_TOO_LARGE},
-        {"{\"error\":{\"code\":503,\"err_code\":10077}}", ACK_REFUSED},
-        {"{\"error\":{}}", ACK_STRANGE},
-        {"{\"seq\":0}", ACK_STRANGE},
-        {"{\"seq\":\"5\"}", ACK_STRANGE},
-        {"", ACK_STRANGE},
-        {"-ERR", ACK_STRANGE},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint64_t seq, code;
-        ck_assert_msg(ack_parse(slice_of_str(cases[i].text), &seq, &code) == cases[i].kind, "%s",
-                      cases[i].text);
+    {
+        static const struct {
+            const char *text;
+            enum ack_kind kind;
+        } cases[] = {
+            {"{\"stream\":\"TENANT_00\", \"seq\":5}", ACK_STORED},
+            {"{\"stream\":\"TENANT_00\",\"domain\":\"hub\",\"seq\":5,\"duplicate\":false}",
+             ACK_STORED},
+            {"{\"stream\":\"TENANT_00\",\"seq\":5,\"duplicate\":true}", ACK_DUPLICATE},
+            {"{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"x\"},\"stream\":\"T\",\"seq\":0}",
+             ACK_FENCED},
+            {"{\"error\":{\"code\":400,\"err_code\":10164}}", ACK_FENCED},
+            {"{\"error\":{\"code\":400,\"err_code\":10070}}", ACK_FENCED},
+            {"{\"error\":{\"code\":400,\"err_code\":10054}}", ACK_TOO_LARGE},
+            {"{\"error\":{\"code\":400,\"err_code\":10097}}", ACK_TOO_LARGE},
+            {"{\"error\":{\"code\":503,\"err_code\":10077}}", ACK_REFUSED},
+            {"{\"error\":{}}", ACK_STRANGE},
+            {"{\"seq\":0}", ACK_STRANGE},
+            {"{\"seq\":\"5\"}", ACK_STRANGE},
+            {"", ACK_STRANGE},
+            {"-ERR", ACK_STRANGE},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            uint64_t seq, code;
+            ck_assert_msg(ack_parse(slice_of_str(cases[i].text), &seq, &code) == cases[i].kind,
+                          "%s", cases[i].text);
+        }
     }
-}
 END_TEST
 
 START_TEST(a_window_is_done_when_all_came)
-{
-    struct window window = {0};
-    window_begin(&window, 7, 100, 3);
-    ck_assert_uint_eq(window_expected(&window, 0), 100);
-    ck_assert_uint_eq(window_seq(&window, 2), 103);
-    ck_assert_int_eq(window_take(&window, 2, slice_of_str("{\"seq\":103}")), WINDOW_OPEN);
-    ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":101}")), WINDOW_OPEN);
-    ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":101}")), WINDOW_OPEN);
-    ck_assert_int_eq(window_take(&window, 1, slice_of_str("{\"seq\":102}")), WINDOW_DONE);
-}
+    {
+        struct window window = {0};
+        window_begin(&window, 7, 100, 3);
+        ck_assert_uint_eq(window_expected(&window, 0), 100);
+        ck_assert_uint_eq(window_seq(&window, 2), 103);
+        ck_assert_int_eq(window_take(&window, 2, slice_of_str("{\"seq\":103}")), WINDOW_OPEN);
+        ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":101}")), WINDOW_OPEN);
+        ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":101}")), WINDOW_OPEN);
+        ck_assert_int_eq(window_take(&window, 1, slice_of_str("{\"seq\":102}")), WINDOW_DONE);
+    }
 END_TEST
 
 START_TEST(a_wrong_sequence_breaks_the_window)
-{
-    struct window window = {0};
-    window_begin(&window, 7, 100, 2);
-    ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":102}")), WINDOW_BROKEN);
-    ck_assert_int_eq(window.cause, ACK_STRANGE);
-    ck_assert_int_eq(window_take(&window, 1, slice_of_str("{\"seq\":102}")), WINDOW_BROKEN);
-}
+    {
+        struct window window = {0};
+        window_begin(&window, 7, 100, 2);
+        ck_assert_int_eq(window_take(&window, 0, slice_of_str("{\"seq\":102}")), WINDOW_BROKEN);
+        ck_assert_int_eq(window.cause, ACK_STRANGE);
+        ck_assert_int_eq(window_take(&window, 1, slice_of_str("{\"seq\":102}")), WINDOW_BROKEN);
+    }
 END_TEST
 
 START_TEST(the_first_bad_answer_is_the_cause)
-{
-    struct window window = {0};
-    window_begin(&window, 7, 0, 3);
-    window_take(&window, 0, slice_of_str("{\"seq\":1}"));
-    window_take(&window, 1, slice_of_str("{\"error\":{\"err_code\":10054}}"));
-    window_take(&window, 2, slice_of_str("{\"error\":{\"err_code\":10071}}"));
-    ck_assert_int_eq(window.state, WINDOW_BROKEN);
-    ck_assert_int_eq(window.cause, ACK_TOO_LARGE);
-    ck_assert_uint_eq(window.cause_index, 1);
-    ck_assert_uint_eq(window.cause_err_code, 10054);
-}
+    {
+        struct window window = {0};
+        window_begin(&window, 7, 0, 3);
+        window_take(&window, 0, slice_of_str("{\"seq\":1}"));
+        window_take(&window, 1, slice_of_str("{\"error\":{\"err_code\":10054}}"));
+        window_take(&window, 2, slice_of_str("{\"error\":{\"err_code\":10071}}"));
+        ck_assert_int_eq(window.state, WINDOW_BROKEN);
+        ck_assert_int_eq(window.cause, ACK_TOO_LARGE);
+        ck_assert_uint_eq(window.cause_index, 1);
+        ck_assert_uint_eq(window.cause_err_code, 10054);
+    }
 END_TEST
 
 START_TEST(replies_to_an_earlier_window_do_not_match)
-{
-    struct window before = {0}, window = {0};
-    size_t index = 99;
-    window_begin(&before, 7, 0, WINDOW_MAX);
-    window_begin(&window, 8, 0, 10);
-    ck_assert(window_tag_matches(&window, window_tag(&window, 9), &index));
-    ck_assert_uint_eq(index, 9);
-    ck_assert(!window_tag_matches(&window, window_tag(&before, 9), &index));
-    ck_assert(!window_tag_matches(&before, window_tag(&window, 9), &index));
-    ck_assert(!window_tag_matches(&window, window_tag(&window, 9) + 1, &index));
-    ck_assert(!window_tag_matches(&(struct window){0}, 0, &index));
-}
+    {
+        struct window before = {0}, window = {0};
+        size_t index = 99;
+        window_begin(&before, 7, 0, WINDOW_MAX);
+        window_begin(&window, 8, 0, 10);
+        ck_assert(window_tag_matches(&window, window_tag(&window, 9), &index));
+        ck_assert_uint_eq(index, 9);
+        ck_assert(!window_tag_matches(&window, window_tag(&before, 9), &index));
+        ck_assert(!window_tag_matches(&before, window_tag(&window, 9), &index));
+        ck_assert(!window_tag_matches(&window, window_tag(&window, 9) + 1, &index));
+        ck_assert(!window_tag_matches(&(struct window){0}, 0, &index));
+    }
 END_TEST
 
 Suite *suite_events_window(void);

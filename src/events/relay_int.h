@@ -1,0 +1,157 @@
+/* The relay's inside; for relay*.c only. */
+#ifndef EVENTS_RELAY_INT_H
+#define EVENTS_RELAY_INT_H
+
+#include "events/relay.h"
+#include "events/subjects.h"
+#include "events/window.h"
+#include "store/relay_store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What can go wrong, as metrics and logs name it. */
+enum relay_error {
+    RELAY_ERROR_DATABASE,
+    RELAY_ERROR_CONNECT,   /* no connection to NATS, or it was lost */
+    RELAY_ERROR_STREAM,    /* a stream cannot be asked, or its configuration forbids publishing */
+    RELAY_ERROR_TIMEOUT,   /* acknowledgements missing at the deadline */
+    RELAY_ERROR_FENCED,    /* somebody else published */
+    RELAY_ERROR_DUPLICATE, /* the server knew a Msg-Id that the stream's tail did not show */
+    RELAY_ERROR_REFUSED,   /* the server refused for a reason that may pass */
+    RELAY_ERROR_STOPPED,   /* an event that is never taken: its shard stands still */
+    RELAY_ERROR_STRANGE,   /* an answer that is none */
+};
+#define RELAY_ERROR_COUNT 9
+
+enum shard_state {
+    SHARD_FOREIGN, /* not ours */
+    SHARD_UNKNOWN, /* ours; the stream must be asked before anything is sent */
+    SHARD_READY,   /* ours; we know where the stream stands */
+    SHARD_SENT,    /* a window is in flight */
+};
+
+/* What must be kept of an event until it is acknowledged. */
+struct sent_event {
+    int64_t id;
+    struct uuid msg_id;
+    uint64_t created_us;
+    struct metric *published; /* its series */
+};
+
+struct shard {
+    unsigned number;
+    enum shard_state state;
+    uint64_t stream_seq;    /* READY: the stream's last sequence */
+    uint64_t not_before_ns; /* after a failure: wait until then */
+    unsigned failures;      /* in a row */
+    bool stopped;           /* by an event that is never taken */
+    struct window window;
+    uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
+    struct sent_event *sent; /* WINDOW_MAX of them */
+};
+
+/* The series of one subject, found once. */
+struct published_series {
+    char subject[SUBJECT_SIZE]; /* "": unused */
+    struct metric *buckets[64]; /* by tenant_id_hash */
+};
+#define PUBLISHED_SUBJECTS 8
+
+struct relay_metrics {
+    struct metrics *set;
+    struct published_series published[PUBLISHED_SUBJECTS];
+    struct metric *errors[RELAY_ERROR_COUNT];
+    struct metric *fenced;
+    struct metric *pending;
+    struct metric *oldest_age;
+    struct metric *leases;
+    struct metric *stopped;
+    struct metric *takeovers;
+    struct metric *pruned;
+    struct metric *settled_late;
+    struct metric *lag;
+    struct metric *windows;
+    struct metric *broker_up;
+};
+
+struct relay {
+    const struct relay_settings *settings;
+    struct relay_metrics metrics;
+    const struct log *log;
+    struct ctx ctx; /* of the relay's thread */
+    struct store *store;
+    struct jetstream *js; /* NULL while not connected */
+    struct jetstream_inbox *inbox;
+    struct shard shards[PARTITION_COUNT];
+    uint64_t generation;   /* of the last window */
+    uint64_t published;    /* events acknowledged since the start */
+    unsigned first_shard;  /* where a round begins: moves on, so that nobody is always last */
+    uint64_t lease_due_ns; /* renew then */
+    uint64_t lease_end_ns; /* by our own clock the leases run out then */
+    uint64_t stats_due_ns;
+    uint64_t prune_due_ns;
+    uint64_t broker_due_ns; /* connect not before */
+    unsigned broker_failures;
+    uint64_t database_due_ns; /* ask not before */
+    unsigned database_failures;
+    struct outbox_stats stats;
+    struct log_interval intervals[RELAY_ERROR_COUNT];
+    struct log_interval drift_interval;
+    pthread_t thread;
+    int wake_fd;        /* eventfd */
+    _Atomic bool woken; /* wake_fd holds a signal that nobody took yet */
+    _Atomic bool stopping;
+    pthread_mutex_t status_lock;
+    struct relay_status status; /* under status_lock */
+};
+
+/* --- relay.c --- */
+/* Counts, and logs once per interval; `shard` below 0: none in particular. */
+void relay_failed(struct relay *relay, enum relay_error error, int shard, const char *detail);
+/* The relay's ctx with a deadline of its own for the next step. */
+struct ctx *relay_step(struct relay *relay, uint64_t duration_ns);
+
+/* --- relay_io.c: the two servers --- */
+uint64_t relay_lease_ttl(const struct relay *relay);
+/* Who asks the database, until then. */
+struct relay_caller relay_caller(struct relay *relay, uint64_t duration_ns);
+/* False after a failure, for a growing while. */
+bool relay_database_ready(const struct relay *relay);
+/* Takes a statement's result: counts, logs, backs off.  True when it was OK. */
+bool relay_database_did(struct relay *relay, int rc);
+/* Connects when it is time; false while there is no connection. */
+bool relay_broker_ready(struct relay *relay);
+/* Drops a connection that is lost; shards in flight must ask their streams again. */
+void relay_broker_lost(struct relay *relay, const char *detail);
+
+/* --- relay_turn.c --- */
+/* One round over all shards: read, send, collect, settle.  True when anything moved. */
+bool relay_turn(struct relay *relay);
+/* Waits for what is in flight, until the deadline, and settles it. */
+void relay_drain(struct relay *relay, uint64_t deadline_ns);
+
+/* --- relay_shard.c --- */
+/* Asks the stream where it stands and settles rows that it holds already. */
+void shard_resolve(struct relay *relay, struct shard *shard);
+/* Sends rows, all of this shard, as one window. */
+void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
+                size_t count);
+/* The window is broken or late: the stream must be asked again. */
+void shard_recover(struct relay *relay, struct shard *shard);
+/* A pause after a failure, growing with each. */
+void shard_postpone(struct shard *shard);
+void shard_give_up(struct shard *shard);
+
+/* --- relay_lease.c --- */
+/* Renews, claims and releases when it is time. */
+void relay_lease_tick(struct relay *relay);
+void relay_lease_leave(struct relay *relay);
+
+/* --- relay_metrics.c --- */
+void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set);
+struct metric *relay_metrics_published(struct relay_metrics *metrics, const char *subject,
+                                       const struct uuid *tenant_id);
+const char *relay_error_name(enum relay_error error);
+
+#endif

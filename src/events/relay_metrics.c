@@ -1,0 +1,153 @@
+/* What the relay counts.  Called by the relay's thread. */
+#include "events/relay_int.h"
+
+#include "base/hash.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TENANT_BUCKETS 64
+
+static const double lag_buckets[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60};
+
+static const struct metric_family published = {
+    .name = "tenant_nats_events_published_total",
+    .help = "Events stored in JetStream by this relay.",
+    .kind = METRIC_COUNTER,
+    .labels = {"subject", "tenant_id_hash"},
+};
+static const struct metric_family errors = {
+    .name = "tenant_relay_errors_total",
+    .help = "What kept the relay from sending, by kind.",
+    .kind = METRIC_COUNTER,
+    .labels = {"kind"},
+};
+static const struct metric_family fenced = {
+    .name = "tenant_relay_fenced_publishes_total",
+    .help = "Windows that a stream refused because another relay had published.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family pending = {
+    .name = "tenant_outbox_pending_events",
+    .help = "Committed events not yet acknowledged by JetStream, over all partitions.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family oldest_age = {
+    .name = "tenant_outbox_oldest_age_seconds",
+    .help = "Age of the oldest unsent event; 0 when there is none.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family leases = {
+    .name = "tenant_relay_leases",
+    .help = "Partitions that this relay holds.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family stopped = {
+    .name = "tenant_relay_stopped_partitions",
+    .help = "Partitions that stand still because of an event that is never taken.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family takeovers = {
+    .name = "tenant_relay_takeovers_total",
+    .help = "Leases claimed by this relay.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family pruned = {
+    .name = "tenant_outbox_sent_pruned_total",
+    .help = "Sent events deleted after their retention.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family settled_late = {
+    .name = "tenant_relay_stored_unacknowledged_total",
+    .help = "Events that a stream held although no acknowledgement had come.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family lag = {
+    .name = "tenant_relay_lag_seconds",
+    .help = "From the event's insertion to its acknowledgement.",
+    .kind = METRIC_HISTOGRAM,
+    .buckets = lag_buckets,
+    .bucket_count = sizeof lag_buckets / sizeof lag_buckets[0],
+};
+static const struct metric_family windows = {
+    .name = "tenant_relay_windows_total",
+    .help = "Windows of events acknowledged in full.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family broker_up = {
+    .name = "tenant_relay_broker_connected",
+    .help = "1 while the relay is connected to NATS.",
+    .kind = METRIC_GAUGE,
+};
+
+const struct metric_family *const events_metric_families[] = {
+    &published, &errors, &fenced, &pending,      &oldest_age, &leases,    &stopped,
+    &takeovers, &pruned, &lag,    &settled_late, &windows,    &broker_up, NULL,
+};
+
+static struct metric *series_find(struct relay_metrics *metrics, const char *subject,
+                                  unsigned bucket);
+
+void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
+{
+    *metrics = (struct relay_metrics){
+        .set = set,
+        .fenced = metrics_series(set, &fenced, NULL),
+        .pending = metrics_series(set, &pending, NULL),
+        .oldest_age = metrics_series(set, &oldest_age, NULL),
+        .leases = metrics_series(set, &leases, NULL),
+        .stopped = metrics_series(set, &stopped, NULL),
+        .takeovers = metrics_series(set, &takeovers, NULL),
+        .pruned = metrics_series(set, &pruned, NULL),
+        .settled_late = metrics_series(set, &settled_late, NULL),
+        .lag = metrics_series(set, &lag, NULL),
+        .windows = metrics_series(set, &windows, NULL),
+        .broker_up = metrics_series(set, &broker_up, NULL),
+    };
+    for (unsigned error = 0; error < RELAY_ERROR_COUNT; error++) {
+        const char *kind = relay_error_name((enum relay_error)error);
+        metrics->errors[error] = metrics_series(set, &errors, &kind);
+    }
+}
+
+struct metric *relay_metrics_published(struct relay_metrics *metrics, const char *subject,
+                                       const struct uuid *tenant_id)
+{
+    char text[ID_TEXT_SIZE];
+    id_format(ID_TENANT, tenant_id, text);
+    unsigned bucket = hash_fnv1a32(slice_of_str(text)) % TENANT_BUCKETS;
+    for (struct published_series *series = metrics->published;
+         series < metrics->published + PUBLISHED_SUBJECTS; series++) {
+        if (series->subject[0] == '\0')
+            snprintf(series->subject, sizeof series->subject, "%s", subject);
+        if (strcmp(series->subject, subject) != 0)
+            continue;
+        if (series->buckets[bucket] == NULL)
+            series->buckets[bucket] = series_find(metrics, subject, bucket);
+        return series->buckets[bucket];
+    }
+    return series_find(metrics, subject, bucket);
+}
+
+const char *relay_error_name(enum relay_error error)
+{
+    static const char *const names[RELAY_ERROR_COUNT] = {
+        [RELAY_ERROR_DATABASE] = "database", [RELAY_ERROR_CONNECT] = "connect",
+        [RELAY_ERROR_STREAM] = "stream",     [RELAY_ERROR_TIMEOUT] = "timeout",
+        [RELAY_ERROR_FENCED] = "fenced",     [RELAY_ERROR_DUPLICATE] = "duplicate",
+        [RELAY_ERROR_REFUSED] = "refused",   [RELAY_ERROR_STOPPED] = "stopped",
+        [RELAY_ERROR_STRANGE] = "strange",
+    };
+    assert(error < RELAY_ERROR_COUNT);
+    return names[error];
+}
+
+static struct metric *series_find(struct relay_metrics *metrics, const char *subject,
+                                  unsigned bucket)
+{
+    char number[8];
+    snprintf(number, sizeof number, "%u", bucket);
+    const char *const values[] = {subject, number};
+    return metrics_series(metrics->set, &published, values);
+}

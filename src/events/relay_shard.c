@@ -1,0 +1,277 @@
+/* What a relay does with one shard: ask its stream, send a window, recover.  Called by relay_turn.c; a
+ * shard's trouble never becomes another shard's. */
+#include "events/relay_int.h"
+
+#include "events/envelope.h"
+
+#include "base/alloc.h"
+#include "base/random.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RESOLVE_PATIENCE_NS (10 * NS_PER_S)
+#define SEND_PATIENCE_NS (5 * NS_PER_S)
+#define ACK_PATIENCE_NS (5 * NS_PER_S)
+#define POSTPONE_FLOOR_NS (50 * NS_PER_MS)
+#define POSTPONE_CAP_NS (5 * NS_PER_S)
+#define STOPPED_PAUSE_NS (30 * NS_PER_S)
+/* Of the rows that no acknowledgement settled, all are among the last window's messages; one more window
+ * is for a relay that died while it settled them. */
+#define TAIL_WINDOWS 2
+
+/* What the headers and the relay's own fields add to a row's payload, at most. */
+#define WIRE_OVERHEAD_MAX 1024
+
+/* A message with the memory that its headers point to. */
+struct wire_event {
+    struct jetstream_message message;
+    struct buf payload;
+    size_t headers;
+    char subject[SUBJECT_SIZE];
+    char msg_id[ID_TEXT_SIZE];
+    char link[ID_TEXT_SIZE];
+    char tenant_id[ID_TEXT_SIZE];
+    char seq[24];
+    char incarnation[24];
+    char expected[24];
+};
+
+static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state);
+static void drift_report(struct relay *relay, const struct shard *shard,
+                         const struct stream_state *state);
+static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count);
+static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows);
+static void shard_stop(struct relay *relay, struct shard *shard, const struct uuid *msg_id,
+                       const char *why);
+static void cause_report(struct relay *relay, const struct shard *shard);
+static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
+                            const struct outbox_row *before, uint64_t expected);
+static void header_put(struct wire_event *wire, const char *name, const char *value);
+static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
+
+void shard_resolve(struct relay *relay, struct shard *shard)
+{
+    struct stream_state state;
+    assert(shard->state == SHARD_UNKNOWN && relay->js != NULL);
+    struct ctx *ctx = relay_step(relay, RESOLVE_PATIENCE_NS);
+    int rc = stream_look(ctx, relay->js, shard->number, &relay->settings->streams, &state);
+    if (rc != OK) {
+        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, ctx_fault_text(ctx));
+        shard_postpone(shard);
+        return;
+    }
+    drift_report(relay, shard, &state);
+    if (!state.usable)
+        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, state.drift);
+    if (!state.usable || !tail_settle(relay, shard, &state)) {
+        shard_postpone(shard);
+        return;
+    }
+    shard->stream_seq = state.last_seq;
+    shard->state = SHARD_READY;
+}
+
+void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
+                size_t count)
+{
+    assert(shard->state == SHARD_READY && count > 0 && relay->inbox != NULL);
+    size_t fitting = rows_that_fit(relay, rows, count);
+    if (fitting == 0) {
+        shard_stop(relay, shard, &rows[0].msg_id, "too large for the server, or a foreign subject");
+        return;
+    }
+    shard->window.state = WINDOW_EMPTY;
+    window_begin(&shard->window, ++relay->generation, shard->stream_seq, fitting);
+    shard->state = SHARD_SENT;
+    window_send(relay, shard, rows);
+    shard->deadline_ns = deadline_after(clock_now(), relay->settings->ack_timeout_ns != 0
+                                                         ? relay->settings->ack_timeout_ns
+                                                         : ACK_PATIENCE_NS);
+}
+
+void shard_recover(struct relay *relay, struct shard *shard)
+{
+    const struct window *window = &shard->window;
+    assert(shard->state == SHARD_SENT && window->state != WINDOW_DONE);
+    shard->state = SHARD_UNKNOWN;
+    if (window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE) {
+        /* The ones before it are stored; once these are settled it stands first and alone is to blame. */
+        if (window->cause_index == 0)
+            shard_stop(relay, shard, &shard->sent[0].msg_id, "the stream refuses its size");
+        return;
+    }
+    cause_report(relay, shard);
+    /* The first attempt after a fence or a lost answer comes at once. */
+    if (shard->failures > 0)
+        shard_postpone(shard);
+    shard->failures += shard->failures == 0;
+}
+
+void shard_postpone(struct shard *shard)
+{
+    uint64_t pause = backoff_ns(shard->failures, POSTPONE_FLOOR_NS, POSTPONE_CAP_NS);
+    if (shard->failures < 16)
+        shard->failures++;
+    shard->not_before_ns = deadline_after(clock_now(), pause);
+}
+
+void shard_give_up(struct shard *shard)
+{
+    shard->state = SHARD_FOREIGN;
+    shard->window.state = WINDOW_EMPTY;
+    shard->failures = 0;
+    shard->not_before_ns = 0;
+    shard->stopped = false;
+}
+
+/* Rows that are in the stream although no acknowledgement told us.  This must come before sending: a
+ * duplicate answer consumes no sequence, and after the duplicate window the stream would take them
+ * again. */
+static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state)
+{
+    struct stored_events tail = {.shard = shard->number, .count = TAIL_WINDOWS * WINDOW_MAX};
+    size_t moved = 0;
+    tail.items = xcalloc(tail.count, sizeof *tail.items);
+    struct ctx *ctx = relay_step(relay, RESOLVE_PATIENCE_NS);
+    bool settled = stream_tail(ctx, relay->js, state, &tail) == OK;
+    if (!settled)
+        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, ctx_fault_text(ctx));
+    if (settled && tail.count > 0) {
+        const struct relay_caller caller = relay_caller(relay, RESOLVE_PATIENCE_NS);
+        settled = relay_database_did(relay, relay_store_settle_stored(&caller, &tail, &moved));
+    }
+    metric_add(relay->metrics.settled_late, moved);
+    free(tail.items);
+    return settled;
+}
+
+static void drift_report(struct relay *relay, const struct shard *shard,
+                         const struct stream_state *state)
+{
+    uint64_t held = 0;
+    if (state->drift[0] == '\0' || !log_interval_due(&relay->drift_interval, 60 * NS_PER_S, &held))
+        return;
+    char name[STREAM_NAME_SIZE];
+    stream_name(shard->number, name);
+    log_warn(&relay->ctx, "relay.stream_differs", KV_STR("stream", name),
+             KV_STR("difference", state->drift), KV_BOOL("usable", state->usable),
+             KV_INT("suppressed", held));
+}
+
+/* How many rows from the first can go out together. */
+static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count)
+{
+    char subject[SUBJECT_SIZE];
+    size_t limit = jetstream_max_payload(relay->js);
+    size_t fitting = 0;
+    while (fitting < count && fitting < WINDOW_MAX &&
+           rows[fitting].payload.size + WIRE_OVERHEAD_MAX <= limit &&
+           subject_with_partition(rows[fitting].subject, rows[fitting].shard, subject))
+        fitting++;
+    return fitting;
+}
+
+static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows)
+{
+    struct window *window = &shard->window;
+    struct ctx *ctx = relay_step(relay, SEND_PATIENCE_NS);
+    struct wire_event *wire = xcalloc(1, sizeof *wire);
+    for (size_t i = 0; i < window->count && window->state == WINDOW_OPEN; i++) {
+        assert(rows[i].shard == shard->number);
+        shard->sent[i] = sent_event_of(relay, &rows[i]);
+        wire_event_fill(wire, &rows[i], i == 0 ? NULL : &rows[i - 1], window_expected(window, i));
+        if (jetstream_send(ctx, relay->inbox, &wire->message, window_tag(window, i)) != OK)
+            window_break(window, i, ACK_REFUSED);
+    }
+    buf_deinit(&wire->payload);
+    free(wire);
+}
+
+/* Nothing overtakes an event, so its shard waits until an operator acts or the server's limits change. */
+static void shard_stop(struct relay *relay, struct shard *shard, const struct uuid *msg_id,
+                       const char *why)
+{
+    char text[ID_TEXT_SIZE];
+    char detail[192];
+    id_format(ID_EVENT, msg_id, text);
+    snprintf(detail, sizeof detail, "%s is never taken: %s", text, why);
+    relay_failed(relay, RELAY_ERROR_STOPPED, (int)shard->number, detail);
+    shard->stopped = true;
+    shard->state = SHARD_UNKNOWN;
+    shard->not_before_ns = deadline_after(clock_now(), STOPPED_PAUSE_NS);
+}
+
+static void cause_report(struct relay *relay, const struct shard *shard)
+{
+    static const enum relay_error errors[ACK_KIND_COUNT] = {
+        [ACK_STORED] = RELAY_ERROR_TIMEOUT,      [ACK_FENCED] = RELAY_ERROR_FENCED,
+        [ACK_DUPLICATE] = RELAY_ERROR_DUPLICATE, [ACK_TOO_LARGE] = RELAY_ERROR_STOPPED,
+        [ACK_REFUSED] = RELAY_ERROR_REFUSED,     [ACK_STRANGE] = RELAY_ERROR_STRANGE,
+    };
+    const struct window *window = &shard->window;
+    enum ack_kind cause = window->state == WINDOW_BROKEN ? window->cause : ACK_STORED;
+    char detail[128];
+    snprintf(detail, sizeof detail, "%zu of %zu acknowledged; message %zu: %s, error %" PRIu64,
+             window->acked, window->count, window->cause_index,
+             cause == ACK_STORED ? "no answer" : ack_kind_name(cause), window->cause_err_code);
+    relay_failed(relay, errors[cause], (int)shard->number, detail);
+    if (cause != ACK_FENCED)
+        return;
+    metric_inc(relay->metrics.fenced);
+    relay->lease_due_ns = 0; /* perhaps the shard is another's by now */
+}
+
+static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
+                            const struct outbox_row *before, uint64_t expected)
+{
+    bool known = subject_with_partition(row->subject, row->shard, wire->subject);
+    assert(known); /* rows_that_fit() saw it */
+    id_format(ID_EVENT, &row->msg_id, wire->msg_id);
+    id_format(ID_TENANT, &row->tenant_id, wire->tenant_id);
+    snprintf(wire->seq, sizeof wire->seq, "%" PRId64, row->seq);
+    snprintf(wire->incarnation, sizeof wire->incarnation, "%" PRId64, row->incarnation);
+    snprintf(wire->expected, sizeof wire->expected, "%" PRIu64, expected);
+    wire->headers = 0;
+    header_put(wire, HEADER_MSG_ID, wire->msg_id);
+    header_put(wire, HEADER_EXPECTED_LAST_SEQ, wire->expected);
+    if (before != NULL) {
+        id_format(ID_EVENT, &before->msg_id, wire->link);
+        header_put(wire, HEADER_EXPECTED_LAST_ID, wire->link);
+    }
+    header_put(wire, HEADER_EVENT_TYPE, row->subject);
+    header_put(wire, HEADER_TENANT_ID, wire->tenant_id);
+    header_put(wire, HEADER_TENANT_SEQ, wire->seq);
+    header_put(wire, HEADER_INCARNATION, wire->incarnation);
+    if (strlen(row->traceparent) + 1 == TRACEPARENT_SIZE)
+        header_put(wire, HEADER_TRACEPARENT, row->traceparent);
+    header_put(wire, NULL, NULL);
+    const struct envelope_position position = {
+        .incarnation = row->incarnation,
+        .sequence = row->seq,
+        .ingested_us = clock_wall() / NS_PER_US,
+    };
+    buf_clear(&wire->payload);
+    buf_put_slice(&wire->payload, row->payload);
+    envelope_append(&wire->payload, &position);
+    wire->message.subject = wire->subject;
+    wire->message.payload = buf_slice(&wire->payload);
+}
+
+static void header_put(struct wire_event *wire, const char *name, const char *value)
+{
+    assert(wire->headers < JETSTREAM_HEADERS_MAX);
+    wire->message.headers[wire->headers++] = (struct jetstream_header){name, value};
+}
+
+static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row)
+{
+    return (struct sent_event){
+        .id = row->id,
+        .msg_id = row->msg_id,
+        .created_us = row->created_us,
+        .published = relay_metrics_published(&relay->metrics, row->subject, &row->tenant_id),
+    };
+}

@@ -1,0 +1,234 @@
+/* One round of the relay over all shards that it holds.  Called by the relay's loop.
+ *
+ * Windows of all shards are in flight together; one that waits for its stream holds up the others for a
+ * slice at most. */
+#include "events/relay_int.h"
+
+#include <assert.h>
+
+#define READ_PATIENCE_NS (5 * NS_PER_S)
+#define SLICE_NS (20 * NS_PER_MS)
+#define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
+#define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
+#define STATS_EVERY_NS (2 * NS_PER_S)
+#define PRUNE_EVERY_NS (60 * NS_PER_S)
+#define PRUNE_ROWS 1000
+#define RETENTION_DEFAULT_NS (72 * 3600 * NS_PER_S)
+
+static bool rows_send(struct relay *relay);
+static uint16_t shards_waiting(const struct relay *relay);
+static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
+static void acks_collect(struct relay *relay, uint64_t deadline_ns);
+static bool window_is_open(const struct relay *relay);
+static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
+static bool windows_close(struct relay *relay);
+static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count);
+static void window_count(struct relay *relay, const struct shard *shard);
+static void housekeep(struct relay *relay);
+
+bool relay_turn(struct relay *relay)
+{
+    relay_lease_tick(relay);
+    housekeep(relay);
+    if (!relay_broker_ready(relay))
+        return false;
+    bool moved = rows_send(relay);
+    if (relay->js != NULL)
+        acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
+    return windows_close(relay) || moved;
+}
+
+void relay_drain(struct relay *relay, uint64_t deadline_ns)
+{
+    while (relay->js != NULL && window_is_open(relay) && clock_now() < deadline_ns) {
+        acks_collect(relay, deadline_ns);
+        windows_close(relay);
+    }
+}
+
+/* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
+ * sent already, and a reader that goes on from the highest would send the tenant's next event first. */
+static bool rows_send(struct relay *relay)
+{
+    uint16_t waiting = shards_waiting(relay);
+    if (waiting == 0 || !relay_database_ready(relay))
+        return false;
+    uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
+                                                       : BATCH_BYTES_DEFAULT;
+    const struct outbox_read read = {
+        .shards = waiting,
+        .rows_max = relay->settings->window,
+        .payload_max = bytes / (unsigned)__builtin_popcount(waiting),
+    };
+    struct outbox_batch batch = {0};
+    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+    if (!relay_database_did(relay, relay_store_unsent(&caller, &read, &batch)))
+        return false;
+    return batch.count > 0 && batch_send(relay, &batch);
+}
+
+static uint16_t shards_waiting(const struct relay *relay)
+{
+    uint64_t now = clock_now();
+    uint16_t waiting = 0;
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        const struct shard *shard = &relay->shards[i];
+        bool idle = shard->state == SHARD_READY || shard->state == SHARD_UNKNOWN;
+        if (idle && now >= shard->not_before_ns)
+            waiting |= (uint16_t)(1u << i);
+    }
+    return waiting;
+}
+
+/* A shard whose stream must be asked first has its rows read again afterwards: rows that were read before
+ * the question may be in the stream by the time of the answer. */
+static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
+{
+    size_t starts[PARTITION_COUNT] = {0};
+    size_t counts[PARTITION_COUNT] = {0};
+    unsigned resolves = 0;
+    for (size_t i = batch->count; i-- > 0;) {
+        assert(batch->rows[i].shard < PARTITION_COUNT);
+        starts[batch->rows[i].shard] = i;
+        counts[batch->rows[i].shard]++;
+    }
+    relay->first_shard++;
+    for (unsigned i = 0; i < PARTITION_COUNT && relay->js != NULL; i++) {
+        unsigned number = (relay->first_shard + i) % PARTITION_COUNT;
+        struct shard *shard = &relay->shards[number];
+        if (counts[number] == 0)
+            continue;
+        if (shard->state == SHARD_READY)
+            shard_send(relay, shard, batch->rows + starts[number], counts[number]);
+        else if (shard->state == SHARD_UNKNOWN && resolves++ < RESOLVES_PER_TURN)
+            shard_resolve(relay, shard);
+    }
+    return true;
+}
+
+static void acks_collect(struct relay *relay, uint64_t deadline_ns)
+{
+    struct jetstream_reply reply;
+    while (window_is_open(relay) && clock_now() < deadline_ns) {
+        bool received = false;
+        struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
+        if (jetstream_receive(ctx, relay->inbox, deadline_ns, &reply, &received) != OK) {
+            relay_broker_lost(relay, ctx_fault_text(ctx));
+            return;
+        }
+        if (!received)
+            return;
+        ack_take(relay, &reply);
+    }
+}
+
+static bool window_is_open(const struct relay *relay)
+{
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        if (relay->shards[i].state == SHARD_SENT && relay->shards[i].window.state == WINDOW_OPEN)
+            return true;
+    }
+    return false;
+}
+
+/* Answers to windows that were given up find no taker. */
+static void ack_take(struct relay *relay, const struct jetstream_reply *reply)
+{
+    size_t index = 0;
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->state != SHARD_SENT || !window_tag_matches(&shard->window, reply->tag, &index))
+            continue;
+        if (!reply->no_responders)
+            window_take(&shard->window, index, reply->payload);
+        else if (shard->window.state == WINDOW_OPEN)
+            window_break(&shard->window, index, ACK_REFUSED);
+        return;
+    }
+}
+
+/* Settles the windows that are complete and recovers those that cannot become it. */
+static bool windows_close(struct relay *relay)
+{
+    struct sent_key *keys = NULL;
+    size_t count = 0;
+    uint64_t now = clock_now();
+    bool moved = false;
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->state != SHARD_SENT)
+            continue;
+        moved = true;
+        if (shard->window.state == WINDOW_BROKEN ||
+            (shard->window.state == WINDOW_OPEN && now >= shard->deadline_ns))
+            shard_recover(relay, shard);
+        if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
+            continue;
+        if (keys == NULL)
+            keys = arena_alloc_raw(relay->ctx.arena,
+                                   (size_t)PARTITION_COUNT * WINDOW_MAX * sizeof *keys);
+        window_count(relay, shard);
+        for (size_t i = 0; i < shard->window.count; i++)
+            keys[count++] =
+                (struct sent_key){shard->number, shard->sent[i].id, window_seq(&shard->window, i)};
+    }
+    if (count > 0)
+        windows_settle(relay, keys, count);
+    return moved;
+}
+
+/* Whether the statement worked or not, its windows are over: if not, or if nobody knows, the streams are
+ * asked, and their answer settles the rows. */
+static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count)
+{
+    size_t moved = 0;
+    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+    bool settled = relay_database_did(relay, relay_store_settle(&caller, keys, count, &moved));
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
+            continue;
+        shard->stream_seq = shard->window.base_seq + shard->window.count;
+        shard->state = settled ? SHARD_READY : SHARD_UNKNOWN;
+        shard->window.state = WINDOW_EMPTY;
+        shard->failures = 0;
+        shard->stopped = false;
+    }
+}
+
+static void window_count(struct relay *relay, const struct shard *shard)
+{
+    uint64_t now_us = clock_wall() / NS_PER_US;
+    relay->published += shard->window.count;
+    metric_inc(relay->metrics.windows);
+    for (size_t i = 0; i < shard->window.count; i++) {
+        const struct sent_event *event = &shard->sent[i];
+        uint64_t age_us = now_us > event->created_us ? now_us - event->created_us : 0;
+        metric_inc(event->published);
+        metric_observe(relay->metrics.lag, (double)age_us / 1e6);
+    }
+}
+
+static void housekeep(struct relay *relay)
+{
+    uint64_t now = clock_now();
+    if (!relay_database_ready(relay))
+        return;
+    if (now >= relay->stats_due_ns) {
+        const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+        relay->stats_due_ns = deadline_after(now, STATS_EVERY_NS);
+        (void)relay_database_did(relay, relay_store_stats(&caller, &relay->stats));
+        metric_gauge_set(relay->metrics.pending, (int64_t)relay->stats.pending);
+        metric_gauge_set(relay->metrics.oldest_age,
+                         (int64_t)(relay->stats.oldest_age_us / 1000000));
+    }
+    if (now >= relay->prune_due_ns) {
+        size_t deleted = 0;
+        uint64_t retention = relay->settings->sent_retention_ns != 0
+                                 ? relay->settings->sent_retention_ns
+                                 : RETENTION_DEFAULT_NS;
+        const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+        int rc = relay_store_prune(&caller, retention, PRUNE_ROWS, &deleted);
+        (void)relay_database_did(relay, rc);
+        metric_add(relay->metrics.pruned, deleted);
+        relay->prune_due_ns =
+            deadline_after(now, deleted == PRUNE_ROWS ? STATS_EVERY_NS : PRUNE_EVERY_NS);
+    }
+}

@@ -1,0 +1,16 @@
+/* The Tenant message that events carry: the same that the RPCs answer with. */
+#ifndef EVENTS_TENANT_PAYLOAD_H
+#define EVENTS_TENANT_PAYLOAD_H
+
+#include "domain/tenant.h"
+
+#include "gen/pb/tenant/v1/tenants.pb-c.h"
+
+/* Strings are shared with the tenant; everything else lives in the arena. */
+Tenant__V1__Tenant *tenant_payload(struct arena *arena, const struct tenant *tenant);
+
+/* protobuf-c's members are not const, but packing only reads them. */
+char *pb_text(const char *text);
+Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us);
+
+#endif
