@@ -48,9 +48,10 @@ const struct event_type *event_type_of(enum event_kind kind)
 
 struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
 {
-    EventEnvelope envelope = TENANT__EVENTS__V1__EVENT_ENVELOPE__INIT;
+    EventEnvelope envelope;
     assert(event->tenant != NULL && event->source != NULL && !uuid_is_nil(&event->id));
     struct slice payload = payload_pack(ctx->arena, event);
+    tenant__events__v1__event_envelope__init(&envelope);
     names_put(&envelope, ctx->arena, event);
     origin_put(&envelope, ctx, event);
     envelope.retention_class = pb_text(RETENTION_CLASS);
@@ -64,9 +65,11 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
 
 void envelope_append(struct buf *envelope, const struct envelope_position *position)
 {
-    EventEnvelope tail = TENANT__EVENTS__V1__EVENT_ENVELOPE__INIT;
-    Google__Protobuf__Timestamp ingested = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    EventEnvelope tail;
+    Google__Protobuf__Timestamp ingested;
     assert(position->incarnation > 0 && position->sequence > 0);
+    tenant__events__v1__event_envelope__init(&tail);
+    google__protobuf__timestamp__init(&ingested);
     ingested.seconds = (int64_t)(position->ingested_us / 1000000);
     ingested.nanos = (int32_t)(position->ingested_us % 1000000 * 1000);
     tail.ingested_at = &ingested;
@@ -88,15 +91,17 @@ static struct slice payload_pack(struct arena *arena, const struct event *event)
 
 static struct slice provisioned_pack(struct arena *arena, const struct tenant *tenant)
 {
-    Tenant__Events__V1__OrgProvisioned message = TENANT__EVENTS__V1__ORG_PROVISIONED__INIT;
+    Tenant__Events__V1__OrgProvisioned message;
+    tenant__events__v1__org_provisioned__init(&message);
     message.tenant = tenant_payload(arena, tenant);
     return message_pack(arena, &message.base);
 }
 
 static struct slice updated_pack(struct arena *arena, const struct event *event)
 {
-    Tenant__Events__V1__OrgUpdated message = TENANT__EVENTS__V1__ORG_UPDATED__INIT;
+    Tenant__Events__V1__OrgUpdated message;
     const char *paths[TENANT_FIELD_COUNT];
+    tenant__events__v1__org_updated__init(&message);
     size_t count = tenant_field_paths(event->changed_fields, paths);
     message.tenant = tenant_payload(arena, event->tenant);
     message.n_changed_fields = count;
