@@ -108,6 +108,7 @@ redis:
 nats:
   url: $(yaml "$(nats_url)")
   seed_file: $(yaml "$DIR/nats/tenant-service.nk")
+  replicas: 1
 tokens:
   keys_file: $(yaml "$DIR/tokens.keys")
 YAML

@@ -1,0 +1,67 @@
+"""The service as its callers see it: a real process on a real stack, called by stock gRPC clients.
+
+Needs a running, migrated stack (STACK_* in the environment, TENANT_STACK its name): tests/e2e/run makes
+sure of it.  The service under test is build/$MODE/tenant-service.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _compile_protos():
+    out = pathlib.Path(tempfile.mkdtemp(prefix="tenant-e2e-"))
+    protos = [
+        "tenant/v1/tenants.proto",
+        "tenant/options/v1/options.proto",
+        "tenant/events/v1/envelope.proto",
+        "tenant/events/v1/tenant_events.proto",
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}/proto", f"--python_out={out}",
+         f"--grpc_python_out={out}", *protos],
+        check=True,
+    )
+    sys.path.insert(0, str(out))
+
+
+_compile_protos()
+
+from support import Service, Stack, wait_until  # noqa: E402  (needs the compiled protos)
+
+
+@pytest.fixture(scope="session")
+def stack():
+    return Stack(os.environ)
+
+
+@pytest.fixture(scope="session")
+def service(stack):
+    running = Service(stack)
+    yield running
+    status = running.stop()
+    assert status == 0, f"the service ended with status {status}: see {running.log_path}"
+
+
+@pytest.fixture
+def unique():
+    """A slug that no other test uses."""
+    count = 0
+
+    def make(prefix="t"):
+        nonlocal count
+        count += 1
+        return f"{prefix}-{time.time_ns():x}-{count}"
+
+    return make
+
+
+@pytest.fixture
+def eventually():
+    return wait_until

@@ -1,0 +1,82 @@
+"""Reads the event streams as a foreign consumer would: nats-py and Google's protobuf."""
+import asyncio
+import ssl
+import uuid
+
+import nats
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from tenant.events.v1 import envelope_pb2, tenant_events_pb2
+
+PARTITIONS = 16
+DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def fnv1a32(data):
+    value = 2166136261
+    for byte in data:
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value
+
+
+def tenant_uuid(text):
+    number = 0
+    for digit in text[4:]:
+        number = number * 32 + DIGITS.index(digit)
+    return str(uuid.UUID(int=number))
+
+
+class Event:
+    """One stored message: its place, its headers, the envelope, the payload."""
+
+    def __init__(self, stream, message):
+        self.stream, self.subject = stream, message.subject
+        self.stream_sequence = message.metadata.sequence.stream
+        self.headers = dict(message.headers or {})
+        self.envelope = envelope_pb2.EventEnvelope.FromString(message.data)
+        self.event_id = self.envelope.event_id
+        self.type = self.envelope.event_type
+        self.tenant_id = self.envelope.tenant_id
+        self.tenant_uuid = tenant_uuid(self.tenant_id)
+        self.sequence = self.envelope.sequence
+        kind = tenant_events_pb2.OrgProvisioned if "provisioned" in self.type else \
+            tenant_events_pb2.OrgUpdated
+        self.payload = kind.FromString(self.envelope.payload)
+        self.slug = self.payload.tenant.slug
+        self.display_name = self.payload.tenant.display_name
+        self.partition = int(self.subject.rsplit(".", 1)[1])
+        self.expected_partition = fnv1a32(self.tenant_id.encode()) % PARTITIONS
+
+
+def read_streams(stack, identity="admin"):
+    return asyncio.run(_read(stack, identity))
+
+
+async def connect(stack, identity):
+    context = ssl.create_default_context(cafile=stack.pki / "ca.pem")
+    context.load_cert_chain(stack.pki / f"{identity}.pem", stack.pki / f"{identity}.key")
+    return await nats.connect(
+        stack.env["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
+        nkeys_seed=f"{stack.env['STACK_NATS_CREDS']}/{identity}.nk", connect_timeout=5)
+
+
+async def _read(stack, identity):
+    client = await connect(stack, identity)
+    js = client.jetstream()
+    events = []
+    for partition in range(PARTITIONS):
+        stream = f"TENANT_{partition:02d}"
+        state = (await js.stream_info(stream)).state
+        if state.messages == 0:
+            continue
+        subscription = await js.pull_subscribe(
+            "", stream=stream, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL))
+        wanted = state.messages
+        while wanted > 0:
+            for message in await subscription.fetch(min(wanted, 200), timeout=5):
+                events.append(Event(stream, message))
+                await message.ack()
+                wanted -= 1
+        await subscription.unsubscribe()
+    await client.close()
+    return events
