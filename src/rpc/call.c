@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stddef.h>
 
+static struct slice first_of_list(struct slice text);
 static void put_header(struct running_call *running, struct call_header *place, const char *key,
                        struct slice value);
 
@@ -29,7 +30,7 @@ struct slice call_metadata(const struct call *call, const char *key)
         if (size < 4 || strcmp(key + size - 4, "-bin") != 0)
             return field->value;
         struct slice decoded;
-        if (base64_decode(call->ctx.arena, field->value, &decoded))
+        if (base64_decode(call->ctx.arena, first_of_list(field->value), &decoded))
             return decoded;
     }
     return slice_make(NULL, 0);
@@ -82,6 +83,17 @@ int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns)
 size_t call_violations(const struct call *call)
 {
     return call->details->violation_count + call->details->violations_dropped;
+}
+
+/* Proxies may join values: "Implementations MUST split Binary-Headers on ","" (PROTOCOL-HTTP2.md). */
+static struct slice first_of_list(struct slice text)
+{
+    const uint8_t *comma = text.size == 0 ? NULL : memchr(text.data, ',', text.size);
+    if (comma != NULL)
+        text.size = (size_t)(comma - text.data);
+    while (text.size > 0 && text.data[text.size - 1] == ' ')
+        text.size--;
+    return text;
 }
 
 static void put_header(struct running_call *running, struct call_header *place, const char *key,

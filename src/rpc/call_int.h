@@ -7,7 +7,7 @@
 #include "rpc/call.h"
 #include "rpc/status.h"
 
-#define CALL_HEADERS_MAX 24
+#define CALL_HEADERS_MAX 16
 
 struct h2_stream;
 struct rpc_worker;
@@ -27,6 +27,8 @@ struct running_call {
     struct h2 *h2;                /* the connection while it lives; NULL after */
     struct h2_stream *stream;     /* weak: NULL once the client went away */
     struct list_node running_node; /* on h2->running_calls while its task runs */
+    bool running;                 /* its task was started and has not ended */
+    bool reported;                /* counted and logged: a call is so once */
     struct arena *arena;          /* owns this struct */
     struct method_slot *slot; /* the method with its registration; NULL when unknown */
     const struct header_field *fields; /* the request's */
@@ -39,10 +41,12 @@ struct running_call {
     uint64_t began_ns;            /* headers complete */
     int result;                   /* of gate, match or handler */
     struct slice reply;           /* framed response */
-    struct task *task;
+    struct task *task;            /* NULL before it first ran and after it ended */
 };
 
 struct running_call *running_call_of(struct call *call);
+/* The client will hear no more of this running call: its task is cancelled and frees it at its end. */
+void call_leave_stream(struct running_call *running);
 /* Counts and logs the end of a call. */
 void call_finished(struct running_call *running, const struct status *status);
 

@@ -2,6 +2,8 @@
  * sample of at most 100 lines per second and worker. */
 #include "rpc/rpc_int.h"
 
+#include <assert.h>
+
 #define SLOW_NS (500 * NS_PER_MS)
 #define SAMPLED_LINES_PER_S 100
 
@@ -12,6 +14,8 @@ void call_finished(struct running_call *call, const struct status *status)
 {
     struct rpc_worker *worker = call->worker;
     struct call *face = &call->call;
+    assert(!call->reported);
+    call->reported = true;
     uint64_t spent_ns = clock_now() - call->began_ns;
     double seconds = (double)spent_ns / (double)NS_PER_S;
     struct method_metrics *metrics =

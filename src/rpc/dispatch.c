@@ -37,6 +37,14 @@ struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice 
     return NULL;
 }
 
+void dispatch_find_method(struct h2_stream *stream)
+{
+    assert(stream->slot == NULL && stream->framing.prefix_size == 0);
+    stream->slot = dispatch_find(stream->h2->worker, field_value(stream, ":path"));
+    if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
+        stream->framing.limit = stream->slot->method->policy.max_request_bytes;
+}
+
 void dispatch_headers(struct h2_stream *stream)
 {
     int http_status = http_fault(stream);
@@ -50,8 +58,6 @@ void dispatch_headers(struct h2_stream *stream)
     call->result = check_metadata(call);
     if (call->result != OK)
         answer_result(stream, call->result);
-    else if (call->call.method->policy.max_request_bytes > 0)
-        stream->framing.limit = call->call.method->policy.max_request_bytes;
 }
 
 void dispatch_message(struct h2_stream *stream)
@@ -72,9 +78,33 @@ void dispatch_message(struct h2_stream *stream)
         answer_result(stream, OVERLOADED);
         return;
     }
+    call->running = true;
     list_push_back(&h2->running_calls, &call->running_node);
     h2->worker->running_calls++;
     metric_gauge_add(h2->worker->metrics->running, 1);
+}
+
+void dispatch_expire(struct h2_stream *stream)
+{
+    struct running_call *call = stream->call;
+    assert(call != NULL && !stream->answered);
+    stream->dispatched = true;
+    list_remove(&stream->h2->held, &stream->held_node);
+    answer_result(stream, DEADLINE_EXCEEDED);
+    if (!call->running)
+        return;
+    stream->call = NULL; /* with the arena it is the task's alone from here */
+    stream->arena = NULL;
+    call_leave_stream(call);
+}
+
+void call_leave_stream(struct running_call *call)
+{
+    assert(call->running);
+    call->stream = NULL;
+    call->call.wire = NULL;
+    if (call->task != NULL)
+        task_cancel(call->task);
 }
 
 /* "If Content-Type does not begin with "application/grpc", gRPC servers SHOULD respond with HTTP status of
@@ -112,7 +142,7 @@ static void make_call(struct h2_stream *stream)
     call->call.wire = (struct call_wire *)(void *)stream;
     call->call.idempotency_key = field_value(stream, "idempotency-key");
     struct slice path = field_value(stream, ":path");
-    call->slot = dispatch_find(h2->worker, path);
+    call->slot = stream->slot;
     call->call.ctx.method =
         call->slot != NULL ? call->slot->method->path
                            : arena_strndup(call->arena, path.data, path.size < 200 ? path.size : 200);
@@ -214,6 +244,10 @@ static void run_handler(struct task *task, void *argument)
     struct call *face = &call->call;
     face->ctx.task = task;
     call->task = task;
+    if (call->stream == NULL) { /* a reset between the request and this first turn of the task */
+        call->result = FAULT(&face->ctx, FAULT_CANCELLED, "the client went away");
+        return;
+    }
     ProtobufCMessage *out = arena_alloc(call->arena, face->method->response->sizeof_message);
     protobuf_c_message_init(face->method->response, out);
     call->result = face->method->invoke(call->slot->registration->server, face, call->request, out);
@@ -244,6 +278,7 @@ static void on_handler_end(struct task *task, void *argument)
     (void)task;
     struct running_call *call = argument;
     struct rpc_worker *worker = call->worker;
+    call->running = false;
     call->task = NULL;
     call->call.ctx.task = NULL;
     worker->running_calls--;
@@ -256,7 +291,8 @@ static void on_handler_end(struct task *task, void *argument)
     } else { /* nobody waits for the answer any more */
         struct status status;
         status_of_result(&call->call.ctx, call->result, &call->details, &status);
-        call_finished(call, &status);
+        if (!call->reported)
+            call_finished(call, &status);
         worker_arena_give(worker, call->arena);
     }
     if (h2 != NULL)
@@ -266,8 +302,12 @@ static void on_handler_end(struct task *task, void *argument)
 static void answer_result(struct h2_stream *stream, int result)
 {
     struct running_call *call = stream->call;
+    struct ctx *ctx = &call->call.ctx;
+    /* whatever a late handler's last wait was for, what the client has to know is that time is up */
+    if (result < OK && deadline_left(ctx->deadline_ns, clock_now()) == 0)
+        result = DEADLINE_EXCEEDED;
     struct status status;
-    status_of_result(&call->call.ctx, result, &call->details, &status);
+    status_of_result(ctx, result, &call->details, &status);
     h2_answer(stream, &status);
 }
 

@@ -13,6 +13,7 @@
 #include <nghttp2/nghttp2.h>
 
 struct rpc_worker;
+struct method_slot;
 
 struct header_field {
     struct slice name; /* zero-terminated in the arena */
@@ -22,9 +23,12 @@ struct header_field {
 struct h2_stream {
     struct list_node node;       /* on h2->streams */
     struct list_node ready_node; /* on h2->ready: something to do after the library returns */
+    struct list_node held_node;  /* on h2->held: a whole request that may not start yet */
+    struct list_node room_node;  /* on h2->waiting: its announced message does not fit yet */
     struct h2 *h2;
     int32_t id;
-    struct arena *arena;         /* headers, then the call; goes with the call once that runs */
+    struct arena *arena;         /* headers, then the call; NULL once a running call took it away */
+    struct method_slot *slot;    /* which method; NULL: unknown, or the headers are not complete */
     struct header_field *fields;
     size_t field_count;
     size_t header_bytes;
@@ -41,7 +45,7 @@ struct h2_stream {
     bool dispatched;             /* its handler's task was started */
     bool answered;               /* a response was submitted */
     bool rest_unwanted;          /* RST_STREAM(NO_ERROR) once the answer is out */
-    struct running_call *call;   /* NULL before it is made; after the answer owned by the stream */
+    struct running_call *call;   /* NULL before it is made, and after an answer that did not wait for it */
     struct slice reply;          /* framed message to send, in the call's arena */
     size_t reply_sent;
 };
@@ -54,7 +58,8 @@ struct h2 {
     const char *caller;           /* identity name */
     struct list streams;          /* all open ones */
     struct list ready;            /* streams with news */
-    struct list held;             /* whole requests waiting for a handler slot, by ready_node */
+    struct list held;             /* whole requests waiting for a handler slot, first come first */
+    struct list waiting;          /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
     int32_t highest_stream;
     struct list running_calls;    /* handlers whose task has not ended, reset or not */
@@ -112,9 +117,13 @@ void h2_answer(struct h2_stream *stream, const struct status *status);
 void h2_answer_http(struct h2_stream *stream, int http_status);
 
 /* dispatch.c */
-/* The headers are complete: make the call, check what metadata can tell. */
+/* The headers are complete: finds the method and its limit.  Also within the library's callbacks. */
+void dispatch_find_method(struct h2_stream *stream);
+/* Makes the call and checks what metadata can tell. */
 void dispatch_headers(struct h2_stream *stream);
 /* The message is whole or can no longer come: run the handler or refuse. */
 void dispatch_message(struct h2_stream *stream);
+/* The deadline has passed: answers now, whatever a running handler still does. */
+void dispatch_expire(struct h2_stream *stream);
 
 #endif

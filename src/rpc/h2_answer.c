@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#define FIELDS_MAX (CALL_HEADERS_MAX + 12)
+#define FIELDS_MAX (2 * CALL_HEADERS_MAX + 12)
 
 /* Header fields being put together; texts live until the library has copied them. */
 struct fields {

@@ -13,6 +13,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user);
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             const uint8_t *name, size_t name_size, const uint8_t *value,
+                             size_t value_size, uint8_t flags, void *user);
+static const char *count_header(struct h2_stream *stream, size_t size);
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user);
@@ -30,6 +34,7 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
@@ -51,9 +56,10 @@ void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
 {
     struct h2 *h2 = user;
+    if (head->type != NGHTTP2_CONTINUATION)
+        h2->header_block_ns = 0;
     if (head->type == NGHTTP2_HEADERS && head->stream_id > 0) {
-        if (h2->header_block_ns == 0)
-            h2->header_block_ns = clock_now();
+        h2->header_block_ns = clock_now();
         bool known = nghttp2_session_find_stream(session, head->stream_id) != NULL;
         bool lower = head->stream_id <= h2->highest_stream;
         if (lower && !known)
@@ -120,16 +126,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream == NULL)
         return 0;
-    const struct rpc_limits *limits = &h2->worker->limits;
-    size_t size = name_size + value_size;
-    stream->header_bytes += size + FIELD_OVERHEAD;
-    const char *limit = NULL;
-    if (stream->field_count >= limits->header_fields)
-        limit = "header_fields";
-    else if (size > limits->header_field_bytes)
-        limit = "header_field_bytes";
-    else if (stream->header_bytes > limits->header_bytes)
-        limit = "header_bytes";
+    const char *limit = count_header(stream, name_size + value_size);
     if (limit != NULL) {
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -140,6 +137,36 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     field->name = slice_make(arena_strndup(stream->arena, name, name_size), name_size);
     field->value = slice_make(arena_strndup(stream->arena, value, value_size), value_size);
     return 0;
+}
+
+/* RFC 9113 section 8.1.1: a malformed field makes the request malformed.  Counted before that, because a
+ * bomb may be made of such fields too. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             const uint8_t *name, size_t name_size, const uint8_t *value,
+                             size_t value_size, uint8_t flags, void *user)
+{
+    (void)name;
+    (void)value;
+    (void)flags;
+    struct h2 *h2 = user;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    const char *limit = stream == NULL ? NULL : count_header(stream, name_size + value_size);
+    if (limit != NULL)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
+    h2->header_block_ns = 0;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* The limit that this field goes over; NULL: none. */
+static const char *count_header(struct h2_stream *stream, size_t size)
+{
+    const struct rpc_limits *limits = &stream->h2->worker->limits;
+    stream->header_bytes += size + FIELD_OVERHEAD;
+    if (stream->field_count >= limits->header_fields)
+        return "header_fields";
+    if (size > limits->header_field_bytes)
+        return "header_field_bytes";
+    return stream->header_bytes > limits->header_bytes ? "header_bytes" : NULL;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -171,8 +198,10 @@ static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
         h2->header_block_ns = 0;
     if (stream == NULL)
         return;
-    if (frame->hd.type == NGHTTP2_HEADERS)
+    if (frame->hd.type == NGHTTP2_HEADERS && !stream->headers_done) {
         stream->headers_done = true;
+        dispatch_find_method(stream);
+    }
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     stream->ended = stream->ended || end;
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !end &&

@@ -18,8 +18,9 @@
 
 static nghttp2_option *session_options(const struct rpc_limits *limits);
 static void session_begin(struct h2 *h2);
+static void give_up_fatally(struct h2 *h2, int error);
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
-static bool sweep_stream(struct h2_stream *stream, uint64_t now_ns);
+static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
 static void reset_stalled(struct h2_stream *stream, const char *limit);
 
 struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
@@ -34,6 +35,7 @@ struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
     list_init(&h2->streams);
     list_init(&h2->ready);
     list_init(&h2->held);
+    list_init(&h2->waiting);
     list_init(&h2->running_calls);
     session_begin(h2);
     return h2;
@@ -55,29 +57,28 @@ bool h2_receive(struct h2 *h2, struct slice bytes)
 {
     h2->started_this_turn = 0;
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
-    if (taken < 0) {
-        /* CONTINUATION floods and the like end the library without a GOAWAY: say one ourselves */
-        const char *limit = taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "bad_preface" : "fatal_frame";
-        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
-    }
+    if (taken < 0)
+        give_up_fatally(h2, (int)taken);
     h2_process(h2);
     return !h2->failed;
 }
 
 bool h2_send(struct h2 *h2, struct buf *out, size_t size)
 {
-    while (buf_size(out) < size) {
-        const uint8_t *bytes;
-        ssize_t count = nghttp2_session_mem_send(h2->session, &bytes);
-        if (count < 0) {
-            h2->failed = true;
-            return false;
+    do { /* answers that are out may want an RST_STREAM(NO_ERROR) behind them */
+        h2_process(h2);
+        while (buf_size(out) < size) {
+            const uint8_t *bytes;
+            ssize_t count = nghttp2_session_mem_send(h2->session, &bytes);
+            if (count < 0) {
+                h2->failed = true;
+                return false;
+            }
+            if (count == 0)
+                break;
+            buf_put(out, bytes, (size_t)count);
         }
-        if (count == 0)
-            break;
-        buf_put(out, bytes, (size_t)count);
-    }
-    h2_process(h2); /* answers that are out may want an RST_STREAM(NO_ERROR) behind them */
+    } while (!list_is_empty(&h2->ready) && buf_size(out) < size);
     return !h2->failed;
 }
 
@@ -111,7 +112,7 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns)
     struct list_node *next = NULL;
     for (struct list_node *node = list_first(&h2->streams); node != NULL; node = next) {
         next = list_next(&h2->streams, node);
-        (void)sweep_stream(list_entry(node, struct h2_stream, node), now_ns);
+        sweep_stream(list_entry(node, struct h2_stream, node), now_ns);
     }
     bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
     if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
@@ -161,6 +162,19 @@ static void session_begin(struct h2 *h2)
     assert(rc == 0);
 }
 
+/* Errors after which the library reads no more and says nothing: the GOAWAY is ours to send. */
+static void give_up_fatally(struct h2 *h2, int error)
+{
+    if (error == NGHTTP2_ERR_FLOODED)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "outbound_acks");
+    else if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "continuations");
+    else if (error == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "bad_preface");
+    else
+        h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "fatal_frame");
+}
+
 /* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams; what it had
  * already sent is still served; then comes the GOAWAY with the true last id. */
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
@@ -174,25 +188,23 @@ static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
 }
 
 /* A stall is an announced message, a unary body or an answer that does not progress. */
-static bool sweep_stream(struct h2_stream *stream, uint64_t now_ns)
+static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &stream->h2->worker->limits;
     uint64_t still = now_ns > stream->progress_ns ? now_ns - stream->progress_ns : 0;
     if (stream->answered) {
         if (still > limits->write_stall_ns)
             reset_stalled(stream, "write_stall");
-        return true;
+        return;
     }
-    if (stream->dispatched || stream->call == NULL)
-        return true;
-    if (deadline_left(stream->call->call.ctx.deadline_ns, now_ns) == 0) {
-        stream->call->result = FAULT(&stream->call->call.ctx, FAULT_TIMEOUT,
-                                     "the message did not come in time");
-        dispatch_message(stream);
-    } else if (!list_is_linked(&stream->ready_node) && still > limits->body_progress_ns) {
+    if (stream->call == NULL)
+        return;
+    bool waits_for_us = stream->dispatched || list_is_linked(&stream->held_node) ||
+                        list_is_linked(&stream->room_node);
+    if (deadline_left(stream->call->call.ctx.deadline_ns, now_ns) == 0)
+        dispatch_expire(stream);
+    else if (!waits_for_us && still > limits->body_progress_ns)
         reset_stalled(stream, "body_progress");
-    }
-    return true;
 }
 
 static void reset_stalled(struct h2_stream *stream, const char *limit)

@@ -13,9 +13,11 @@
 
 static struct h2_stream *stream_take(struct rpc_worker *worker);
 static void stream_give(struct rpc_worker *worker, struct h2_stream *stream);
+static void stream_leave_call(struct h2_stream *stream);
 static void process_stream(struct h2_stream *stream);
 static void give_windows(struct h2_stream *stream);
 static bool may_grow(struct h2_stream *stream);
+static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
 
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
@@ -41,29 +43,32 @@ void h2_stream_close(struct h2_stream *stream)
     struct h2 *h2 = stream->h2;
     list_remove(&h2->streams, &stream->node);
     list_remove(&h2->ready, &stream->ready_node);
-    list_remove(&h2->held, &stream->ready_node);
+    list_remove(&h2->held, &stream->held_node);
     (void)nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
     h2_stream_drop_message(stream);
     h2->queued -= stream->reply.size - stream->reply_sent;
-    struct running_call *call = stream->call;
-    if (call != NULL && call->task != NULL) { /* the task owns it and frees it when it ends */
-        call->stream = NULL;
-        call->call.wire = NULL;
-        task_cancel(call->task);
-    } else if (call != NULL && !stream->answered) { /* gone before its handler ran */
-        struct status status;
-        status_of_result(&call->call.ctx, CANCELLED, NULL, &status);
-        call_finished(call, &status);
-        worker_arena_give(h2->worker, call->arena);
-    } else if (call != NULL) {
-        worker_arena_give(h2->worker, call->arena);
-    } else {
-        worker_arena_give(h2->worker, stream->arena);
-    }
+    stream_leave_call(stream);
     if (list_is_empty(&h2->streams))
         h2->idle_since_ns = clock_now();
     metric_gauge_add(h2->worker->metrics->streams, -1);
     stream_give(h2->worker, stream);
+}
+
+/* A running call and its arena are the task's; else they go with the stream. */
+static void stream_leave_call(struct h2_stream *stream)
+{
+    struct running_call *call = stream->call;
+    if (call != NULL && call->running) {
+        call_leave_stream(call);
+        return;
+    }
+    if (call != NULL && !call->reported) { /* gone before its handler ran */
+        struct status status;
+        status_of_result(&call->call.ctx, CANCELLED, NULL, &status);
+        call_finished(call, &status);
+    }
+    if (stream->arena != NULL)
+        worker_arena_give(stream->h2->worker, stream->arena);
 }
 
 void h2_stream_ready(struct h2_stream *stream)
@@ -76,8 +81,9 @@ void h2_process(struct h2 *h2)
 {
     for (struct list_node *node; (node = list_pop_front(&h2->ready)) != NULL;)
         process_stream(list_entry(node, struct h2_stream, ready_node));
-    size_t cap = 2 * h2->worker->limits.message_bytes;
-    if (h2->connection_unacked > 0 && h2->buffered < cap) {
+    /* Always given back, or streams that wait for room would starve those that have it.  What they can
+     * hold is bounded all the same: a window each, and the reserved large messages. */
+    if (h2->connection_unacked > 0) {
         (void)nghttp2_session_consume_connection(h2->session, h2->connection_unacked);
         h2->connection_unacked = 0;
     }
@@ -87,7 +93,7 @@ void h2_start_held(struct h2 *h2)
 {
     while (!list_is_empty(&h2->held) && may_start(h2)) {
         struct list_node *node = list_pop_front(&h2->held);
-        struct h2_stream *stream = list_entry(node, struct h2_stream, ready_node);
+        struct h2_stream *stream = list_entry(node, struct h2_stream, held_node);
         h2->started_this_turn++;
         dispatch_message(stream);
     }
@@ -104,7 +110,8 @@ static void process_stream(struct h2_stream *stream)
         return;
     }
     give_windows(stream);
-    if (stream->answered || stream->dispatched || !stream->headers_done)
+    bool held = list_is_linked(&stream->held_node);
+    if (stream->answered || stream->dispatched || held || !stream->headers_done)
         return;
     if (!stream->started) {
         stream->started = true;
@@ -115,8 +122,8 @@ static void process_stream(struct h2_stream *stream)
     bool whole = stream->ended || stream->framing_error != FRAMING_OK;
     if (!whole)
         return;
-    if (!may_start(h2)) {
-        list_push_back(&h2->held, &stream->ready_node);
+    if (!may_start(h2) || !list_is_empty(&h2->held)) {
+        list_push_back(&h2->held, &stream->held_node);
         h2->wants_flush(h2->owner); /* comes back at the end of the turn */
         return;
     }
@@ -143,12 +150,24 @@ static bool may_grow(struct h2_stream *stream)
     size_t size = stream->framing.message_size;
     if (size + FRAME_PREFIX_SIZE <= STREAM_WINDOW || stream->reserved > 0)
         return true;
-    size_t cap = 2 * h2->worker->limits.message_bytes;
-    if (h2->reserved + size > cap)
+    if (!list_is_linked(&stream->room_node))
+        list_push_back(&h2->waiting, &stream->room_node);
+    bool first = list_first(&h2->waiting) == &stream->room_node;
+    if (!first || size > 2 * h2->worker->largest_message - h2->reserved)
         return false;
+    list_remove(&h2->waiting, &stream->room_node);
     h2->reserved += size;
     stream->reserved = size;
+    wake_waiting(h2);
     return true;
+}
+
+/* The first in the line looks whether it fits now. */
+static void wake_waiting(struct h2 *h2)
+{
+    struct list_node *node = list_first(&h2->waiting);
+    if (node != NULL)
+        h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
 static bool may_start(const struct h2 *h2)
@@ -164,17 +183,10 @@ void h2_stream_drop_message(struct h2_stream *stream)
     struct h2 *h2 = stream->h2;
     h2->buffered -= buf_size(&stream->framing.message);
     framing_deinit(&stream->framing);
-    if (stream->reserved == 0)
-        return;
+    list_remove(&h2->waiting, &stream->room_node);
     h2->reserved -= stream->reserved;
     stream->reserved = 0;
-    /* somebody may be waiting for the room, first come first served */
-    for (struct list_node *node = list_first(&h2->streams); node != NULL;
-         node = list_next(&h2->streams, node)) {
-        struct h2_stream *waiting = list_entry(node, struct h2_stream, node);
-        if (waiting->unacked > 0 && !waiting->dispatched)
-            h2_stream_ready(waiting);
-    }
+    wake_waiting(h2);
 }
 
 static struct h2_stream *stream_take(struct rpc_worker *worker)

@@ -56,6 +56,7 @@ struct rpc_worker {
     struct rpc_registration *registrations; /* owned */
     struct method_slot *slots;              /* every method of them, owned */
     size_t slot_count;
+    size_t largest_message;                 /* the largest limit of any method */
     struct rpc_metrics *metrics;
     struct mailbox *mailbox;                /* accepted sockets */
     struct list connections;

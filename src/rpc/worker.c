@@ -110,6 +110,7 @@ static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settin
         worker->slot_count += settings->registrations[i].service->method_count;
     }
     worker->slots = xcalloc(worker->slot_count, sizeof *worker->slots);
+    worker->largest_message = worker->limits.message_bytes;
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
         const struct rpc_service *service = worker->registrations[i].service;
@@ -119,6 +120,8 @@ static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settin
             slot->registration = &worker->registrations[i];
             slot->path = slice_of_str(slot->method->path);
             slot->metrics.route = slot->method->path;
+            if (slot->method->policy.max_request_bytes > worker->largest_message)
+                worker->largest_message = slot->method->policy.max_request_bytes;
         }
     }
 }
