@@ -8,8 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-const double metric_seconds_buckets[METRIC_SECONDS_BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                         0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+const double metric_seconds_buckets[METRIC_SECONDS_BUCKETS] = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+    0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
 const size_t metric_seconds_bucket_count =
     sizeof metric_seconds_buckets / sizeof metric_seconds_buckets[0];
 

@@ -1,5 +1,6 @@
 /* One unary call on a channel: request headers, the message, and what came back. */
 #include "client/channel_int.h"
+
 #include "rpc/coding.h"
 #include "rpc/framing.h"
 
@@ -132,6 +133,7 @@ static void add(nghttp2_nv *item, const char *name, struct slice value)
                          .valuelen = value.size};
 }
 
+/* lint-allow parameters: nghttp2's type */
 static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                             uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -234,6 +236,7 @@ void client_unary_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
 }
 
+/* lint-allow parameters: nghttp2's type */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user)
@@ -274,6 +277,7 @@ static void take_field(struct client_exchange *exchange, struct slice name, stru
     }
 }
 
+/* lint-allow parameters: nghttp2's type */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {

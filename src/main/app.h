@@ -6,6 +6,7 @@
 #include "base/ctx.h"
 #include "base/log.h"
 #include "base/metrics.h"
+
 #include "config/config.h"
 #include "ops/health.h"
 #include "ops/process.h"

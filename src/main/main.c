@@ -1,8 +1,8 @@
 /*~ tenant-service: one binary, five commands.
  *
- * This file reads the command line.  From here the tour goes to serve.c (what a serving process is made of),
- * then rpc/connection.c and rpc/h2_session.c (bytes to calls), rpc/call.c, service/gate.c (who may), then
- * service/tenants.c (what it means), store/tx.c (how it is kept) and events/relay.c (how others learn of it). */
+ * This file reads the command line.  From here the tour goes to serve.c (what a serving process is made
+ * of), rpc/connection.c and rpc/h2_session.c (bytes to calls), rpc/call.c, service/gate.c (who may),
+ * service/tenants.c (what it means), store/tx.c (how it is kept), events/relay.c (how others learn). */
 #include "main/app.h"
 
 #include "base/random.h"
@@ -25,7 +25,7 @@ static const char usage_text[] =
     "  version         print version and commit\n"
     "\n"
     "options\n"
-    "  --config FILE      configuration (YAML); else $TENANT_CONFIG, else the environment alone\n"
+    "  --config FILE      configuration (YAML); else $TENANT_CONFIG, else the environment\n"
     "  --no-relay         serve: leave the events to other processes\n"
     "  --migrations DIR   migrate: where the SQL files are (default migrations)\n"
     "  --print            check-config: print every value and where it came from; secrets are masked\n"
@@ -40,13 +40,20 @@ static int parse(struct options *options, int argc, char **argv);
 static int run(struct app *app);
 static void name_instance(struct app *app);
 
+/* A lost peer is an error code, not a signal. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {.options = {.command = "serve", .migrations = "migrations"}};
     int status = parse(&app.options, argc, argv);
     if (status >= 0)
         return status;
-    (void)signal(SIGPIPE, SIG_IGN); /* lint-allow banned: a lost peer is an error code, not a signal */
+    ignore_broken_pipes();
     app.arena = arena_new(0);
     ctx_init(&app.ctx, &app.log, app.arena);
     name_instance(&app);

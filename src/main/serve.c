@@ -6,6 +6,7 @@
 #include "main/app.h"
 
 #include "base/alloc.h"
+
 #include "cache/cache.h"
 #include "events/relay.h"
 #include "ops/ops.h"

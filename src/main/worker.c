@@ -3,6 +3,7 @@
 #include "main/app.h"
 
 #include "base/alloc.h"
+
 #include "cache/cache.h"
 #include "service/health.h"
 #include "service/tenants.h"

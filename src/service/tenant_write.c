@@ -2,6 +2,7 @@
 #include "service/tenant_write.h"
 
 #include "base/clock.h"
+
 #include "events/outbox.h"
 #include "service/tenant_cache.h"
 #include "service/tenant_message.h"

@@ -5,6 +5,7 @@
 #include "service/tenants.h"
 
 #include "base/clock.h"
+
 #include "service/tenant_cache.h"
 #include "service/tenant_message.h"
 #include "service/tenant_write.h"

@@ -56,8 +56,8 @@ static int tail_partition(struct tail *tail, unsigned partition);
 static int tail_follow(struct tail *tail);
 static int stream_last(struct tail *tail, unsigned partition, uint64_t *last);
 static int message_at(struct tail *tail, unsigned partition, uint64_t sequence,
-                      struct seen_event *event, bool *found);
-static bool decode(struct tail *tail, json_t *message, struct seen_event *event);
+                      struct seen_event *event);
+static void decode(struct tail *tail, json_t *message, struct seen_event *event);
 static bool is_wanted(const struct tail *tail, const struct seen_event *event);
 static int by_time(const void *a, const void *b);
 static void print_event(const struct tail *tail, const struct seen_event *event);
@@ -137,11 +137,10 @@ static int tail_partition(struct tail *tail, unsigned partition)
     uint64_t looked = 0;
     for (uint64_t seq = tail->last[partition]; seq > 0 && found < tail->wanted; seq--) {
         struct seen_event event;
-        bool there = false;
         if (looked++ == 10 * COUNT_MAX)
             break;
-        TRY(message_at(tail, partition, seq, &event, &there));
-        if (!there)
+        TRY(message_at(tail, partition, seq, &event));
+        if (event.envelope == NULL)
             break; /* older ones have gone */
         if (!is_wanted(tail, &event))
             continue;
@@ -159,11 +158,10 @@ static int tail_follow(struct tail *tail)
         for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
             if (tail->has_tenant && tail->only != partition)
                 continue;
-            bool there = true;
-            while (there) {
+            for (;;) {
                 struct seen_event event;
-                TRY(message_at(tail, partition, tail->last[partition] + 1, &event, &there));
-                if (!there)
+                TRY(message_at(tail, partition, tail->last[partition] + 1, &event));
+                if (event.envelope == NULL)
                     break;
                 tail->last[partition]++;
                 if (is_wanted(tail, &event))
@@ -199,8 +197,9 @@ static int stream_last(struct tail *tail, unsigned partition, uint64_t *last)
     return rc;
 }
 
+/* event->envelope stays NULL when there is no such message. */
 static int message_at(struct tail *tail, unsigned partition, uint64_t sequence,
-                      struct seen_event *event, bool *found)
+                      struct seen_event *event)
 {
     struct ctx *ctx = &tail->cli->ctx;
     char stream[STREAM_NAME_SIZE];
@@ -212,34 +211,32 @@ static int message_at(struct tail *tail, unsigned partition, uint64_t sequence,
     int rc = jetstream_request(ctx, tail->js,
                                arena_printf(tail->cli->arena, "STREAM.MSG.GET.%s", stream),
                                slice_of_str(payload), &reply);
-    *found = false;
+    *event = (struct seen_event){.partition = partition, .stream_seq = sequence};
     if (rc == OK) {
         json_t *root = json_loadb((const char *)reply.data, buf_size(&reply), 0, NULL);
-        *event = (struct seen_event){.partition = partition, .stream_seq = sequence};
-        *found = decode(tail, json_object_get(root, "message"), event);
+        decode(tail, json_object_get(root, "message"), event);
         json_decref(root);
     }
     buf_deinit(&reply);
     return rc;
 }
 
-static bool decode(struct tail *tail, json_t *message, struct seen_event *event)
+static void decode(struct tail *tail, json_t *message, struct seen_event *event)
 {
     struct arena *arena = tail->cli->arena;
     const char *data = json_string_value(json_object_get(message, "data"));
     const char *subject = json_string_value(json_object_get(message, "subject"));
     struct slice bytes;
     if (data == NULL || subject == NULL || !base64_decode(arena, slice_of_str(data), &bytes))
-        return false;
+        return;
     event->subject = arena_strdup(arena, subject);
     event->envelope = tenant__events__v1__event_envelope__unpack(arena_protobuf(arena),
                                                                  bytes.size, bytes.data);
     if (event->envelope == NULL)
-        return false;
+        return;
     const Google__Protobuf__Timestamp *at = event->envelope->occurred_at;
     event->occurred_ns =
         at == NULL ? 0 : (uint64_t)at->seconds * NS_PER_S + (uint64_t)at->nanos;
-    return true;
 }
 
 static bool is_wanted(const struct tail *tail, const struct seen_event *event)

@@ -38,9 +38,16 @@ const struct command commands[] = {
     {NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
+/* A lost peer is an error code, not a signal. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
 int main(int argc, char **argv)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
+    ignore_broken_pipes();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("tenantctl " TENANT_VERSION);
         return EXIT_DONE;

@@ -1,11 +1,12 @@
 /* Flags over environment over configuration file; see settings.h. */
 #include "settings.h"
 
+#include <yaml.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <yaml.h>
 
 #define TIMEOUT_DEFAULT_NS (10 * NS_PER_S)
 

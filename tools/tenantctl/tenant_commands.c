@@ -30,7 +30,13 @@ const struct flag update_flags[] = {
     {NULL, NULL, NULL, false},
 };
 
+struct pair {
+    char *key;
+    char *value;
+};
+
 struct patch {
+    struct cli *cli;
     Tenant__V1__Tenant tenant;
     Tenant__V1__Plan plan;
     Tenant__V1__TenantSettings settings;
@@ -46,14 +52,12 @@ static void take_plan(struct cli *cli, struct patch *patch);
 static int take_labels(struct cli *cli, struct patch *patch);
 static int take_settings(struct cli *cli, struct patch *patch);
 static int take_theme(struct cli *cli, struct patch *patch);
-static void take_text(struct cli *cli, struct patch *patch, const char *flag, const char *path,
-                      char **place);
-static void take_truth(struct cli *cli, struct patch *patch, const char *flag, const char *path,
+static void take_text(struct patch *patch, const char *flag, const char *path, char **place);
+static void take_truth(struct patch *patch, const char *flag, const char *path,
                        protobuf_c_boolean *place);
 static int take_clears(struct cli *cli, struct patch *patch);
 static char **take_list(struct cli *cli, const char *flag, size_t *count);
-static int split_pair(struct cli *cli, const char *flag, const char *text, char **key,
-                      char **value);
+static int split_pair(struct cli *cli, const char *flag, const char *text, struct pair *pair);
 static void name_path(struct patch *patch, const char *path);
 static char *unconst(struct cli *cli, const char *text);
 
@@ -157,12 +161,12 @@ static int finish(struct cli *cli, struct client_call *call, int rc,
 
 static int take_patch(struct cli *cli, struct patch *patch)
 {
-    *patch = (struct patch){.path_count = 0};
+    *patch = (struct patch){.cli = cli};
     tenant__v1__tenant__init(&patch->tenant);
     tenant__v1__plan__init(&patch->plan);
     tenant__v1__tenant_settings__init(&patch->settings);
-    take_text(cli, patch, "slug", "slug", &patch->tenant.slug);
-    take_text(cli, patch, "display-name", "display_name", &patch->tenant.display_name);
+    take_text(patch, "slug", "slug", &patch->tenant.slug);
+    take_text(patch, "display-name", "display_name", &patch->tenant.display_name);
     TRY(take_type(cli, patch));
     take_plan(cli, patch);
     TRY(take_labels(cli, patch));
@@ -184,7 +188,7 @@ static int take_type(struct cli *cli, struct patch *patch)
 
 static void take_plan(struct cli *cli, struct patch *patch)
 {
-    take_text(cli, patch, "plan", "plan.plan_id", &patch->plan.plan_id);
+    take_text(patch, "plan", "plan.plan_id", &patch->plan.plan_id);
     patch->plan.addons = take_list(cli, "addon", &patch->plan.n_addons);
     if (patch->plan.n_addons > 0)
         name_path(patch, "plan.addons");
@@ -200,7 +204,10 @@ static int take_labels(struct cli *cli, struct patch *patch)
     for (size_t i = 0; i < count; i++) {
         Tenant__V1__Tenant__LabelsEntry *entry = arena_alloc(cli->arena, sizeof *entry);
         tenant__v1__tenant__labels_entry__init(entry);
-        TRY(split_pair(cli, "label", texts[i], &entry->key, &entry->value));
+        struct pair pair;
+        TRY(split_pair(cli, "label", texts[i], &pair));
+        entry->key = pair.key;
+        entry->value = pair.value;
         patch->tenant.labels[i] = entry;
     }
     patch->tenant.n_labels = count;
@@ -213,14 +220,14 @@ static int take_settings(struct cli *cli, struct patch *patch)
 {
     Tenant__V1__TenantSettings *settings = &patch->settings;
     size_t before = patch->path_count;
-    take_text(cli, patch, "default-locale", "settings.default_locale", &settings->default_locale);
+    take_text(patch, "default-locale", "settings.default_locale", &settings->default_locale);
     settings->allowed_locales = take_list(cli, "allowed-locale", &settings->n_allowed_locales);
     if (settings->n_allowed_locales > 0)
         name_path(patch, "settings.allowed_locales");
-    take_truth(cli, patch, "mfa-required", "settings.mfa_required", &settings->mfa_required);
-    take_truth(cli, patch, "offline-enabled", "settings.offline_enabled",
+    take_truth(patch, "mfa-required", "settings.mfa_required", &settings->mfa_required);
+    take_truth(patch, "offline-enabled", "settings.offline_enabled",
                &settings->offline_enabled);
-    take_truth(cli, patch, "ai-enabled", "settings.ai_enabled", &settings->ai_enabled);
+    take_truth(patch, "ai-enabled", "settings.ai_enabled", &settings->ai_enabled);
     TRY(take_theme(cli, patch));
     if (patch->path_count > before)
         patch->tenant.settings = settings;
@@ -237,7 +244,10 @@ static int take_theme(struct cli *cli, struct patch *patch)
         Tenant__V1__TenantSettings__BrandingThemeEntry *entry =
             arena_alloc(cli->arena, sizeof *entry);
         tenant__v1__tenant_settings__branding_theme_entry__init(entry);
-        TRY(split_pair(cli, "theme", texts[i], &entry->key, &entry->value));
+        struct pair pair;
+        TRY(split_pair(cli, "theme", texts[i], &pair));
+        entry->key = pair.key;
+        entry->value = pair.value;
         settings->branding_theme[i] = entry;
     }
     settings->n_branding_theme = count;
@@ -246,20 +256,19 @@ static int take_theme(struct cli *cli, struct patch *patch)
     return OK;
 }
 
-static void take_text(struct cli *cli, struct patch *patch, const char *flag, const char *path,
-                      char **place)
+static void take_text(struct patch *patch, const char *flag, const char *path, char **place)
 {
-    const char *value = cli_value(cli, flag);
+    const char *value = cli_value(patch->cli, flag);
     if (value == NULL)
         return;
-    *place = unconst(cli, value);
+    *place = unconst(patch->cli, value);
     name_path(patch, path);
 }
 
-static void take_truth(struct cli *cli, struct patch *patch, const char *flag, const char *path,
+static void take_truth(struct patch *patch, const char *flag, const char *path,
                        protobuf_c_boolean *place)
 {
-    const char *value = cli_value(cli, flag);
+    const char *value = cli_value(patch->cli, flag);
     if (value == NULL)
         return;
     *place = strcmp(value, "true") == 0;
@@ -287,13 +296,13 @@ static char **take_list(struct cli *cli, const char *flag, size_t *count)
     return items;
 }
 
-static int split_pair(struct cli *cli, const char *flag, const char *text, char **key, char **value)
+static int split_pair(struct cli *cli, const char *flag, const char *text, struct pair *pair)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text)
         return cli_complain("--%s \"%s\": expected KEY=VALUE", flag, text);
-    *key = arena_strndup(cli->arena, text, (size_t)(equals - text));
-    *value = arena_strdup(cli->arena, equals + 1);
+    pair->key = arena_strndup(cli->arena, text, (size_t)(equals - text));
+    pair->value = arena_strdup(cli->arena, equals + 1);
     return OK;
 }
 
