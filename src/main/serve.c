@@ -164,7 +164,10 @@ static void serve_close(struct serve *serve)
     rpc_listener_close(serve->listener);
     for (unsigned i = 0; serve->workers != NULL && i < serve->worker_count; i++)
         worker_join(&serve->workers[i]);
-    relay_stop(serve->relay);
+    if (serve->relay != NULL) {
+        relay_stop(serve->relay);
+        jetstream_finish();
+    }
     ops_stop(serve->ops);
     timer_free(serve->tick);
     mailbox_close(serve->reports);

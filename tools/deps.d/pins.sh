@@ -16,6 +16,7 @@ DEBIAN_STACK=(
 )
 DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
+DEBIAN_DEMO=(python3 python3-grpcio python3-protobuf)
 
 # Added to the groups above where the machine has no npm of its own.
 DEBIAN_NPM=(npm)
@@ -30,6 +31,7 @@ REGISTRY_BUILD=()
 REGISTRY_STACK=(postgres nats)
 REGISTRY_TEST=(venv npm)
 REGISTRY_FUZZ=()
+REGISTRY_DEMO=()
 
 PIN_POSTGRES=16.14.0-beta.17
 PIN_NATS=2.15.1
