@@ -22,7 +22,7 @@ static bool escape_decode(struct cursor *cursor, struct buf *out);
 static bool hex4_decode(struct cursor *cursor, uint32_t *out);
 static void utf8_put(struct buf *out, uint32_t code);
 
-bool json_member(struct slice object, const char *path, struct slice *value)
+bool json_scan_member(struct slice object, const char *path, struct slice *value)
 {
     struct slice rest = slice_of_str(path);
     struct slice found = object;
@@ -39,7 +39,7 @@ bool json_member(struct slice object, const char *path, struct slice *value)
     }
 }
 
-bool json_uint(struct slice value, uint64_t *out)
+bool json_scan_uint(struct slice value, uint64_t *out)
 {
     uint64_t number = 0;
     if (value.size == 0 || value.size > 20)
@@ -55,17 +55,17 @@ bool json_uint(struct slice value, uint64_t *out)
     return true;
 }
 
-bool json_int(struct slice value, int64_t *out)
+bool json_scan_int(struct slice value, int64_t *out)
 {
     bool negative = value.size > 0 && value.data[0] == '-';
     uint64_t size = 0;
-    if (!json_uint(negative ? slice_skip(value, 1) : value, &size) || size > INT64_MAX)
+    if (!json_scan_uint(negative ? slice_skip(value, 1) : value, &size) || size > INT64_MAX)
         return false;
     *out = negative ? -(int64_t)size : (int64_t)size;
     return true;
 }
 
-bool json_bool(struct slice value, bool *out)
+bool json_scan_bool(struct slice value, bool *out)
 {
     if (!slice_is(value, "true") && !slice_is(value, "false"))
         return false;
@@ -73,7 +73,7 @@ bool json_bool(struct slice value, bool *out)
     return true;
 }
 
-bool json_string(struct slice value, struct buf *out)
+bool json_scan_string(struct slice value, struct buf *out)
 {
     if (value.size < 2 || value.data[0] != '"' || value.data[value.size - 1] != '"')
         return false;
@@ -90,11 +90,11 @@ bool json_string(struct slice value, struct buf *out)
     return !out->overflown;
 }
 
-bool json_text(struct slice value, char *out, size_t size)
+bool json_scan_text(struct slice value, char *out, size_t size)
 {
     assert(size > 0);
     AUTO(buf_deinit) struct buf text = {.limit = size - 1};
-    if (!json_string(value, &text))
+    if (!json_scan_string(value, &text))
         return false;
     struct slice bytes = buf_slice(&text);
     if (bytes.size > 0)
@@ -103,7 +103,7 @@ bool json_text(struct slice value, char *out, size_t size)
     return true;
 }
 
-bool json_element(struct slice array, size_t index, struct slice *value)
+bool json_scan_element(struct slice array, size_t index, struct slice *value)
 {
     struct cursor cursor = cursor_of(array);
     struct slice element;
@@ -132,7 +132,7 @@ static int base64_digit(uint8_t byte)
     return byte == '+' ? 62 : byte == '/' ? 63 : -1;
 }
 
-bool json_base64_decode(struct slice text, struct buf *out)
+bool json_scan_base64_decode(struct slice text, struct buf *out)
 {
     if (text.size % 4 != 0)
         return false;

@@ -8,21 +8,21 @@
 
 /* The raw text of a member of an object ("{…}"): *value borrows from `object`.  A dot goes one object
  * down ("config.max_age").  False: no object, no such member, or malformed before it. */
-bool json_member(struct slice object, const char *path, struct slice *value);
+bool json_scan_member(struct slice object, const char *path, struct slice *value);
 
 /* Raw values as what they stand for; false when they are something else. */
-bool json_uint(struct slice value, uint64_t *out);
-bool json_int(struct slice value, int64_t *out);
-bool json_bool(struct slice value, bool *out);
+bool json_scan_uint(struct slice value, uint64_t *out);
+bool json_scan_int(struct slice value, int64_t *out);
+bool json_scan_bool(struct slice value, bool *out);
 /* Appends the decoded text; escapes above U+007F and control characters included. */
-bool json_string(struct slice value, struct buf *out);
+bool json_scan_string(struct slice value, struct buf *out);
 /* The same into a fixed buffer; false also when it does not fit. */
-bool json_text(struct slice value, char *out, size_t size);
+bool json_scan_text(struct slice value, char *out, size_t size);
 
 /* The element of an array with this index; false: none, or no array. */
-bool json_element(struct slice array, size_t index, struct slice *value);
+bool json_scan_element(struct slice array, size_t index, struct slice *value);
 
 /* Base 64 of RFC 4648 section 4, padded; appends the bytes. */
-bool json_base64_decode(struct slice text, struct buf *out);
+bool json_scan_base64_decode(struct slice text, struct buf *out);
 
 #endif

@@ -113,7 +113,7 @@ static int look_round(struct ctx *ctx, struct look *look, bool may_change, struc
         return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, look->name, err_code);
     struct slice reply = buf_slice(&look->reply);
     TRY(state_read(ctx, reply, out));
-    if (!json_member(reply, "config", &config))
+    if (!json_scan_member(reply, "config", &config))
         return FAULT(ctx, FAULT_PROTOCOL, "%s: no configuration in the answer", look->name);
     bool changeable = false;
     drift_find(look, config, out, &changeable);
@@ -134,10 +134,10 @@ static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct
     buf_clear(&look->reply);
     TRY(jetstream_request(ctx, look->js, subject, payload, &look->reply));
     *err_code = 0;
-    if (!json_member(buf_slice(&look->reply), "error", &value))
+    if (!json_scan_member(buf_slice(&look->reply), "error", &value))
         return OK;
     struct slice code;
-    if (!json_member(value, "err_code", &code) || !json_uint(code, err_code) || *err_code == 0)
+    if (!json_scan_member(value, "err_code", &code) || !json_scan_uint(code, err_code) || *err_code == 0)
         return FAULT(ctx, FAULT_PROTOCOL, "%s: an error without a code", subject);
     return OK;
 }
@@ -192,8 +192,8 @@ static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *
 {
     struct slice first;
     struct slice last;
-    if (!json_member(reply, "state.first_seq", &first) || !json_uint(first, &out->first_seq) ||
-        !json_member(reply, "state.last_seq", &last) || !json_uint(last, &out->last_seq))
+    if (!json_scan_member(reply, "state.first_seq", &first) || !json_scan_uint(first, &out->first_seq) ||
+        !json_scan_member(reply, "state.last_seq", &last) || !json_scan_uint(last, &out->last_seq))
         return FAULT(ctx, FAULT_PROTOCOL, "no state in the answer to STREAM.INFO");
     return OK;
 }
@@ -219,7 +219,7 @@ static void drift_find(struct look *look, struct slice config, struct stream_sta
 static bool wish_differs(const struct wish *wish, struct slice config, struct slice *actual)
 {
     static const char *const nothing[] = {"", "false", "null", "[]", "{}"};
-    if (!json_member(config, wish->path, actual))
+    if (!json_scan_member(config, wish->path, actual))
         *actual = slice_make(NULL, 0);
     if (wish->value[0] != '\0')
         return !slice_is(*actual, wish->value);
@@ -234,7 +234,7 @@ static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual)
 {
     uint64_t is = 0;
     uint64_t wished = 0;
-    if (!json_uint(actual, &is) || !json_uint(slice_of_str(wish->value), &wished))
+    if (!json_scan_uint(actual, &is) || !json_scan_uint(slice_of_str(wish->value), &wished))
         return false;
     switch (wish->rule) {
     case DRIFT_SET:

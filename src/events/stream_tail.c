@@ -94,8 +94,8 @@ bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored
                   nats_header_find(headers, HEADER_TENANT_SEQ, &seq) &&
                   nats_header_find(headers, HEADER_INCARNATION, &incarnation) &&
                   id_parse(ID_EVENT, id, &event.msg_id) &&
-                  id_parse(ID_TENANT, tenant, &event.tenant_id) && json_int(seq, &event.seq) &&
-                  json_int(incarnation, &event.incarnation);
+                  id_parse(ID_TENANT, tenant, &event.tenant_id) && json_scan_int(seq, &event.seq) &&
+                  json_scan_int(incarnation, &event.incarnation);
     if (parsed)
         *out = event;
     return parsed;
@@ -141,9 +141,9 @@ static int get_take(struct ctx *ctx, struct tail *tail, const struct jetstream_r
     tail->in_flight--;
     if (reply->no_responders || reply->tag < tail->base || reply->tag > tail->last)
         return FAULT(ctx, FAULT_BROKER, "%s: nobody answers", tail->subject);
-    if (json_member(reply->payload, "message", &value))
+    if (json_scan_member(reply->payload, "message", &value))
         return message_read(ctx, tail, value, reply->tag);
-    if (json_member(reply->payload, "error.err_code", &value) && json_uint(value, &err_code) &&
+    if (json_scan_member(reply->payload, "error.err_code", &value) && json_scan_uint(value, &err_code) &&
         err_code == ERR_NO_MESSAGE_FOUND)
         return OK; /* deleted, or aged out while we read */
     return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, tail->subject, err_code);
@@ -153,9 +153,9 @@ static int message_read(struct ctx *ctx, struct tail *tail, struct slice message
 {
     AUTO(buf_deinit) struct buf headers = {.limit = HEADER_BLOCK_MAX};
     struct slice text;
-    if (!json_member(message, "hdrs", &text) || text.size < 2)
+    if (!json_scan_member(message, "hdrs", &text) || text.size < 2)
         return OK; /* without headers: none of ours */
-    if (!json_base64_decode(slice_make(text.data + 1, text.size - 2), &headers))
+    if (!json_scan_base64_decode(slice_make(text.data + 1, text.size - 2), &headers))
         return FAULT(ctx, FAULT_PROTOCOL, "%s: headers of %" PRIu64 " are not base 64",
                      tail->subject, seq);
     size_t index = (size_t)(seq - tail->base);

@@ -34,15 +34,15 @@ enum ack_kind ack_parse(struct slice payload, uint64_t *seq, uint64_t *err_code)
     bool duplicate = false;
     *seq = 0;
     *err_code = 0;
-    if (json_member(payload, "error", &value)) {
+    if (json_scan_member(payload, "error", &value)) {
         struct slice code;
-        if (!json_member(value, "err_code", &code) || !json_uint(code, err_code))
+        if (!json_scan_member(value, "err_code", &code) || !json_scan_uint(code, err_code))
             return ACK_STRANGE;
         return refusal_kind(*err_code);
     }
-    if (!json_member(payload, "seq", &value) || !json_uint(value, seq) || *seq == 0)
+    if (!json_scan_member(payload, "seq", &value) || !json_scan_uint(value, seq) || *seq == 0)
         return ACK_STRANGE;
-    if (json_member(payload, "duplicate", &value) && !json_bool(value, &duplicate))
+    if (json_scan_member(payload, "duplicate", &value) && !json_scan_bool(value, &duplicate))
         return ACK_STRANGE;
     return duplicate ? ACK_DUPLICATE : ACK_STORED;
 }

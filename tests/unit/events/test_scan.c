@@ -14,7 +14,7 @@
 static struct slice member(const char *object, const char *path)
 {
     struct slice value = slice_make(NULL, 0);
-    if (!json_member(slice_of_str(object), path, &value))
+    if (!json_scan_member(slice_of_str(object), path, &value))
         return slice_make(NULL, 0);
     return value;
 }
@@ -24,9 +24,9 @@ START_TEST(members_are_found_at_any_depth)
         uint64_t number = 0;
         int64_t signed_number = 0;
         ck_assert(slice_is(member(INFO, "config.subjects"), "[\"tenant.*.*.*.00\"]"));
-        ck_assert(json_uint(member(INFO, "state.last_seq"), &number));
+        ck_assert(json_scan_uint(member(INFO, "state.last_seq"), &number));
         ck_assert_uint_eq(number, UINT64_MAX);
-        ck_assert(json_int(member(INFO, "neg"), &signed_number));
+        ck_assert(json_scan_int(member(INFO, "neg"), &signed_number));
         ck_assert_int_eq(signed_number, -5);
         ck_assert_uint_eq(member(INFO, "state.none").size, 0);
         ck_assert_uint_eq(member(INFO, "config.name.deeper").size, 0);
@@ -41,8 +41,8 @@ START_TEST(every_prefix_is_survived)
             char *copy = malloc(size == 0 ? 1 : size);
             memcpy(copy, INFO, size);
             struct slice value;
-            ck_assert(!json_member(slice_make(copy, size), "state.neg", &value));
-            (void)json_member(slice_make(copy, size), "neg", &value);
+            ck_assert(!json_scan_member(slice_make(copy, size), "state.neg", &value));
+            (void)json_scan_member(slice_make(copy, size), "neg", &value);
             free(copy);
         }
     }
@@ -54,7 +54,7 @@ START_TEST(numbers_are_exact_or_refused)
                                             "x", "\"1\""};
         uint64_t number = 7;
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-            ck_assert(!json_uint(slice_of_str(wrong[i]), &number));
+            ck_assert(!json_scan_uint(slice_of_str(wrong[i]), &number));
         ck_assert_uint_eq(number, 7);
     }
 END_TEST
@@ -62,16 +62,16 @@ END_TEST
 START_TEST(strings_are_decoded)
     {
         char text[32];
-        ck_assert(json_text(slice_of_str("\"a\\n\\u00e9\\ud83d\\ude00\\/\""), text, sizeof text));
+        ck_assert(json_scan_text(slice_of_str("\"a\\n\\u00e9\\ud83d\\ude00\\/\""), text, sizeof text));
         ck_assert_str_eq(text, "a\né😀/");
         static const char *const wrong[] = {
             "\"",          "x",       "\"\\u12\"", "\"\\ud800\"",
             "\"\\udc00\"", "\"\\q\"", "\"a\"b\"",  "\"\\ud800\\u0041\""};
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-            ck_assert_msg(!json_text(slice_of_str(wrong[i]), text, sizeof text), "taken: %s",
+            ck_assert_msg(!json_scan_text(slice_of_str(wrong[i]), text, sizeof text), "taken: %s",
                           wrong[i]);
         char tiny[3];
-        ck_assert(!json_text(slice_of_str("\"abc\""), tiny, sizeof tiny));
+        ck_assert(!json_scan_text(slice_of_str("\"abc\""), tiny, sizeof tiny));
     }
 END_TEST
 
@@ -84,14 +84,14 @@ START_TEST(base64_round_trip)
             {"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYmFy", "foobar"}};
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
             struct buf out = BUF_EMPTY;
-            ck_assert(json_base64_decode(slice_of_str(known[i].text), &out));
+            ck_assert(json_scan_base64_decode(slice_of_str(known[i].text), &out));
             ck_assert(slice_is(buf_slice(&out), known[i].bytes));
             buf_deinit(&out);
         }
         static const char *const wrong[] = {"Z", "Zg=", "Z===", "Zm9v!mFy", "====", "Zg==Zg=="};
         for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
             struct buf out = BUF_EMPTY;
-            ck_assert_msg(!json_base64_decode(slice_of_str(wrong[i]), &out), "taken: %s", wrong[i]);
+            ck_assert_msg(!json_scan_base64_decode(slice_of_str(wrong[i]), &out), "taken: %s", wrong[i]);
             buf_deinit(&out);
         }
     }

@@ -22,8 +22,8 @@ static struct buf file_read(const char *path)
 static void member_text(struct slice object, const char *name, char *out, size_t size)
 {
     struct slice value;
-    ck_assert(json_member(object, name, &value));
-    ck_assert(json_text(value, out, size));
+    ck_assert(json_scan_member(object, name, &value));
+    ck_assert(json_scan_text(value, out, size));
 }
 
 START_TEST(committed_vectors)
@@ -33,8 +33,8 @@ START_TEST(committed_vectors)
         struct slice vector;
         unsigned seen = 0;
         size_t count = 0;
-        ck_assert(json_member(buf_slice(&text), "vectors", &list));
-        for (; json_element(list, count, &vector); count++) {
+        ck_assert(json_scan_member(buf_slice(&text), "vectors", &list));
+        for (; json_scan_element(list, count, &vector); count++) {
             char uuid_text[64], tenant_text[64], partition_text[8], stream_text[32];
             char shown[ID_TEXT_SIZE], name[STREAM_NAME_SIZE], number[8];
             struct uuid id, parsed;
