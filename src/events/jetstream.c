@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FINISH_MS 3000 /* how long the library may take to end its threads */
 #define CONNECT_TIMEOUT_MS 5000
 #define WRITE_DEADLINE_MS 5000
 #define PING_INTERVAL_MS 5000
@@ -80,11 +79,6 @@ void jetstream_close(struct jetstream *js)
     natsConnection_Close(js->connection);
     natsConnection_Destroy(js->connection);
     free(js);
-}
-
-void jetstream_finish(void)
-{
-    (void)nats_CloseAndWait(FINISH_MS);
 }
 
 bool jetstream_is_open(const struct jetstream *js)

@@ -26,9 +26,6 @@ int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
                    struct jetstream **out) MUST_CHECK;
 /* Accepts NULL. */
 void jetstream_close(struct jetstream *js);
-/* Waits for the library's own threads to end; once, when every connection is closed and before the process
- * ends: they would meet OpenSSL's clean-up at exit. */
-void jetstream_finish(void);
 /* False once the connection is lost: nothing will work any more. */
 bool jetstream_is_open(const struct jetstream *js);
 /* The largest message, headers and payload together, that the server takes. */

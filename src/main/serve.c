@@ -164,10 +164,7 @@ static void serve_close(struct serve *serve)
     rpc_listener_close(serve->listener);
     for (unsigned i = 0; serve->workers != NULL && i < serve->worker_count; i++)
         worker_join(&serve->workers[i]);
-    if (serve->relay != NULL) {
-        relay_stop(serve->relay);
-        jetstream_finish();
-    }
+    relay_stop(serve->relay);
     ops_stop(serve->ops);
     timer_free(serve->tick);
     mailbox_close(serve->reports);

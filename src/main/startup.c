@@ -1,7 +1,6 @@
 /* What must be true of the database before anything is served; and the commands that are no servers. */
 #include "main/app.h"
 
-#include "events/jetstream.h"
 #include "events/relay.h"
 #include "loop/task.h"
 #include "store/migrate.h"
@@ -83,7 +82,6 @@ int command_relay(struct app *app)
         int signal_number = 0;
         (void)sigwait(&set, &signal_number);
         relay_stop(relay);
-        jetstream_finish();
     }
     metrics_free(metrics);
     return rc == OK ? EXIT_STOPPED : app_fail(app, &app->ctx);

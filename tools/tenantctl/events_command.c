@@ -86,7 +86,6 @@ int events_tail(struct cli *cli)
     if (rc == OK && cli_has(cli, "follow"))
         rc = tail_follow(&tail);
     jetstream_close(tail.js);
-    jetstream_finish();
     return rc == OK ? EXIT_DONE : output_fault(&cli->ctx, cli->settings->nats_url);
 }
 
