@@ -56,7 +56,8 @@ ifeq ($(OPT),)
 $(error unknown MODE=$(MODE): release, debug, asan, tsan, clang, clang-asan)
 endif
 # The sanitizers' own stack frames are larger, and their checks defeat some flow warnings.
-MODE_WARNINGS := $(if $(findstring san,$(MODE)),-Wno-frame-larger-than -Wno-maybe-uninitialized,)
+MODE_WARNINGS := $(if $(findstring san,$(MODE)),-Wno-frame-larger-than \
+  $(if $(filter gcc,$(CC)),-Wno-maybe-uninitialized),)
 MODE_WARNINGS += $(if $(filter debug,$(MODE)),-Wno-frame-larger-than,)
 
 DEFINES := -D_GNU_SOURCE -DTENANT_VERSION='"$(VERSION)"'
@@ -141,7 +142,7 @@ suite_list = $(sort $(foreach r,$(TEST_ROOMS),$(wildcard tests/$(1)/$(r)/test_*.
 # A stamp that changes with the list of suites.
 define test_runner
 $(1)_SOURCES := $(call suite_list,$(1))
-$(1)_RUNNER := $$(B)/tests/$(1)$$(if $$(ROOM),-$$(ROOM))
+$(1)_RUNNER := $$(B)/tests/run-$(1)$$(if $$(ROOM),-$$(ROOM))
 $$($(1)_RUNNER).inc: FORCE
 	@mkdir -p $$(@D)
 	@for f in $$($(1)_SOURCES); do d=$$$${f%/*}; n=$$$${f##*/test_}; echo "SUITE($$$${d##*/}_$$$${n%.c}$(2))"; done >$$@.new
