@@ -30,6 +30,7 @@ struct options {
     const char *migrations;  /* --migrations */
     bool no_relay;           /* serve without the relay */
     bool print;              /* check-config: the effective values */
+    bool schema;             /* check-config: every key, as the README has them */
 };
 
 /* What every command needs. */

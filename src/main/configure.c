@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static void print_lines(struct buf *lines);
+static void print_schema(void);
 static void warn_lines(const struct log *log, struct buf *lines);
 
 int app_configure(struct app *app, unsigned use)
@@ -46,6 +47,10 @@ int app_fail(struct app *app, struct ctx *ctx)
 
 int command_check_config(struct app *app)
 {
+    if (app->options.schema) {
+        print_schema();
+        return EXIT_STOPPED;
+    }
     int status = app_configure(app, 0);
     if (status != OK)
         return status;
@@ -58,6 +63,14 @@ int command_check_config(struct app *app)
         puts("the configuration is well-formed");
     }
     return EXIT_STOPPED;
+}
+
+static void print_schema(void)
+{
+    struct buf text = BUF_EMPTY;
+    config_print_schema_markdown(&text);
+    fputs(buf_str(&text), stdout);
+    buf_deinit(&text);
 }
 
 static void print_lines(struct buf *lines)

@@ -29,6 +29,7 @@ static const char usage_text[] =
     "  --no-relay         serve: leave the events to other processes\n"
     "  --migrations DIR   migrate: where the SQL files are (default migrations)\n"
     "  --print            check-config: print every value and where it came from; secrets are masked\n"
+    "  --schema           check-config: print the table of all keys (Markdown)\n"
     "  --help             this text\n"
     "\n"
     "Every key of the configuration can be set in the environment: TENANT_SERVER_PORT=3001 sets\n"
@@ -81,6 +82,8 @@ static int parse(struct options *options, int argc, char **argv)
             options->no_relay = true;
         } else if (strcmp(word, "--print") == 0) {
             options->print = true;
+        } else if (strcmp(word, "--schema") == 0) {
+            options->schema = true;
         } else if (word[0] != '-' && !has_command) {
             options->command = word;
             has_command = true;
