@@ -14,7 +14,7 @@ struct rpc_worker;
 struct method_slot;
 
 struct call_header {
-    const char *key;   /* lower-case */
+    const char *key;    /* lower-case */
     struct slice value; /* ready for the wire */
 };
 
@@ -24,24 +24,24 @@ struct running_call {
     struct call call;
     struct call_details details;
     struct rpc_worker *worker;
-    struct h2 *h2;                /* the connection while it lives; NULL after */
-    struct h2_stream *stream;     /* weak: NULL once the client went away */
-    struct list_node running_node; /* on h2->running_calls while its task runs */
-    bool running;                 /* its task was started and has not ended */
-    bool reported;                /* counted and logged: a call is so once */
-    struct arena *arena;          /* owns this struct */
-    struct method_slot *slot; /* the method with its registration; NULL when unknown */
+    struct h2 *h2;                     /* the connection while it lives; NULL after */
+    struct h2_stream *stream;          /* weak: NULL once the client went away */
+    struct list_node running_node;     /* on h2->running_calls while its task runs */
+    bool running;                      /* its task was started and has not ended */
+    bool reported;                     /* counted and logged: a call is so once */
+    struct arena *arena;               /* owns this struct */
+    struct method_slot *slot;          /* the method with its registration; NULL when unknown */
     const struct header_field *fields; /* the request's */
     size_t field_count;
-    struct call_header headers[CALL_HEADERS_MAX];  /* of the answer */
+    struct call_header headers[CALL_HEADERS_MAX]; /* of the answer */
     size_t header_count;
     struct call_header trailers[CALL_HEADERS_MAX];
     size_t trailer_count;
-    ProtobufCMessage *request;    /* unpacked, in the arena */
-    uint64_t began_ns;            /* headers complete */
-    int result;                   /* of gate, match or handler */
-    struct slice reply;           /* framed response */
-    struct task *task;            /* NULL before it first ran and after it ended */
+    ProtobufCMessage *request; /* unpacked, in the arena */
+    uint64_t began_ns;         /* headers complete */
+    int result;                /* of gate, match or handler */
+    struct slice reply;        /* framed response */
+    struct task *task;         /* NULL before it first ran and after it ended */
 };
 
 struct running_call *running_call_of(struct call *call);

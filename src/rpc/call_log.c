@@ -18,15 +18,18 @@ void call_finished(struct running_call *call, const struct status *status)
     call->reported = true;
     uint64_t spent_ns = clock_now() - call->began_ns;
     double seconds = (double)spent_ns / (double)NS_PER_S;
-    struct method_metrics *metrics =
-        call->slot != NULL ? &call->slot->metrics : &worker->metrics->unknown;
-    rpc_metrics_call(worker->metrics, metrics, &face->tenant, status, seconds);
+    rpc_metrics_call(worker->metrics, &(struct call_outcome){
+                                          .method = call->slot != NULL ? &call->slot->metrics
+                                                                       : &worker->metrics->unknown,
+                                          .tenant = &face->tenant,
+                                          .status = status,
+                                          .seconds = seconds,
+                                      });
     if (!is_worth_a_line(worker, call, status, spent_ns))
         return;
     const char *reason = status->reason == NULL ? "" : status->reason;
-    enum log_level level = status->code == GRPC_INTERNAL || status->code == GRPC_UNAVAILABLE
-                               ? LOG_ERROR
-                               : LOG_INFO;
+    enum log_level level =
+        status->code == GRPC_INTERNAL || status->code == GRPC_UNAVAILABLE ? LOG_ERROR : LOG_INFO;
     const struct log_field fields[] = {
         KV_STR("status", grpc_code_name((int)status->code)),
         KV_DOUBLE("seconds", seconds),

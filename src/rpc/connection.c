@@ -13,8 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_TURN 4       /* then others have their turn */
-#define OUT_CHUNK (64u << 10)  /* bytes of frames gathered for one write */
+#define READS_PER_TURN 4      /* then others have their turn */
+#define OUT_CHUNK (64u << 10) /* bytes of frames gathered for one write */
+#define LINGER_NS NS_PER_S
+#define LINGER_BYTES_MAX (256u << 10)
 #define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
 
 static void on_io(void *owner, unsigned events);
@@ -28,6 +30,8 @@ static void on_flush(void *owner);
 static void write_out(struct connection *connection);
 static bool write_some(struct connection *connection, size_t *written);
 static void wait_for(struct connection *connection, unsigned events);
+static void linger(struct connection *connection);
+static void discard_input(struct connection *connection);
 static void wants_flush(void *owner);
 static void on_reap(void *owner);
 static void limit_hit(struct connection *connection, const char *limit);
@@ -42,7 +46,8 @@ void connection_open(struct rpc_worker *worker, int fd)
     connection->deadline_ns =
         deadline_after(connection->opened_ns, worker->limits.handshake_timeout_ns);
     uint64_t age = worker->limits.age_ns;
-    uint64_t jitter = random_below(age / 5 + 1); /* ± 10 %: a fleet's clients do not all move at once */
+    uint64_t jitter =
+        random_below(age / 5 + 1); /* ± 10 %: a fleet's clients do not all move at once */
     connection->age_limit_ns = deadline_after(connection->opened_ns, age - age / 10 + jitter);
     connection->flush = (struct deferred){.callback = on_flush, .owner = connection};
     connection->reap = (struct deferred){.callback = on_reap, .owner = connection};
@@ -57,6 +62,7 @@ void connection_close(struct connection *connection)
 {
     if (connection->state == CONNECTION_CLOSED)
         return;
+    bool lingering = connection->state == CONNECTION_LINGERING;
     connection->state = CONNECTION_CLOSED;
     struct rpc_worker *worker = connection->worker;
     io_close(TAKE(connection->io));
@@ -68,22 +74,27 @@ void connection_close(struct connection *connection)
     if (connection->counted)
         shared_identity_leave(worker->shared, connection->identity_key);
     shared_connection_leave(worker->shared);
-    if (connection->tls != NULL)
+    if (connection->tls != NULL && !lingering)
         tls_stream_shutdown(connection->tls);
 }
 
 void connection_flush_later(struct connection *connection)
 {
-    if (connection->state != CONNECTION_CLOSED)
+    if (connection->state != CONNECTION_CLOSED && connection->state != CONNECTION_LINGERING)
         loop_defer(connection->worker->loop, &connection->flush);
 }
 
 void connection_sweep(struct connection *connection, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &connection->worker->limits;
+    if (deadline_left(connection->deadline_ns, now_ns) == 0 &&
+        connection->state == CONNECTION_LINGERING) {
+        connection_close(connection);
+        return;
+    }
     if (deadline_left(connection->deadline_ns, now_ns) == 0) {
-        limit_hit(connection, connection->state == CONNECTION_HTTP2 ? "preface_timeout"
-                                                                    : "handshake_timeout");
+        limit_hit(connection,
+                  connection->state == CONNECTION_HTTP2 ? "preface_timeout" : "handshake_timeout");
         if (connection->state == CONNECTION_HANDSHAKE)
             rpc_metrics_handshake_failed(connection->worker->metrics->set, "timeout");
         connection_close(connection);
@@ -114,7 +125,7 @@ void connection_drain(struct connection *connection)
 {
     if (connection->h2 != NULL)
         h2_shutdown(connection->h2);
-    else if (connection->state != CONNECTION_PROBE)
+    else if (connection->state == CONNECTION_SNIFFING || connection->state == CONNECTION_HANDSHAKE)
         connection_close(connection);
 }
 
@@ -131,10 +142,13 @@ static void on_io(void *owner, unsigned events)
         shake_hands(connection);
         return;
     case CONNECTION_HTTP2:
-        if (events & IO_READ)
+        if ((events & IO_READ) && !connection->last_write)
             read_http2(connection);
         if (connection->state == CONNECTION_HTTP2)
             connection_flush_later(connection);
+        return;
+    case CONNECTION_LINGERING:
+        discard_input(connection);
         return;
     case CONNECTION_PROBE:
         if (connection->last_write)
@@ -228,8 +242,7 @@ static void read_http2(struct connection *connection)
     uint8_t *bytes = connection->worker->read_buffer;
     for (int turn = 0; turn < READS_PER_TURN; turn++) {
         size_t count = 0;
-        enum tls_status status =
-            tls_stream_read(connection->tls, bytes, RPC_READ_SIZE, &count);
+        enum tls_status status = tls_stream_read(connection->tls, bytes, RPC_READ_SIZE, &count);
         if (status == TLS_WANT_READ || status == TLS_WANT_WRITE)
             return;
         if (status != TLS_OK) {
@@ -299,9 +312,34 @@ static void write_out(struct connection *connection)
     connection->write_stalled_ns = 0;
     bool over = connection->h2 != NULL && h2_is_over(connection->h2);
     if (connection->last_write || over)
-        connection_close(connection);
+        linger(connection);
     else
         wait_for(connection, IO_READ);
+}
+
+/* Closing a socket with unread bytes resets it, and a reset may overtake the GOAWAY or the probe's answer that
+ * lies before it: so we end our side first and read the rest away for a moment. */
+static void linger(struct connection *connection)
+{
+    h2_free(TAKE(connection->h2));
+    if (connection->tls != NULL)
+        tls_stream_shutdown(connection->tls);
+    (void)shutdown(connection->fd, SHUT_WR);
+    connection->state = CONNECTION_LINGERING;
+    connection->deadline_ns = deadline_after(clock_now(), LINGER_NS);
+    wait_for(connection, IO_READ);
+}
+
+static void discard_input(struct connection *connection)
+{
+    uint8_t *bytes = connection->worker->read_buffer;
+    ssize_t got = recv(connection->fd, bytes, RPC_READ_SIZE, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0)
+        connection->lingered += (size_t)got;
+    if (got <= 0 || connection->lingered > LINGER_BYTES_MAX)
+        connection_close(connection);
 }
 
 /* False: the socket is full (it is watched) or the connection is closed. */
@@ -314,20 +352,19 @@ static bool write_some(struct connection *connection, size_t *written)
             *written = (size_t)sent;
             return true;
         }
-        if (sent < 0 && errno == EAGAIN)
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR))
             wait_for(connection, IO_WRITE);
         else
             connection_close(connection);
         return false;
     }
-    enum tls_status status =
-        tls_stream_write(connection->tls, bytes.data, bytes.size, written);
+    enum tls_status status = tls_stream_write(connection->tls, bytes.data, bytes.size, written);
     if (status == TLS_OK)
         return true;
     if (status == TLS_WANT_WRITE || status == TLS_WANT_READ) {
         if (connection->write_stalled_ns == 0)
             connection->write_stalled_ns = clock_now();
-        wait_for(connection, IO_READ | IO_WRITE);
+        wait_for(connection, connection->last_write ? IO_WRITE : IO_READ | IO_WRITE);
         return false;
     }
     connection_close(connection);

@@ -13,13 +13,16 @@
 
 #include <assert.h>
 
+#define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
+
 static struct slice field_value(const struct h2_stream *stream, const char *name);
 static int http_fault(const struct h2_stream *stream);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
 static int check_metadata(struct running_call *call);
 static int message_fault(const struct h2_stream *stream);
-static int unpack_request(struct running_call *call, struct slice bytes, ProtobufCMessage **message);
+static int unpack_request(struct running_call *call, struct slice bytes,
+                          ProtobufCMessage **message);
 static int run_checks(struct running_call *call, struct h2_stream *stream);
 static void run_handler(struct task *task, void *argument);
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message);
@@ -30,8 +33,7 @@ struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice 
 {
     for (size_t i = 0; i < worker->slot_count; i++) {
         struct method_slot *slot = &worker->slots[i];
-        if (slot->path.size == path.size &&
-            memcmp(slot->path.data, path.data, path.size) == 0)
+        if (slot->path.size == path.size && memcmp(slot->path.data, path.data, path.size) == 0)
             return slot;
     }
     return NULL;
@@ -142,10 +144,10 @@ static void make_call(struct h2_stream *stream)
     call->call.wire = (struct call_wire *)(void *)stream;
     call->call.idempotency_key = field_value(stream, "idempotency-key");
     struct slice path = field_value(stream, ":path");
+    size_t shown = path.size < SHOWN_PATH_MAX ? path.size : SHOWN_PATH_MAX;
     call->slot = stream->slot;
-    call->call.ctx.method =
-        call->slot != NULL ? call->slot->method->path
-                           : arena_strndup(call->arena, path.data, path.size < 200 ? path.size : 200);
+    call->call.ctx.method = call->slot != NULL ? call->slot->method->path
+                                               : arena_strndup(call->arena, path.data, shown);
     stream->call = call;
 }
 

@@ -3,6 +3,7 @@
 #define RPC_DISPATCH_H
 
 #include "base/method.h"
+
 #include "rpc/rpc_metrics.h"
 
 struct rpc_worker;
@@ -12,7 +13,7 @@ struct rpc_registration;
 struct method_slot {
     const struct rpc_method *method;
     const struct rpc_registration *registration;
-    struct slice path;              /* of the method: compared byte for byte */
+    struct slice path; /* of the method: compared byte for byte */
     struct method_metrics metrics;
 };
 

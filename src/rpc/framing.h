@@ -10,21 +10,21 @@
 #define FRAME_PREFIX_SIZE 5
 
 enum framing_result {
-    FRAMING_OK,        /* bytes were taken; look at framing_has_message() */
-    FRAMING_TOO_LARGE, /* the announced length is above the limit */
-    FRAMING_BAD_FLAG,  /* the flag byte is neither 0 nor 1 */
+    FRAMING_OK,         /* bytes were taken; look at framing_has_message() */
+    FRAMING_TOO_LARGE,  /* the announced length is above the limit */
+    FRAMING_BAD_FLAG,   /* the flag byte is neither 0 nor 1 */
     FRAMING_COMPRESSED, /* the flag is 1 and no encoding was declared */
-    FRAMING_EXTRA,     /* a second message on a unary call */
+    FRAMING_EXTRA,      /* a second message on a unary call */
 };
 
 /* Reads the one message of a unary call. */
 struct framing {
     uint8_t prefix[FRAME_PREFIX_SIZE];
-    size_t prefix_size;   /* bytes of it that have come */
-    size_t message_size;  /* announced, valid once the prefix is whole */
-    struct buf message;   /* bytes of the message so far */
-    size_t limit;         /* bytes a message may have */
-    bool failed;          /* sticky: an error was returned */
+    size_t prefix_size;  /* bytes of it that have come */
+    size_t message_size; /* announced, valid once the prefix is whole */
+    struct buf message;  /* bytes of the message so far */
+    size_t limit;        /* bytes a message may have */
+    bool failed;         /* sticky: an error was returned */
 };
 
 void framing_init(struct framing *framing, size_t limit);

@@ -27,56 +27,58 @@ struct h2_stream {
     struct list_node room_node;  /* on h2->waiting: its announced message does not fit yet */
     struct h2 *h2;
     int32_t id;
-    struct arena *arena;         /* headers, then the call; NULL once a running call took it away */
-    struct method_slot *slot;    /* which method; NULL: unknown, or the headers are not complete */
+    struct arena *arena;      /* headers, then the call; NULL once a running call took it away */
+    struct method_slot *slot; /* which method; NULL: unknown, or the headers are not complete */
     struct header_field *fields;
     size_t field_count;
     size_t header_bytes;
     struct framing framing;
     enum framing_result framing_error;
-    uint64_t begun_ns;           /* when its first frame came */
-    uint64_t progress_ns;        /* when body or answer last moved */
+    uint64_t begun_ns;    /* when its first frame came */
+    uint64_t progress_ns; /* when body or answer last moved */
     uint32_t empty_data;
-    size_t unacked;              /* received bytes whose stream window was not given back */
-    size_t reserved;             /* of h2->reserved: the announced large message */
+    size_t unacked;  /* received bytes whose stream window was not given back */
+    size_t reserved; /* of h2->reserved: the announced large message */
     bool headers_done;
-    bool ended;                  /* END_STREAM came */
-    bool started;                /* its call was made, or it was answered without one */
-    bool dispatched;             /* its handler's task was started */
-    bool answered;               /* a response was submitted */
-    bool rest_unwanted;          /* RST_STREAM(NO_ERROR) once the answer is out */
-    struct running_call *call;   /* NULL before it is made, and after an answer that did not wait for it */
-    struct slice reply;          /* framed message to send, in the call's arena */
+    bool ended;         /* END_STREAM came */
+    bool started;       /* its call was made, or it was answered without one */
+    bool dispatched;    /* its handler's task was started */
+    bool answered;      /* a response was submitted */
+    bool rest_unwanted; /* RST_STREAM(NO_ERROR) once the answer is out */
+    struct running_call
+        *call;          /* NULL before it is made, and after an answer that did not wait for it */
+    struct slice reply; /* framed message to send, in the call's arena */
     size_t reply_sent;
 };
 
 struct h2 {
     struct rpc_worker *worker;
-    void *owner;                  /* the connection … */
-    void (*wants_flush)(void *owner); /* … told when there is something to send outside h2_receive() */
+    void *owner; /* the connection … */
+    void (*wants_flush)(
+        void *owner); /* … told when there is something to send outside h2_receive() */
     nghttp2_session *session;
-    const char *caller;           /* identity name */
-    struct list streams;          /* all open ones */
-    struct list ready;            /* streams with news */
-    struct list held;             /* whole requests waiting for a handler slot, first come first */
-    struct list waiting;          /* streams waiting for room for their message, first come first */
+    const char *caller;  /* identity name */
+    struct list streams; /* all open ones */
+    struct list ready;   /* streams with news */
+    struct list held;    /* whole requests waiting for a handler slot, first come first */
+    struct list waiting; /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
     int32_t highest_stream;
-    struct list running_calls;    /* handlers whose task has not ended, reset or not */
+    struct list running_calls; /* handlers whose task has not ended, reset or not */
     uint32_t started_this_turn;
     uint64_t request_count;
-    size_t buffered;              /* request bytes in message buffers */
-    size_t reserved;              /* of large messages that were let in */
-    size_t connection_unacked;    /* connection window held back */
-    size_t queued;                /* answer bytes not yet given to the library */
-    uint64_t idle_since_ns;       /* no streams since then */
-    uint64_t header_block_ns;     /* when an unfinished header block began; 0: none */
-    bool preface_done;            /* the client's SETTINGS came */
-    bool settings_acked;          /* ours were acknowledged */
-    bool shutting_down;           /* GOAWAY notice was sent */
-    bool goaway_final;            /* … and the final GOAWAY */
-    uint64_t shutdown_ns;         /* when it began */
-    bool failed;                  /* nothing more can be read: send what there is and close */
+    size_t buffered;           /* request bytes in message buffers */
+    size_t reserved;           /* of large messages that were let in */
+    size_t connection_unacked; /* connection window held back */
+    size_t queued;             /* answer bytes not yet given to the library */
+    uint64_t idle_since_ns;    /* no streams since then */
+    uint64_t header_block_ns;  /* when an unfinished header block began; 0: none */
+    bool preface_done;         /* the client's SETTINGS came */
+    bool settings_acked;       /* ours were acknowledged */
+    bool shutting_down;        /* GOAWAY notice was sent */
+    bool goaway_final;         /* … and the final GOAWAY */
+    uint64_t shutdown_ns;      /* when it began */
+    bool failed;               /* nothing more can be read: send what there is and close */
 };
 
 struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,

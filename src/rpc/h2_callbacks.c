@@ -27,7 +27,13 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static void take_request_end(struct h2 *h2, const nghttp2_frame *frame);
 static void take_ping(struct h2 *h2, const nghttp2_frame *frame);
 static void take_settings(struct h2 *h2, const nghttp2_frame *frame);
+static void take_new_stream(struct h2 *h2, int32_t id);
+static void take_reset(struct h2 *h2);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
+static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
+                              const uint8_t *data, size_t size, void *user);
+static int on_extension_end(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                            void *user);
 
 void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
@@ -40,6 +46,8 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, on_extension_chunk);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_extension_end);
 }
 
 void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
@@ -65,10 +73,18 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
         if (lower && !known)
             h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
         else if (!lower)
-            h2->highest_stream = head->stream_id;
+            take_new_stream(h2, head->stream_id);
     }
     check_frame_budgets(h2, head);
     return 0;
+}
+
+/* The library refuses one too many; here it is counted. */
+static void take_new_stream(struct h2 *h2, int32_t id)
+{
+    h2->highest_stream = id;
+    if (h2->streams.count >= h2->worker->limits.concurrent_streams)
+        rpc_metrics_limit(h2->worker->metrics->set, "concurrent_streams");
 }
 
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
@@ -184,6 +200,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_SETTINGS:
         take_settings(h2, frame);
         break;
+    case NGHTTP2_RST_STREAM:
+        take_reset(h2);
+        break;
     default:
         break;
     }
@@ -210,6 +229,15 @@ static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
     h2_stream_ready(stream);
 }
 
+/* CVE-2023-44487.  The library has a limit of its own, but ends the session as if the error were ours. */
+static void take_reset(struct h2 *h2)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    if (!budget_take(&h2->budgets.client_resets, limits->client_resets_burst,
+                     limits->client_resets_rate, clock_now()))
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "client_resets");
+}
+
 /* gRPC's rule (proposal A8): a ping costs little, many without work are abuse. */
 static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
 {
@@ -218,10 +246,12 @@ static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
     uint64_t now = clock_now();
     if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
         if (h2->shutting_down && !h2->goaway_final)
-            h2->shutdown_ns = 0; /* the peer has seen the notice: h2_process() sends the last GOAWAY */
+            h2->shutdown_ns =
+                0; /* the peer has seen the notice: h2_process() sends the last GOAWAY */
         return;
     }
-    bool early = budgets->last_ping_ns != 0 && now - budgets->last_ping_ns < limits->ping_interval_ns;
+    bool early = budgets->last_ping_ns != 0 &&
+                 now - budgets->last_ping_ns < limits->ping_interval_ns;
     bool working = !list_is_empty(&h2->streams) || budgets->data_since_ping > 0;
     budgets->last_ping_ns = now;
     budgets->data_since_ping = 0;
@@ -304,4 +334,27 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
         h2->header_block_ns = 0;
     rpc_metrics_limit(h2->worker->metrics->set, "invalid_frame");
     return 0;
+}
+
+/* Frames of unknown types must be ignored (RFC 9113 section 5.5); the library hides them from on_begin_frame
+ * unless somebody asks for their payload. */
+static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
+                              const uint8_t *data, size_t size, void *user)
+{
+    (void)session;
+    (void)head;
+    (void)data;
+    (void)size;
+    (void)user;
+    return 0;
+}
+
+static int on_extension_end(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
+                            void *user)
+{
+    (void)session;
+    (void)payload;
+    (void)head;
+    (void)user;
+    return NGHTTP2_ERR_CANCEL; /* dropped */
 }

@@ -2,6 +2,7 @@
 #include "rpc/h2_limits.h"
 
 #include "base/clock.h"
+
 #include "rpc/rpc.h"
 
 #include <assert.h>

@@ -15,13 +15,14 @@ struct budget {
 bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns);
 
 struct h2_budgets {
+    struct budget client_resets;
     struct budget server_resets;
     struct budget settings;
-    uint64_t frames;          /* received, of all kinds */
+    uint64_t frames; /* received, of all kinds */
     uint64_t requests;
-    uint64_t data_sent;       /* DATA frames */
-    uint64_t window_updates;  /* received */
-    uint64_t priorities;      /* PRIORITY and unknown frames received */
+    uint64_t data_sent;      /* DATA frames */
+    uint64_t window_updates; /* received */
+    uint64_t priorities;     /* PRIORITY and unknown frames received */
     uint64_t last_ping_ns;
     uint32_t ping_strikes;
     uint64_t data_since_ping; /* DATA or HEADERS frames sent since the last ping */

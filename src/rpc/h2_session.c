@@ -6,6 +6,7 @@
 #include "rpc/h2.h"
 
 #include "base/alloc.h"
+
 #include "rpc/rpc_int.h"
 
 #include <assert.h>
@@ -14,6 +15,7 @@
 #define CONNECTION_WINDOW (1 << 20)
 #define STREAM_WINDOW (64 << 10)
 #define FRAME_MAX (16 << 10)
+#define FIRST_UNKNOWN_TYPE 0x0a     /* RFC 9113 defines types up to CONTINUATION, 0x09 */
 #define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
 
 static nghttp2_option *session_options(const struct rpc_limits *limits);
@@ -129,8 +131,8 @@ static nghttp2_option *session_options(const struct rpc_limits *limits)
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_settings(option, limits->settings_entries);
     nghttp2_option_set_max_outbound_ack(option, limits->outbound_acks);
-    nghttp2_option_set_stream_reset_rate_limit(option, limits->client_resets_burst,
-                                               limits->client_resets_rate);
+    for (unsigned type = FIRST_UNKNOWN_TYPE; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     nghttp2_option_set_max_continuations(option, limits->continuations);
     return option;
 }
@@ -157,8 +159,8 @@ static void session_begin(struct h2 *h2)
     rc = nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
                                  sizeof settings / sizeof settings[0]);
     assert(rc == 0);
-    rc = nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
-                                               CONNECTION_WINDOW);
+    rc =
+        nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
     assert(rc == 0);
 }
 

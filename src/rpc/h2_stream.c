@@ -2,6 +2,7 @@
 #include "rpc/h2.h"
 
 #include "base/alloc.h"
+
 #include "rpc/rpc_int.h"
 
 #include "gen/errors.h"
@@ -26,8 +27,8 @@ struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
     stream->h2 = h2;
     stream->id = id;
     stream->arena = worker_arena_take(h2->worker);
-    stream->fields = arena_alloc_raw(
-        stream->arena, h2->worker->limits.header_fields * sizeof *stream->fields);
+    stream->fields =
+        arena_alloc_raw(stream->arena, h2->worker->limits.header_fields * sizeof *stream->fields);
     stream->begun_ns = clock_now();
     stream->progress_ns = stream->begun_ns;
     framing_init(&stream->framing, h2->worker->limits.message_bytes);
@@ -192,8 +193,8 @@ void h2_stream_drop_message(struct h2_stream *stream)
 static struct h2_stream *stream_take(struct rpc_worker *worker)
 {
     struct list_node *node = list_pop_front(&worker->spare_streams);
-    struct h2_stream *stream =
-        node == NULL ? xmalloc(sizeof *stream) : list_entry(node, struct h2_stream, node);
+    struct h2_stream *stream = node == NULL ? xmalloc(sizeof *stream)
+                                            : list_entry(node, struct h2_stream, node);
     *stream = (struct h2_stream){.id = 0};
     return stream;
 }

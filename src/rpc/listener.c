@@ -1,5 +1,6 @@
 /* Accepts and hands sockets to the worker with the fewest connections. */
 #include "base/alloc.h"
+
 #include "rpc/rpc_int.h"
 
 #include <arpa/inet.h>
@@ -12,15 +13,16 @@
 
 #define BACKLOG 512
 #define ACCEPTS_PER_TURN 32
-#define PAUSE_NS (50 * NS_PER_MS) /* without descriptors or tokens: the kernel's queue waits for us */
+#define PAUSE_NS                                                                                   \
+    (50 * NS_PER_MS) /* without descriptors or tokens: the kernel's queue waits for us */
 
 struct rpc_listener {
     struct loop *loop;
     int fd;
     struct io *io;
-    struct timer *resume;          /* ends a pause */
+    struct timer *resume; /* ends a pause */
     uint16_t port;
-    struct rpc_worker **workers;   /* owned array */
+    struct rpc_worker **workers; /* owned array */
     size_t worker_count;
     struct rpc_shared *shared;
     struct metrics *metrics;
@@ -95,7 +97,8 @@ static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
     if (!is_v4 && inet_pton(AF_INET6, settings->address, &v6.sin6_addr) != 1)
         return FAULT(ctx, FAULT_CONFIG, "server.address \"%s\": expected a numeric IP address",
                      settings->address);
-    listener->fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    listener->fd =
+        socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int yes = 1;
     if (listener->fd >= 0)
         (void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);

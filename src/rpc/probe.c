@@ -2,7 +2,6 @@
  * else (decisions: "nothing but health is ever served without a client certificate"). */
 #include "rpc/rpc_int.h"
 
-
 #define PROBE_REQUEST_MAX 4096
 #define PROBE_PATH_MAX 64
 
@@ -15,8 +14,8 @@ bool probe_receive(struct connection *connection, struct slice bytes)
     struct rpc_worker *worker = connection->worker;
     buf_put_slice(&connection->probe, bytes);
     struct slice request = buf_slice(&connection->probe);
-    bool begins = slice_starts_with(slice_make(request.data, request.size < 4 ? request.size : 4),
-                                    "GET ");
+    bool begins =
+        slice_starts_with(slice_make(request.data, request.size < 4 ? request.size : 4), "GET ");
     if (request.size >= 4 && !begins) {
         answer(connection, 400, "only health probes are answered without TLS\n");
         return true;
@@ -30,9 +29,8 @@ bool probe_receive(struct connection *connection, struct slice bytes)
     metric_inc(worker->metrics->probes);
     char path[PROBE_PATH_MAX];
     struct buf body = BUF_EMPTY;
-    int status = take_path(request, path)
-                     ? worker->hooks.probe(worker->hooks.owner, path, &body)
-                     : 404;
+    int status = take_path(request, path) ? worker->hooks.probe(worker->hooks.owner, path, &body)
+                                          : 404;
     answer(connection, status,
            status == 404 ? "only health probes are answered without TLS\n" : buf_str(&body));
     buf_deinit(&body);

@@ -6,6 +6,7 @@
 #define RPC_RPC_H
 
 #include "base/metrics.h"
+
 #include "loop/loop.h"
 #include "loop/task.h"
 #include "rpc/call.h"
@@ -13,36 +14,36 @@
 
 /* Bounds against hostile and broken clients; each has a counter.  Reasons: docs/limits.md. */
 struct rpc_limits {
-    uint32_t concurrent_streams;       /* SETTINGS_MAX_CONCURRENT_STREAMS */
-    uint32_t running_handlers;         /* per connection; not lowered by resets */
-    uint32_t requests_per_turn;        /* started per connection and turn of the loop */
-    uint32_t client_resets_burst;      /* RST_STREAM from the client … */
-    uint32_t client_resets_rate;       /* … and per second */
-    uint32_t server_resets_burst;      /* RST_STREAM that the client provokes … */
-    uint32_t server_resets_rate;       /* … and per second */
-    uint32_t continuations;            /* per header block */
-    uint32_t header_fields;            /* per request */
-    size_t header_bytes;               /* per request: name + value + 32 each */
-    size_t header_field_bytes;         /* one field */
-    size_t message_bytes;              /* one request message */
-    size_t response_bytes;             /* one response message */
-    size_t queued_response_bytes;      /* unsent answers per connection: beyond, requests are held */
-    uint32_t settings_entries;         /* per SETTINGS frame */
-    uint32_t settings_per_10s;         /* SETTINGS frames */
-    uint32_t outbound_acks;            /* queued PING and SETTINGS ACKs */
-    uint64_t ping_interval_ns;         /* shortest without streams */
-    uint32_t ping_strikes;             /* too early pings before GOAWAY */
-    uint32_t empty_data;               /* empty DATA frames without END_STREAM per stream */
-    uint32_t priority_frames;          /* PRIORITY and unknown frames per connection, + 10 per stream */
-    uint32_t control_frames;           /* frames beyond 20 per request */
-    uint64_t handshake_timeout_ns;     /* TLS */
-    uint64_t preface_timeout_ns;       /* HTTP/2 preface and SETTINGS ACK */
-    uint64_t headers_timeout_ns;       /* a header block, from its first byte */
-    uint64_t body_progress_ns;         /* standstill of a message that was begun */
-    uint64_t write_stall_ns;           /* standstill of an answer */
-    uint64_t idle_ns;                  /* connection without streams */
-    uint64_t age_ns;                   /* connection's life, ± 10 % */
-    uint64_t age_grace_ns;             /* from GOAWAY to the end */
+    uint32_t concurrent_streams;   /* SETTINGS_MAX_CONCURRENT_STREAMS */
+    uint32_t running_handlers;     /* per connection; not lowered by resets */
+    uint32_t requests_per_turn;    /* started per connection and turn of the loop */
+    uint32_t client_resets_burst;  /* RST_STREAM from the client … */
+    uint32_t client_resets_rate;   /* … and per second */
+    uint32_t server_resets_burst;  /* RST_STREAM that the client provokes … */
+    uint32_t server_resets_rate;   /* … and per second */
+    uint32_t continuations;        /* per header block */
+    uint32_t header_fields;        /* per request */
+    size_t header_bytes;           /* per request: name + value + 32 each */
+    size_t header_field_bytes;     /* one field */
+    size_t message_bytes;          /* one request message */
+    size_t response_bytes;         /* one response message */
+    size_t queued_response_bytes;  /* unsent answers per connection: beyond, requests are held */
+    uint32_t settings_entries;     /* per SETTINGS frame */
+    uint32_t settings_per_10s;     /* SETTINGS frames */
+    uint32_t outbound_acks;        /* queued PING and SETTINGS ACKs */
+    uint64_t ping_interval_ns;     /* shortest without streams */
+    uint32_t ping_strikes;         /* too early pings before GOAWAY */
+    uint32_t empty_data;           /* empty DATA frames without END_STREAM per stream */
+    uint32_t priority_frames;      /* PRIORITY and unknown frames per connection, + 10 per stream */
+    uint32_t control_frames;       /* frames beyond 20 per request */
+    uint64_t handshake_timeout_ns; /* TLS */
+    uint64_t preface_timeout_ns;   /* HTTP/2 preface and SETTINGS ACK */
+    uint64_t headers_timeout_ns;   /* a header block, from its first byte */
+    uint64_t body_progress_ns;     /* standstill of a message that was begun */
+    uint64_t write_stall_ns;       /* standstill of an answer */
+    uint64_t idle_ns;              /* connection without streams */
+    uint64_t age_ns;               /* connection's life, ± 10 % */
+    uint64_t age_grace_ns;         /* from GOAWAY to the end */
     uint32_t requests_per_connection;
     uint32_t connections_per_identity; /* over the process */
     uint32_t connections_total;        /* over the process */
@@ -81,9 +82,9 @@ struct rpc_worker;
 
 struct rpc_worker_settings {
     struct loop *loop;
-    struct tls_context *tls;                      /* server side; referenced */
+    struct tls_context *tls; /* server side; referenced */
     struct rpc_shared *shared;
-    struct metrics *metrics;                      /* the worker's own set */
+    struct metrics *metrics; /* the worker's own set */
     const struct log *log;
     struct rpc_limits limits;
     struct rpc_hooks hooks;
@@ -107,8 +108,8 @@ void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)
 struct rpc_listener;
 
 struct rpc_listener_settings {
-    const char *address;            /* numeric */
-    uint16_t port;                  /* 0: any free one */
+    const char *address; /* numeric */
+    uint16_t port;       /* 0: any free one */
     struct rpc_worker *const *workers;
     size_t worker_count;
     struct rpc_shared *shared;

@@ -12,34 +12,36 @@
 #include <stdatomic.h>
 
 enum connection_state {
-    CONNECTION_SNIFFING,   /* the first byte decides: TLS or a plain probe */
+    CONNECTION_SNIFFING, /* the first byte decides: TLS or a plain probe */
     CONNECTION_HANDSHAKE,
     CONNECTION_HTTP2,
-    CONNECTION_PROBE,      /* plain HTTP/1.1 */
-    CONNECTION_CLOSED,     /* freed at the end of the turn */
+    CONNECTION_PROBE,     /* plain HTTP/1.1 */
+    CONNECTION_LINGERING, /* our side has ended; what still comes is read away */
+    CONNECTION_CLOSED,    /* freed at the end of the turn */
 };
 
 struct connection {
-    struct list_node node;       /* on worker->connections */
+    struct list_node node; /* on worker->connections */
     struct rpc_worker *worker;
     enum connection_state state;
     int fd;
     struct io *io;
-    struct tls_stream *tls;      /* NULL for plain probes */
-    struct h2 *h2;               /* from the handshake's end */
-    struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
-    struct buf probe;            /* a probe's request so far */
-    struct deferred flush;       /* sends at the end of the turn */
-    struct deferred reap;        /* frees at the end of the turn */
+    struct tls_stream *tls; /* NULL for plain probes */
+    struct h2 *h2;          /* from the handshake's end */
+    struct buf out;         /* encrypted next: bytes of frames or of a probe's answer */
+    struct buf probe;       /* a probe's request so far */
+    struct deferred flush;  /* sends at the end of the turn */
+    struct deferred reap;   /* frees at the end of the turn */
     uint64_t opened_ns;
-    uint64_t deadline_ns;        /* of the present state; NO_DEADLINE in HTTP2 */
-    uint64_t write_stalled_ns;   /* since when the socket takes nothing; 0: it does */
-    uint64_t age_limit_ns;       /* clock time when it is asked to go */
-    bool counted;                /* in the identity's count */
-    bool last_write;             /* close once `out` is empty */
-    bool read_again;             /* more may be there than this turn has read */
-    const char *identity;        /* the name; borrowed from the hooks */
-    char *identity_key;          /* the URI or "-", for the count; owned */
+    uint64_t deadline_ns;      /* of the present state; NO_DEADLINE in HTTP2 */
+    uint64_t write_stalled_ns; /* since when the socket takes nothing; 0: it does */
+    uint64_t age_limit_ns;     /* clock time when it is asked to go */
+    size_t lingered;           /* bytes read away at the end */
+    bool counted;              /* in the identity's count */
+    bool last_write;           /* close once `out` is empty */
+    bool read_again;           /* more may be there than this turn has read */
+    const char *identity;      /* the name; borrowed from the hooks */
+    char *identity_key;        /* the URI or "-", for the count; owned */
 };
 
 #define RPC_READ_SIZE 16384
@@ -56,12 +58,12 @@ struct rpc_worker {
     struct rpc_registration *registrations; /* owned */
     struct method_slot *slots;              /* every method of them, owned */
     size_t slot_count;
-    size_t largest_message;                 /* the largest limit of any method */
+    size_t largest_message; /* the largest limit of any method */
     struct rpc_metrics *metrics;
-    struct mailbox *mailbox;                /* accepted sockets */
+    struct mailbox *mailbox; /* accepted sockets */
     struct list connections;
     _Atomic size_t connection_count;
-    struct timer *janitor;                  /* sweeps time-outs */
+    struct timer *janitor; /* sweeps time-outs */
     bool draining;
     uint64_t drain_deadline_ns;
     void (*drained)(void *owner);
@@ -70,10 +72,10 @@ struct rpc_worker {
     size_t spare_arena_count;
     struct list spare_streams;
     size_t running_calls;
-    struct log_interval handshake_log;      /* failed handshakes */
-    uint8_t *read_buffer;                   /* RPC_READ_SIZE bytes: what one read brings */
-    uint64_t log_window_ns;                 /* start of the present second of sampled lines */
-    uint32_t log_lines;                     /* sampled lines in it */
+    struct log_interval handshake_log; /* failed handshakes */
+    uint8_t *read_buffer;              /* RPC_READ_SIZE bytes: what one read brings */
+    uint64_t log_window_ns;            /* start of the present second of sampled lines */
+    uint32_t log_lines;                /* sampled lines in it */
 };
 
 struct arena *worker_arena_take(struct rpc_worker *worker);

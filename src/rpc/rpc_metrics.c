@@ -43,10 +43,9 @@ static const struct metric_family accepted_family = {
     .kind = METRIC_COUNTER};
 static const struct metric_family probes_family = {
     .name = "tenant_rpc_probes_total", .help = "Plain health probes.", .kind = METRIC_COUNTER};
-static const struct metric_family received_family = {
-    .name = "tenant_rpc_received_bytes_total",
-    .help = "Bytes received after decryption.",
-    .kind = METRIC_COUNTER};
+static const struct metric_family received_family = {.name = "tenant_rpc_received_bytes_total",
+                                                     .help = "Bytes received after decryption.",
+                                                     .kind = METRIC_COUNTER};
 static const struct metric_family sent_family = {.name = "tenant_rpc_sent_bytes_total",
                                                  .help = "Bytes sent before encryption.",
                                                  .kind = METRIC_COUNTER};
@@ -65,11 +64,13 @@ static const struct metric_family seconds_family = {
 };
 
 const struct metric_family *const rpc_metric_families[] = {
-    &requests_family,   &errors_family,  &limits_family,   &handshake_family,
-    &connections_family, &streams_family, &running_family,  &accepted_family,
-    &probes_family,     &received_family, &sent_family,     &tasks_refused_family,
-    &seconds_family,
-    NULL,
+    &requests_family,    &errors_family,
+    &limits_family,      &handshake_family,
+    &connections_family, &streams_family,
+    &running_family,     &accepted_family,
+    &probes_family,      &received_family,
+    &sent_family,        &tasks_refused_family,
+    &seconds_family,     NULL,
 };
 
 static void bucket_text(unsigned bucket, char out[3]);
@@ -105,11 +106,12 @@ void rpc_metrics_handshake_failed(struct metrics *set, const char *reason)
     metric_inc(metrics_series(set, &handshake_family, (const char *const[]){reason}));
 }
 
-void rpc_metrics_call(struct rpc_metrics *metrics, struct method_metrics *method,
-                      const struct uuid *tenant, const struct status *status, double seconds)
+void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *outcome)
 {
+    struct method_metrics *method = outcome->method;
+    const struct status *status = outcome->status;
     assert(status->code < GRPC_CODE_COUNT);
-    unsigned bucket = tenant_bucket(tenant);
+    unsigned bucket = tenant_bucket(outcome->tenant);
     char text[3];
     bucket_text(bucket, text);
     struct metric **requests = &method->requests[status->code][bucket];
@@ -122,7 +124,7 @@ void rpc_metrics_call(struct rpc_metrics *metrics, struct method_metrics *method
     if (*duration == NULL)
         *duration = metrics_series(metrics->set, &seconds_family,
                                    (const char *const[]){method->route, "POST", text});
-    metric_observe(*duration, seconds);
+    metric_observe(*duration, outcome->seconds);
     if (status->code == GRPC_OK)
         return;
     const char *reason = status->reason == NULL ? grpc_code_name(status->code) : status->reason;

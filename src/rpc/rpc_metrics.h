@@ -4,6 +4,7 @@
 
 #include "base/id.h"
 #include "base/metrics.h"
+
 #include "rpc/status.h"
 
 struct rpc_method;
@@ -19,15 +20,15 @@ struct method_metrics {
 
 struct rpc_metrics {
     struct metrics *set;
-    struct metric *connections;          /* gauge */
-    struct metric *streams;              /* gauge */
-    struct metric *running;              /* gauge: handlers */
+    struct metric *connections; /* gauge */
+    struct metric *streams;     /* gauge */
+    struct metric *running;     /* gauge: handlers */
     struct metric *accepted;
     struct metric *probes;
     struct metric *received_bytes;
     struct metric *sent_bytes;
     struct metric *tasks_refused;
-    struct method_metrics unknown;       /* calls of no method of ours */
+    struct method_metrics unknown; /* calls of no method of ours */
 };
 
 struct rpc_metrics *rpc_metrics_new(struct metrics *set);
@@ -37,9 +38,15 @@ void rpc_metrics_free(struct rpc_metrics *metrics);
 void rpc_metrics_limit(struct metrics *set, const char *limit);
 /* tenant_tls_handshake_failures_total{reason}. */
 void rpc_metrics_handshake_failed(struct metrics *set, const char *reason);
+struct call_outcome {
+    struct method_metrics *method;
+    const struct uuid *tenant; /* nil: none, or not checked */
+    const struct status *status;
+    double seconds;
+};
+
 /* A finished call. */
-void rpc_metrics_call(struct rpc_metrics *metrics, struct method_metrics *method,
-                      const struct uuid *tenant, const struct status *status, double seconds);
+void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *outcome);
 
 /* 0 to 63, or 64 for the nil uuid. */
 unsigned tenant_bucket(const struct uuid *tenant);

@@ -7,17 +7,17 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#define SCAN_DEPTH_MAX 16      /* nested messages */
-#define SCAN_FIELDS_MAX 20000  /* fields and elements in the whole message, unknown ones too */
+#define SCAN_DEPTH_MAX 16     /* nested messages */
+#define SCAN_FIELDS_MAX 20000 /* fields and elements in the whole message, unknown ones too */
 #define SCAN_PATH_SIZE 160
 
 enum scan_result {
     SCAN_OK,
-    SCAN_MALFORMED,   /* truncated, a bad tag or varint, a group, a wire type that is not the field's */
+    SCAN_MALFORMED, /* truncated, a bad tag or varint, a group, a wire type that is not the field's */
     SCAN_TOO_DEEP,
     SCAN_TOO_MANY,
-    SCAN_BAD_UTF8,    /* a string field's bytes */
-    SCAN_NUL,         /* a NUL byte inside a string: C would see a shorter one */
+    SCAN_BAD_UTF8, /* a string field's bytes */
+    SCAN_NUL,      /* a NUL byte inside a string: C would see a shorter one */
 };
 
 /* Checks `bytes` as a message of this type.  On anything but SCAN_OK `path` tells where:

@@ -1,5 +1,6 @@
 /* Counts over all workers: connections in total and per identity. */
 #include "base/alloc.h"
+
 #include "rpc/rpc_int.h"
 
 #include <assert.h>

@@ -46,16 +46,16 @@ struct call_details {
     size_t violations_dropped; /* beyond the array; counted in the last one's text */
     struct status_pair metadata[STATUS_METADATA_MAX];
     size_t metadata_count;
-    uint64_t retry_ns;         /* RetryInfo; 0: none */
+    uint64_t retry_ns; /* RetryInfo; 0: none */
 };
 
 /* What goes onto the wire. */
 struct status {
     enum grpc_code code;
-    const char *reason;       /* of the catalogue; NULL when code is OK */
-    const char *message;      /* "REASON: text", not yet percent-encoded; "" when OK */
-    struct slice details;     /* packed google.rpc.Status; empty when OK */
-    uint64_t retry_ns;        /* for the retry-after trailer; 0: none */
+    const char *reason;   /* of the catalogue; NULL when code is OK */
+    const char *message;  /* "REASON: text", not yet percent-encoded; "" when OK */
+    struct slice details; /* packed google.rpc.Status; empty when OK */
+    uint64_t retry_ns;    /* for the retry-after trailer; 0: none */
 };
 
 /* The status for a handler's result: OK, a refusal with its details (may be NULL), or a fault, which

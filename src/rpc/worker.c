@@ -1,5 +1,6 @@
 /* A worker: its connections, its pools, its sweep of time-outs, its end. */
 #include "base/alloc.h"
+
 #include "rpc/rpc_int.h"
 
 #include <assert.h>

@@ -1,0 +1,406 @@
+/* Hostile clients by byte scripts: each flood ends with GOAWAY and its counter, and honest clients do not run
+ * into the limits. */
+#include "h2_script.h"
+
+/* A request's headers with `count` more fields. */
+static void put_many_fields(struct buf *out, uint32_t id, int count)
+{
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", NULL);
+    for (int i = 0; i < count; i++)
+        buf_put(&block, "\0\1x\1y", 5);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, buf_slice(&block));
+    buf_deinit(&block);
+}
+
+START_TEST(test_header_fields)
+    {
+        struct script script;
+        begin(&script, NULL);
+        put_many_fields(&script.bytes, 1, 64 - 6);
+        play(&script);
+        check_alive(&script);
+        put_many_fields(&script.bytes, 3, 64 - 6 + 1);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_fields");
+        finish(&script);
+    }
+END_TEST
+
+/* CVE-2026-49975: one entry of the dynamic table, then one byte per copy of it. */
+START_TEST(test_header_bomb)
+    {
+        struct script script;
+        begin(&script, NULL);
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Echo", NULL);
+        buf_put(&block, "\x40\1x\x7F\xA1\x1E",
+                6); /* literal, indexed, value of 127 + 3873 = 4000 bytes */
+        uint8_t value[4000];
+        memset(value, 'v', sizeof value);
+        buf_put(&block, value, sizeof value);
+        for (int i = 0; i < 10000; i++)
+            buf_put_byte(&block, 0x80 | 62);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, buf_slice(&block));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_bytes");
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+/* The same with fields that are no HTTP: the library drops them, but must not do so for long. */
+START_TEST(test_header_bomb_of_malformed_fields)
+    {
+        struct script script;
+        begin(&script, NULL);
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Echo", NULL);
+        buf_put(&block, "\x40\1x\4v\1vv", 8);
+        for (int i = 0; i < 10000; i++)
+            buf_put_byte(&block, 0x80 | 62);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, buf_slice(&block));
+        play(&script);
+        ck_assert(pair_exchange(script.pair, 1)->reset);
+        ck_assert(list_is_empty(&script.pair->h2->streams));
+        /* and the connection does not die of it later */
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 6 * NS_PER_S));
+        check_alive(&script);
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_one_large_field)
+    {
+        struct script script;
+        begin(&script, NULL);
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Echo", NULL);
+        buf_put(&block, "\0\1x\x7F\xA1\x45", 6); /* 127 + 8865 */
+        for (int i = 0; i < 127 + 0x21 + (0x45 << 7); i++)
+            buf_put_byte(&block, 'v');
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, buf_slice(&block));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_field_bytes");
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_request_trailers_are_counted)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        struct buf block = BUF_EMPTY;
+        for (int i = 0; i < 1000; i++)
+            buf_put(&block, "\0\1x\1y", 5);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS,
+                  NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, buf_slice(&block));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_bytes");
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+static void put_continuations(struct buf *out, int count)
+{
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", NULL);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, buf_slice(&block));
+    for (int i = 1; i <= count; i++)
+        raw_frame(out, NGHTTP2_CONTINUATION, i == count ? NGHTTP2_FLAG_END_HEADERS : 0, 1,
+                  slice_make("\0\1x\1y", 5));
+    buf_deinit(&block);
+}
+
+START_TEST(test_continuations)
+    {
+        struct script script;
+        begin(&script, NULL);
+        put_continuations(&script.bytes, 4);
+        play(&script);
+        check_alive(&script);
+        finish(&script);
+        begin(&script, NULL);
+        put_continuations(&script.bytes, 6);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "continuations");
+        finish(&script);
+    }
+END_TEST
+
+/* CVE-2023-44487.  What counts is that handlers do not pile up, and that it ends. */
+START_TEST(test_rapid_reset)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (uint32_t i = 0; i < 250 && !script.pair->ended; i++) {
+            put_call(&script.bytes, 1 + 2 * i, "/test.v1.Pair/Stubborn", 300);
+            put_number(&script.bytes, NGHTTP2_RST_STREAM, 1 + 2 * i, NGHTTP2_CANCEL);
+            play(&script);
+            loop_turn(script.pair->loop, 0);
+            ck_assert_uint_le(script.pair->worker->running_calls, 100);
+        }
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "client_resets");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_resets_within_the_budget)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (uint32_t i = 0; i < 150; i++) {
+            put_call(&script.bytes, 1 + 2 * i, "/test.v1.Pair/Sleep", 1000);
+            put_number(&script.bytes, NGHTTP2_RST_STREAM, 1 + 2 * i, NGHTTP2_CANCEL);
+            play(&script);
+            loop_turn(script.pair->loop, 0);
+        }
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
+/* CVE-2025-8671: every way to make us send a reset. */
+static void put_content_length_lie(struct buf *out, uint32_t id)
+{
+    const struct extra extras[] = {{"content-length", "3"}, {NULL, NULL}};
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", extras);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, buf_slice(&block));
+    raw_frame(out, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, id, slice_make("\0\0\0\0\0", 5));
+    buf_deinit(&block);
+}
+
+static void put_window_overflow(struct buf *out, uint32_t id)
+{
+    raw_headers(out, id, "/test.v1.Pair/Echo", 0);
+    put_number(out, NGHTTP2_WINDOW_UPDATE, id, 0x7FFFFFFF);
+}
+
+static void make_resets(void (*put)(struct buf *out, uint32_t id))
+{
+    struct script script;
+    begin(&script, NULL);
+    uint32_t sent = 0;
+    for (; sent < 120 && !script.pair->ended; sent++) {
+        put(&script.bytes, 1 + 2 * sent);
+        play(&script);
+    }
+    ck_assert_uint_ge(sent, 100);
+    check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
+    finish(&script);
+}
+
+START_TEST(test_made_you_reset)
+    {
+        make_resets(put_content_length_lie);
+        make_resets(put_window_overflow);
+    }
+END_TEST
+
+START_TEST(test_stream_order)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 5, "/test.v1.Pair/Echo", 0);
+        raw_headers(&script.bytes, 3, "/test.v1.Pair/Echo", 0);
+        play(&script);
+        check_goaway(&script, NGHTTP2_PROTOCOL_ERROR, "stream_order");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_settings_flood)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (int i = 0; i < 9; i++)
+            raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(NULL, 0));
+        play(&script);
+        check_alive(&script);
+        ck_assert_uint_eq(script.pair->settings_acks, 10);
+        for (int i = 0; i < 2; i++)
+            raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(NULL, 0));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "settings_per_10s");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_settings_entries)
+    {
+        struct script script;
+        begin(&script, NULL);
+        uint8_t payload[33 * 6] = {0};
+        for (size_t i = 0; i < 33; i++)
+            payload[6 * i + 1] = 9;
+        raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(payload, sizeof payload));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, NULL);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_ping_strikes)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (int i = 0; i < 3; i++)
+            put_ping(&script.bytes);
+        play(&script);
+        check_alive(&script);
+        ck_assert_uint_eq(script.pair->pings, 3);
+        put_ping(&script.bytes);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "pings");
+        finish(&script);
+    }
+END_TEST
+
+/* gRPC clients measure the path with a ping after data: as often as they get any. */
+START_TEST(test_pings_with_work)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (uint32_t i = 0; i < 30; i++) {
+            put_call(&script.bytes, 1 + 2 * i, "/test.v1.Pair/Echo", 1);
+            play(&script);
+            pair_turns(script.pair, 2);
+            put_ping(&script.bytes);
+        }
+        play(&script);
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
+/* Pings whose answers are never read: the queue of answers is bounded. */
+START_TEST(test_unread_acks)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        for (int i = 0; i < 120; i++)
+            put_ping(&script.bytes);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "outbound_acks");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_empty_data)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        for (int i = 0; i < 10; i++)
+            raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make(NULL, 0));
+        play(&script);
+        check_alive(&script);
+        raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make(NULL, 0));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "empty_data");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_priority_and_unknown_frames)
+    {
+        static const uint8_t types[] = {NGHTTP2_PRIORITY, 0x42};
+        for (size_t k = 0; k < 2; k++) {
+            struct script script;
+            begin(&script, NULL);
+            for (uint32_t i = 0; i < 100; i++)
+                raw_frame(&script.bytes, types[k], 0, 2 * i + 1, slice_make("\0\0\0\0\1", 5));
+            play(&script);
+            check_alive(&script);
+            raw_frame(&script.bytes, types[k], 0, 1, slice_make("\0\0\0\0\1", 5));
+            play(&script);
+            check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "priority_frames");
+            finish(&script);
+        }
+    }
+END_TEST
+
+START_TEST(test_window_updates)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (int i = 0; i < 100; i++)
+            put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 0, 1);
+        play(&script);
+        check_alive(&script);
+        put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 0, 1);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "window_updates");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_control_frames)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.control_frames = 50;
+        struct script script;
+        begin(&script, &limits);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        play(&script);
+        for (int i = 0; i < 80; i++) {
+            put_ping(&script.bytes);
+            play(&script);
+        }
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "control_frames");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_bad_prefaces)
+    {
+        for (size_t size = 0; size < NGHTTP2_CLIENT_MAGIC_LEN; size++) {
+            struct pair *pair = pair_new(NULL);
+            struct buf bytes = BUF_EMPTY;
+            buf_put(&bytes, NGHTTP2_CLIENT_MAGIC, size);
+            buf_put_str(&bytes, "\x01GET / HTTP/1.1\r\n\r\n and more than the magic");
+            pair_raw(pair, &bytes);
+            pair_send(pair);
+            ck_assert(pair->ended);
+            ck_assert_uint_eq(pair->goaway_error, NGHTTP2_PROTOCOL_ERROR);
+            buf_deinit(&bytes);
+            pair_free(pair);
+        }
+    }
+END_TEST
+
+Suite *suite_rpc_h2_floods(void);
+Suite *suite_rpc_h2_floods(void)
+{
+    Suite *suite = suite_create("rpc_h2_floods");
+    TCase *tests = tcase_create("floods");
+    tcase_set_timeout(tests, 30);
+    tcase_add_test(tests, test_header_fields);
+    tcase_add_test(tests, test_header_bomb);
+    tcase_add_test(tests, test_header_bomb_of_malformed_fields);
+    tcase_add_test(tests, test_one_large_field);
+    tcase_add_test(tests, test_request_trailers_are_counted);
+    tcase_add_test(tests, test_continuations);
+    tcase_add_test(tests, test_rapid_reset);
+    tcase_add_test(tests, test_resets_within_the_budget);
+    tcase_add_test(tests, test_made_you_reset);
+    tcase_add_test(tests, test_stream_order);
+    tcase_add_test(tests, test_settings_flood);
+    tcase_add_test(tests, test_settings_entries);
+    tcase_add_test(tests, test_ping_strikes);
+    tcase_add_test(tests, test_pings_with_work);
+    tcase_add_test(tests, test_unread_acks);
+    tcase_add_test(tests, test_empty_data);
+    tcase_add_test(tests, test_priority_and_unknown_frames);
+    tcase_add_test(tests, test_window_updates);
+    tcase_add_test(tests, test_control_frames);
+    tcase_add_test(tests, test_bad_prefaces);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
