@@ -187,7 +187,10 @@ static int stream_last(struct tail *tail, unsigned partition, uint64_t *last)
     json_int_t number = 0;
     if (rc == OK) {
         json_t *root = json_loadb((const char *)reply.data, buf_size(&reply), 0, NULL);
-        if (json_unpack(root, "{s:{s:I}}", "state", "last_seq", &number) != 0)
+        int code = 0;
+        (void)json_unpack(root, "{s:{s:i}}", "error", "code", &code);
+        bool missing = code == 404; /* the relay has not made it yet: nothing was ever sent */
+        if (!missing && json_unpack(root, "{s:{s:I}}", "state", "last_seq", &number) != 0)
             rc = FAULT(ctx, FAULT_BROKER, "stream %s cannot be read: %.100s", stream,
                        buf_str(&reply));
         json_decref(root);
