@@ -100,7 +100,9 @@ static inline void pair_wants_flush(void *owner)
     ((struct pair *)owner)->wants_flush = true;
 }
 
-static inline struct pair *pair_new(const struct rpc_limits *limits)
+/* A worker without a session: for connections of its own. */
+static inline struct pair *pair_make(const struct rpc_limits *limits, struct tls_context *tls,
+                                     const struct log *log)
 {
     struct pair *pair = xcalloc(1, sizeof *pair);
     pair->loop = loop_new(0);
@@ -112,6 +114,8 @@ static inline struct pair *pair_new(const struct rpc_limits *limits)
     struct rpc_registration registration = {&pair_service, NULL, pair};
     struct rpc_worker_settings settings = {
         .loop = pair->loop,
+        .tls = tls,
+        .log = log,
         .shared = pair->shared,
         .metrics = pair->metrics,
         .limits = limits == NULL ? rpc_limits_default : *limits,
@@ -124,8 +128,14 @@ static inline struct pair *pair_new(const struct rpc_limits *limits)
         .registration_count = 1,
     };
     pair->worker = rpc_worker_open(&settings);
-    pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
     nghttp2_hd_inflate_new(&pair->inflater);
+    return pair;
+}
+
+static inline struct pair *pair_new(const struct rpc_limits *limits)
+{
+    struct pair *pair = pair_make(limits, NULL, NULL);
+    pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
     return pair;
 }
 

@@ -1,0 +1,391 @@
+/* Listener, worker and connections over real sockets: TLS, probes, counts, time-outs, the end. */
+#include "server.h"
+
+static uint64_t counted(struct server *server, const char *line)
+{
+    struct buf text = BUF_EMPTY;
+    metrics_render(&server->pair->metrics, 1, &text);
+    const char *at = strstr(buf_str(&text), line);
+    uint64_t value = at == NULL ? 0 : strtoull(at + strlen(line), NULL, 10);
+    buf_deinit(&text);
+    return value;
+}
+
+START_TEST(a_call_over_mutual_tls)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        struct exchange *exchange = remote_finish(&remote, pair_call(server.pair, "Echo", 3));
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(large_messages_over_a_socket)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        char *text = xmalloc(900001);
+        memset(text, 'y', 900000);
+        text[900000] = '\0';
+        int32_t ids[8];
+        for (int i = 0; i < 8; i++)
+            ids[i] = pair_request(server.pair, "/test.v1.Pair/Echo", NULL, pair_message(i, text));
+        for (int i = 0; i < 8; i++) {
+            struct exchange *exchange = remote_finish(&remote, ids[i]);
+            ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+            ck_assert_uint_gt(buf_size(&exchange->body), 900000);
+        }
+        free(text);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(a_foreign_certificate_is_counted)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_dial(&remote, &server);
+        remote_secure(&remote, server.naked_tls);
+        /* with TLS 1.3 a client may believe it is through before the server has looked */
+        if (remote_shake(&remote))
+            remote_wait_end(&remote);
+        ck_assert_uint_eq(
+            counted(&server, "tenant_tls_handshake_failures_total{reason=\"verify_failed\"} "), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(ports_in_use_are_said_plainly)
+    {
+        struct server server;
+        server_open(&server, NULL);
+        struct rpc_listener *second = NULL;
+        struct rpc_listener_settings settings = {.address = "127.0.0.1",
+                                                 .port = rpc_listener_port(server.listener),
+                                                 .workers = &server.pair->worker,
+                                                 .worker_count = 1};
+        ck_assert_int_eq(rpc_listener_open(&server.ctx, server.pair->loop, &settings, &second),
+                         FAULT_IO);
+        ck_assert_ptr_nonnull(strstr(ctx_fault_text(&server.ctx), "in use"));
+        ck_assert_ptr_null(second);
+        settings.address = "localhost";
+        ck_assert_int_eq(rpc_listener_open(&server.ctx, server.pair->loop, &settings, &second),
+                         FAULT_CONFIG);
+        server_close(&server);
+    }
+END_TEST
+
+static void check_probe(struct server *server, const char *request, const char *begins)
+{
+    struct remote remote;
+    char answer[1024];
+    remote_dial(&remote, server);
+    remote_plain(&remote, request, answer, sizeof answer);
+    ck_assert_msg(strncmp(answer, begins, strlen(begins)) == 0, "%s got %s", request, answer);
+    remote_close(&remote);
+}
+
+START_TEST(plain_probes)
+    {
+        struct server server;
+        server_open(&server, NULL);
+        check_probe(&server, "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n");
+        check_probe(&server, "GET /health/live?x=1 HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n");
+        check_probe(&server, "GET /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ");
+        check_probe(&server, "GET  HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ");
+        check_probe(&server, "POST /health/live HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ");
+        check_probe(&server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400 ");
+        char large[6000];
+        memset(large, 'a', sizeof large - 1);
+        large[sizeof large - 1] = '\0';
+        memcpy(large, "GET /", 5);
+        check_probe(&server, large, "HTTP/1.1 431 ");
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(silence_is_bounded)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.handshake_timeout_ns = 100 * NS_PER_MS;
+        limits.preface_timeout_ns = 100 * NS_PER_MS;
+        struct server server;
+        server_open(&server, &limits);
+        static const char *const beginnings[] = {"", "G", "GET /health/live", "\x16\x03\x01"};
+        for (size_t i = 0; i < 4; i++)
+            check_probe(&server, beginnings[i], "");
+        ck_assert_uint_eq(pair_limit(server.pair, "handshake_timeout"), 4);
+        struct remote remote;
+        remote_dial(&remote, &server);
+        remote_secure(&remote, server.client_tls);
+        ck_assert(remote_shake(&remote));
+        remote_wait_end(&remote); /* no preface */
+        ck_assert_uint_eq(pair_limit(server.pair, "preface_timeout"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(connections_per_identity)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.connections_per_identity = 2;
+        struct server server;
+        struct remote remotes[3];
+        server_open(&server, &limits);
+        for (int i = 0; i < 3; i++) {
+            remote_dial(&remotes[i], &server);
+            remote_secure(&remotes[i], server.client_tls);
+            (void)remote_shake(&remotes[i]);
+        }
+        remote_wait_end(&remotes[2]);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 2);
+        ck_assert_uint_eq(pair_limit(server.pair, "connections_per_identity"), 1);
+        remote_close(&remotes[0]);
+        while (rpc_worker_connections(server.pair->worker) > 1)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        struct remote again;
+        remote_open(&again, &server);
+        ck_assert_int_eq(answer_status(remote_finish(&again, pair_call(server.pair, "Echo", 3))),
+                         GRPC_OK);
+        remote_close(&again);
+        remote_close(&remotes[1]);
+        remote_close(&remotes[2]);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(connections_in_total)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.connections_total = 3;
+        struct server server;
+        struct remote remotes[5];
+        server_open(&server, &limits);
+        for (int i = 0; i < 5; i++)
+            remote_dial(&remotes[i], &server);
+        for (int i = 0; i < 20; i++)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 3);
+        ck_assert_uint_eq(pair_limit(server.pair, "connections_total"), 2);
+        for (int i = 0; i < 5; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
+/* Beyond the rate connections wait in the kernel's queue, and get in later. */
+START_TEST(accept_rate)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.accepts_per_second = 20;
+        struct server server;
+        struct remote remotes[25];
+        server_open(&server, &limits);
+        for (int i = 0; i < 25; i++)
+            remote_dial(&remotes[i], &server);
+        for (int i = 0; i < 10; i++)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_lt(rpc_worker_connections(server.pair->worker), 25);
+        ck_assert_uint_ge(pair_limit(server.pair, "accepts_per_second"), 1);
+        uint64_t until = clock_now() + 2 * NS_PER_S;
+        while (rpc_worker_connections(server.pair->worker) < 25 && clock_now() < until)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 25);
+        for (int i = 0; i < 25; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(draining_finishes_calls)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        int32_t slow = pair_call(server.pair, "Sleep", 200);
+        while (server.pair->invocations == 0)
+            remote_turn(&remote);
+        rpc_worker_drain(server.pair->worker, 3 * NS_PER_S, server_on_drained, &server);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, slow)), GRPC_OK);
+        ck_assert(server.pair->goaway);
+        ck_assert_uint_eq(server.pair->goaway_error, NGHTTP2_NO_ERROR);
+        uint64_t limit = clock_now() + 2 * NS_PER_S;
+        while (!server.drained && clock_now() < limit)
+            remote_turn(&remote);
+        ck_assert(server.drained);
+        ck_assert(remote.ended);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+/* Grace is over: connections go, but `done` waits for the last task. */
+START_TEST(draining_is_bounded)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        (void)pair_call(server.pair, "Stubborn", 600);
+        while (server.pair->invocations == 0)
+            remote_turn(&remote);
+        uint64_t began = clock_now();
+        rpc_worker_drain(server.pair->worker, 100 * NS_PER_MS, server_on_drained, &server);
+        remote_wait_end(&remote);
+        ck_assert_uint_lt(clock_now() - began, 500 * NS_PER_MS);
+        ck_assert(!server.drained);
+        server_wait_drained(&server);
+        ck_assert_int_eq(server.pair->finished, 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(new_connections_while_draining)
+    {
+        struct server server;
+        struct remote first, second;
+        server_open(&server, NULL);
+        remote_open(&first, &server);
+        (void)pair_call(server.pair, "Stubborn", 300);
+        while (server.pair->invocations == 0)
+            remote_turn(&first);
+        rpc_worker_drain(server.pair->worker, NS_PER_S, server_on_drained, &server);
+        char answer[64];
+        remote_dial(&second, &server);
+        remote_plain(&second, "", answer, sizeof answer);
+        ck_assert_str_eq(answer, "");
+        remote_close(&second);
+        remote_close(&first);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(a_lost_client_cancels_its_calls)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        for (int i = 0; i < 5; i++)
+            (void)pair_call(server.pair, "Sleep", 4000);
+        while (server.pair->invocations < 5)
+            remote_turn(&remote);
+        remote_close(&remote);
+        uint64_t limit = clock_now() + 2 * NS_PER_S;
+        while (server.pair->finished < 5 && clock_now() < limit)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_int_eq(server.pair->cancelled, 5);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 0);
+        server_close(&server);
+    }
+END_TEST
+
+/* A client with an open window that reads nothing: the socket fills, then the connection goes. */
+START_TEST(a_client_that_does_not_read)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.write_stall_ns = 200 * NS_PER_MS;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        nghttp2_session_set_local_window_size(server.pair->client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+        const nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
+        nghttp2_submit_settings(server.pair->client, NGHTTP2_FLAG_NONE, &wide, 1);
+        for (int i = 0; i < 8; i++)
+            (void)pair_call(server.pair, "Large", 3 << 20);
+        const uint8_t *bytes;
+        for (ssize_t size; (size = nghttp2_session_mem_send(server.pair->client, &bytes)) > 0;)
+            remote_write(&remote, slice_make(bytes, (size_t)size));
+        uint64_t until = clock_now() + 3 * NS_PER_S;
+        while (rpc_worker_connections(server.pair->worker) > 0 && clock_now() < until)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 0);
+        ck_assert_uint_ge(pair_limit(server.pair, "write_stall"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+/* GOAWAY is read although the client went on sending until the end. */
+START_TEST(the_last_goaway_arrives)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_dial(&remote, &server);
+        remote_secure(&remote, server.client_tls);
+        ck_assert(remote_shake(&remote));
+        struct buf bytes = BUF_EMPTY;
+        raw_preface(&bytes);
+        raw_headers(&bytes, 5, "/test.v1.Pair/Echo", 0);
+        raw_headers(&bytes, 3, "/test.v1.Pair/Echo", 0);
+        for (int i = 0; i < 2000; i++)
+            raw_frame(&bytes, NGHTTP2_PING, 0, 0, slice_make("12345678", 8));
+        remote_write(&remote, buf_slice(&bytes));
+        remote_wait_end(&remote);
+        raw_take(server.pair, buf_slice(&server.pair->to_client));
+        ck_assert(server.pair->goaway);
+        ck_assert_uint_eq(server.pair->goaway_error, NGHTTP2_PROTOCOL_ERROR);
+        buf_deinit(&bytes);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(old_connections_are_asked_to_go)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.age_ns = 200 * NS_PER_MS;
+        limits.age_grace_ns = 2 * NS_PER_S;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        int32_t slow = pair_call(server.pair, "Sleep", 500);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, slow)), GRPC_OK);
+        ck_assert(server.pair->goaway);
+        remote_wait_end(&remote);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+Suite *suite_rpc_server(void);
+Suite *suite_rpc_server(void)
+{
+    Suite *suite = suite_create("rpc_server");
+    TCase *tests = tcase_create("server");
+    tcase_set_timeout(tests, 30);
+    tcase_add_test(tests, a_call_over_mutual_tls);
+    tcase_add_test(tests, large_messages_over_a_socket);
+    tcase_add_test(tests, a_foreign_certificate_is_counted);
+    tcase_add_test(tests, ports_in_use_are_said_plainly);
+    tcase_add_test(tests, plain_probes);
+    tcase_add_test(tests, silence_is_bounded);
+    tcase_add_test(tests, connections_per_identity);
+    tcase_add_test(tests, connections_in_total);
+    tcase_add_test(tests, accept_rate);
+    tcase_add_test(tests, draining_finishes_calls);
+    tcase_add_test(tests, draining_is_bounded);
+    tcase_add_test(tests, new_connections_while_draining);
+    tcase_add_test(tests, a_lost_client_cancels_its_calls);
+    tcase_add_test(tests, a_client_that_does_not_read);
+    tcase_add_test(tests, the_last_goaway_arrives);
+    tcase_add_test(tests, old_connections_are_asked_to_go);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
