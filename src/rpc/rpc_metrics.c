@@ -118,7 +118,7 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
     if (*requests == NULL)
         *requests = metrics_series(
             metrics->set, &requests_family,
-            (const char *const[]){method->route, "POST", grpc_code_name(status->code), text});
+            (const char *const[]){method->route, "POST", grpc_code_name((int)status->code), text});
     metric_inc(*requests);
     struct metric **duration = &method->seconds[bucket];
     if (*duration == NULL)
@@ -127,7 +127,8 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
     metric_observe(*duration, outcome->seconds);
     if (status->code == GRPC_OK)
         return;
-    const char *reason = status->reason == NULL ? grpc_code_name(status->code) : status->reason;
+    const char *reason = status->reason == NULL ? grpc_code_name((int)status->code)
+                                                : status->reason;
     metric_inc(metrics_series(metrics->set, &errors_family,
                               (const char *const[]){method->route, reason, text}));
 }
