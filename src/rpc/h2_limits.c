@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-/* docs/limits.md says where each number comes from. */
+/* HTTP/2 attacks and what other servers allow decided these numbers: see README.md of the room. */
 const struct rpc_limits rpc_limits_default = {
     .concurrent_streams = 100,
     .running_handlers = 100,
