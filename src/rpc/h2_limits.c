@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-/* HTTP/2 attacks and what other servers allow decided these numbers: see README.md of the room. */
+/* docs/limits.md says where each number comes from. */
 const struct rpc_limits rpc_limits_default = {
     .concurrent_streams = 100,
     .running_handlers = 100,

@@ -12,7 +12,7 @@
 #include "rpc/call.h"
 #include "tls/tls.h"
 
-/* Bounds against hostile and broken clients; each has a counter.  */
+/* Bounds against hostile and broken clients; each has a counter.  Reasons: docs/limits.md. */
 struct rpc_limits {
     uint32_t concurrent_streams;   /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t running_handlers;     /* per connection; not lowered by resets */
