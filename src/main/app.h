@@ -55,6 +55,7 @@ struct worker_thread {
     struct service_env env;
     struct mailbox *orders;     /* from the main thread */
     struct timer *tick;         /* once a second: lag, dependencies */
+    bool probing;               /* a task is asking the database how it is */
     struct dependency *database;
     struct dependency *redis;
 };

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define TICK_NS NS_PER_S
+#define PROBE_NS NS_PER_S /* longest wait for the database's answer to a probe */
 #define ORDERS_SIZE 4
 
 static int open_parts(struct worker_thread *worker, struct ctx *ctx);
@@ -23,6 +24,8 @@ static void *worker_run(void *argument);
 static void on_order(void *owner, void *message);
 static void on_drained(void *owner);
 static void on_tick(void *owner);
+static void probe_database(struct task *task, void *argument);
+static void on_probe_end(struct task *task, void *argument);
 
 /* Everything is opened by the main thread before the loop runs: a fault stops the start with its reason. */
 int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number)
@@ -136,6 +139,8 @@ static void *worker_run(void *argument)
 {
     struct worker_thread *worker = argument;
     loop_run(worker->loop);
+    while (worker->probing) /* it holds a connection of the store that is about to go */
+        loop_turn(worker->loop, PROBE_NS);
     timer_free(worker->tick);
     mailbox_close(worker->orders);
     rpc_worker_close(worker->rpc);
@@ -170,13 +175,38 @@ static void on_tick(void *owner)
     timer_set(worker->tick, deadline_after(clock_now(), TICK_NS));
     if (worker->number != 0)
         return;
-    const char *trouble = store_trouble(worker->store, LOGIN_APP);
-    dependency_set(worker->database, trouble[0] == '\0' ? DEPENDENCY_UP : DEPENDENCY_DOWN,
-                   trouble[0] == '\0' ? NULL : "cannot be reached");
+    if (!worker->probing)
+        worker->probing = task_start(worker->loop, probe_database, worker, on_probe_end);
     if (config->redis.url[0] == '\0')
         dependency_set(worker->redis, DEPENDENCY_OFF, NULL);
     else if (cache_is_whole(worker->cache))
         dependency_set(worker->redis, DEPENDENCY_UP, NULL);
     else
         dependency_set(worker->redis, DEPENDENCY_DOWN, "answers come from the database");
+}
+
+/* One cheap question a second: an idle replica, too, knows whether its database answers and how new its schema
+ * is.  A pooler that accepts connections says nothing about the server behind it. */
+static void probe_database(struct task *task, void *argument)
+{
+    struct worker_thread *worker = argument;
+    AUTO(arena_free_ptr) struct arena *arena = arena_new(0);
+    struct ctx ctx;
+    ctx_init(&ctx, &worker->serve->app->log, arena);
+    ctx.task = task;
+    ctx.method = "probe";
+    ctx.deadline_ns = deadline_after(clock_now(), PROBE_NS);
+    int version = 0;
+    int rc = schema_version_read(worker->store, &ctx, TX_CATALOG, &version);
+    if (rc == OK)
+        health_set(worker->serve->health, HEALTH_SCHEMA_OK, version >= STORE_SCHEMA_VERSION);
+    dependency_set(worker->database, rc == OK ? DEPENDENCY_UP : DEPENDENCY_DOWN,
+                   rc == OK ? NULL : "does not answer");
+}
+
+static void on_probe_end(struct task *task, void *argument)
+{
+    (void)task;
+    struct worker_thread *worker = argument;
+    worker->probing = false;
 }

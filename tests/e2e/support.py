@@ -50,7 +50,13 @@ class Stack:
     def control(self, server, action):
         """stop, start, kill, pause or resume one server of the stack."""
         subprocess.run([ROOT / "tools/stack", "server", self.name, server, action], check=True,
-                       stdout=subprocess.DEVNULL)
+                       capture_output=True)
+
+    def repair(self, server):
+        """Resumes and starts it, whatever it is doing; says nothing when it runs already."""
+        for action in ("resume", "start"):
+            subprocess.run([ROOT / "tools/stack", "server", self.name, server, action], check=False,
+                           capture_output=True)
 
     def credentials(self, identity):
         return grpc.ssl_channel_credentials(
