@@ -3,8 +3,9 @@
 
 #include "store/stmt.h"
 
-#include <assert.h>
 #include <libpq-fe.h>
+
+#include <assert.h>
 
 #define POSTGRES_EPOCH_US INT64_C(946684800000000)
 
@@ -77,7 +78,8 @@ uint64_t row_time_us(struct row *row, const char *column)
     if (!cell_of(row, column, &cell))
         return 0;
     int64_t us = cell.bytes.size == 8 ? (int64_t)big_endian(cell.bytes) : INT64_MIN;
-    if (cell.oid != OID_TIMESTAMPTZ || us < -POSTGRES_EPOCH_US || us > INT64_MAX - POSTGRES_EPOCH_US) {
+    if (cell.oid != OID_TIMESTAMPTZ || us < -POSTGRES_EPOCH_US ||
+        us > INT64_MAX - POSTGRES_EPOCH_US) {
         mark_bad(row, column);
         return 0;
     }
@@ -143,8 +145,10 @@ bool cell_text_list(const struct cell *cell, struct arena *arena, struct string_
         !take_u32(&bytes, &nulls) || !take_u32(&bytes, &element) || element != OID_TEXT)
         return false;
     if (dimensions == 0) {
+        if (bytes.size != 0)
+            return false;
         *out = (struct string_list){NULL, 0};
-        return bytes.size == 0;
+        return true;
     }
     uint32_t count;
     uint32_t bound;
@@ -198,7 +202,7 @@ static bool cell_of(struct row *row, const char *column, struct cell *cell)
 static int column_find(struct row *row, const char *column)
 {
     const char *const *columns = row->rows->stmt->columns;
-    for (int tries = 0; tries < STMT_COLUMNS_MAX; tries++) {
+    for (int tries = 0; tries <= STMT_COLUMNS_MAX; tries++) {
         int at = row->next;
         row->next = columns[at] == NULL ? 0 : at + 1;
         if (columns[at] != NULL && strcmp(columns[at], column) == 0)
