@@ -28,7 +28,7 @@ static const char usage_text[] =
     "  --config FILE      configuration (YAML); else $TENANT_CONFIG, else the environment\n"
     "  --no-relay         serve: leave the events to other processes\n"
     "  --migrations DIR   migrate: where the SQL files are (default migrations)\n"
-    "  --print            check-config: print every value and where it came from; secrets are masked\n"
+    "  --print            check-config: print every value and its origin; secrets are masked\n"
     "  --schema           check-config: print the table of all keys (Markdown)\n"
     "  --help             this text\n"
     "\n"

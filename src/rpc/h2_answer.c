@@ -73,6 +73,7 @@ static void submit_with_message(struct h2_stream *stream, const struct running_c
 }
 
 /* Pulled by the library as flow control allows. */
+/* lint-allow parameters: nghttp2's type */
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                           uint32_t *flags, nghttp2_data_source *source, void *user)
 {

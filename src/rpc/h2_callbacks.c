@@ -133,6 +133,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 /* A request whose headers outgrow a limit costs the peer its connection: HPACK lets a few bytes on the wire
  * become megabytes here. */
+/* lint-allow parameters: nghttp2's type */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user)
@@ -157,6 +158,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 /* RFC 9113 section 8.1.1: a malformed field makes the request malformed.  Counted before that, because a
  * bomb may be made of such fields too. */
+/* lint-allow parameters: nghttp2's type */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
                              const uint8_t *name, size_t name_size, const uint8_t *value,
                              size_t value_size, uint8_t flags, void *user)
@@ -269,6 +271,7 @@ static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
         h2->preface_done = true;
 }
 
+/* lint-allow parameters: nghttp2's type */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {
@@ -338,6 +341,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 /* Frames of unknown types must be ignored (RFC 9113 section 5.5); the library hides them from on_begin_frame
  * unless somebody asks for their payload. */
+/* lint-allow parameters: nghttp2's type */
 static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
                               const uint8_t *data, size_t size, void *user)
 {

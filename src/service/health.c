@@ -3,6 +3,7 @@
 #include "service/health.h"
 
 #include "gen/errors.h"
+
 #include "gen/rpc/tenant_service.h"
 
 #include <assert.h>

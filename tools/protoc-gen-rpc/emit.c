@@ -11,8 +11,7 @@ static void emit_invoke(const struct service_model *service, const struct method
                         struct text *out);
 static void emit_tenant_ref(const struct service_model *service, const struct method_model *method,
                             struct text *out);
-static void emit_strings(const char *prefix, const char *method, const char *what, char **items,
-                         size_t count, struct text *out);
+static void emit_strings(const char *name, char **items, size_t count, struct text *out);
 static void emit_row(const struct service_model *service, const struct method_model *method,
                      struct text *out);
 static char *upper(const char *text);
@@ -74,10 +73,10 @@ void emit_server(const struct service_model *service, struct text *out)
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
         char *name = name_snake(method->proto->name);
-        emit_strings(prefix, name, "callers", method->policy->callers, method->policy->n_callers,
-                     out);
-        emit_strings(prefix, name, "header_optional", method->policy->header_optional,
-                     method->policy->n_header_optional, out);
+        emit_strings(format_text("%s_%s_callers", prefix, name), method->policy->callers,
+                     method->policy->n_callers, out);
+        emit_strings(format_text("%s_%s_header_optional", prefix, name),
+                     method->policy->header_optional, method->policy->n_header_optional, out);
         if (!method_is_served(method))
             continue;
         emit_invoke(service, method, out);
@@ -113,10 +112,9 @@ void emit_client(const struct service_model *service, struct text *out)
     }
 }
 
-static void emit_strings(const char *prefix, const char *method, const char *what, char **items,
-                         size_t count, struct text *out)
+static void emit_strings(const char *name, char **items, size_t count, struct text *out)
 {
-    text_add(out, "static const char *const %s_%s_%s[] = {", prefix, method, what);
+    text_add(out, "static const char *const %s[] = {", name);
     for (size_t i = 0; i < count; i++)
         text_add(out, "\"%s\", ", items[i]);
     text_add(out, "NULL};\n");
@@ -186,8 +184,8 @@ static void emit_row(const struct service_model *service, const struct method_mo
     if (method_is_served(method))
         text_add(out, "        .invoke = %s_%s_invoke,\n", prefix, name);
     if (method->step_count > 0)
-        text_add(out, "        .tenant_ref = %s_%s_tenant,\n        .tenant_field = \"%s\",\n", prefix,
-                 name, tenant_path(method));
+        text_add(out, "        .tenant_ref = %s_%s_tenant,\n        .tenant_field = \"%s\",\n",
+                 prefix, name, tenant_path(method));
     text_add(out, "    },\n");
 }
 

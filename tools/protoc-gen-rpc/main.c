@@ -91,7 +91,8 @@ int main(int argc, char **argv)
             ? NULL
             : google__protobuf__compiler__code_generator_request__unpack(NULL, size, input);
     if (request == NULL) {
-        fputs("protoc-gen-rpc: no CodeGeneratorRequest on standard input (run by protoc)\n", stderr);
+        fputs("protoc-gen-rpc: no CodeGeneratorRequest on standard input (run by protoc)\n",
+              stderr);
         return 1;
     }
     struct generator generator = {.request = request, .foreign = foreign_of(request)};

@@ -13,6 +13,14 @@ enum { FILE_MESSAGE = 4, FILE_SERVICE = 6, SERVICE_METHOD = 2 };
 
 #define NESTING_MAX 16
 
+/* A walk through the messages below a request. */
+struct field_walk {
+    struct generator *generator;
+    const FileProto *file;
+    const int *path; /* of the method, for messages about it */
+    const MessageProto *above[NESTING_MAX];
+};
+
 static void read_method(struct generator *generator, struct service_model *service, int service_at,
                         int method_at);
 static void check_name(struct generator *generator, const struct service_model *service,
@@ -21,9 +29,7 @@ static void check_policy(struct generator *generator, const struct service_model
                          const struct method_model *method, const int *path);
 static void find_tenant(struct generator *generator, const struct service_model *service,
                         struct method_model *method, const int *path);
-static void check_fields(struct generator *generator, const FileProto *file,
-                         const MessageProto *message, const int *path, size_t depth,
-                         const MessageProto **above);
+static void check_fields(struct field_walk *walk, const MessageProto *message, size_t depth);
 static const MessageProto *message_in(const MessageProto *message, const char *prefix,
                                       const char *wanted);
 static bool same_path(const Google__Protobuf__SourceCodeInfo__Location *location, const int *path,
@@ -122,8 +128,8 @@ static void read_method(struct generator *generator, struct service_model *servi
     if (method->policy->unserved)
         return;
     find_tenant(generator, service, method, path);
-    const MessageProto *above[NESTING_MAX] = {method->request};
-    check_fields(generator, service->file, method->request, path, 1, above);
+    struct field_walk walk = {generator, service->file, path, {method->request}};
+    check_fields(&walk, method->request, 1);
 }
 
 /* protobuf-c lower-cases the method into a struct member. */
@@ -207,28 +213,27 @@ static void find_tenant(struct generator *generator, const struct service_model 
 }
 
 /* protobuf-c unpacks recursively without a limit, and cannot do proto3 optional. */
-static void check_fields(struct generator *generator, const FileProto *file,
-                         const MessageProto *message, const int *path, size_t depth,
-                         const MessageProto **above)
+static void check_fields(struct field_walk *walk, const MessageProto *message, size_t depth)
 {
+    struct generator *generator = walk->generator;
     for (size_t i = 0; message != NULL && i < message->n_field; i++) {
         const FieldProto *field = message->field[i];
         if (field->proto3_optional)
-            generator_error(generator, file, path, 4, "%s.%s: proto3 optional is not supported",
+            generator_error(generator, walk->file, walk->path, 4, "%s.%s: proto3 optional is not supported",
                             message->name, field->name);
         if (field->type != GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE)
             continue;
         const MessageProto *inner = message_find(generator, field->type_name);
         bool recursive = depth >= NESTING_MAX;
         for (size_t k = 0; k < depth && !recursive; k++)
-            recursive = above[k] == inner;
+            recursive = walk->above[k] == inner;
         if (recursive) {
-            generator_error(generator, file, path, 4, "%s.%s: recursive messages are not allowed",
+            generator_error(generator, walk->file, walk->path, 4, "%s.%s: recursive messages are not allowed",
                             message->name, field->name);
             continue;
         }
-        above[depth] = inner;
-        check_fields(generator, file, inner, path, depth + 1, above);
+        walk->above[depth] = inner;
+        check_fields(walk, inner, depth + 1);
     }
 }
 

@@ -2,10 +2,11 @@
 #include "model.h"
 #include "text.h"
 
+#include <yaml.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { POLICY_TAG = 50701, TENANT_REF_TAG = 50702 };
 

@@ -4,6 +4,7 @@
 #include "settings.h"
 
 #include "gen/errors.h"
+
 #include "gen/pb/google/rpc/error_details.pb-c.h"
 #include "gen/pb/google/rpc/status.pb-c.h"
 
