@@ -219,7 +219,8 @@ static void check_fields(struct field_walk *walk, const MessageProto *message, s
     for (size_t i = 0; message != NULL && i < message->n_field; i++) {
         const FieldProto *field = message->field[i];
         if (field->proto3_optional)
-            generator_error(generator, walk->file, walk->path, 4, "%s.%s: proto3 optional is not supported",
+            generator_error(generator, walk->file, walk->path, 4,
+                            "%s.%s: proto3 optional is not supported",
                             message->name, field->name);
         if (field->type != GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE)
             continue;
@@ -228,7 +229,8 @@ static void check_fields(struct field_walk *walk, const MessageProto *message, s
         for (size_t k = 0; k < depth && !recursive; k++)
             recursive = walk->above[k] == inner;
         if (recursive) {
-            generator_error(generator, walk->file, walk->path, 4, "%s.%s: recursive messages are not allowed",
+            generator_error(generator, walk->file, walk->path, 4,
+                            "%s.%s: recursive messages are not allowed",
                             message->name, field->name);
             continue;
         }
