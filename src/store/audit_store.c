@@ -15,8 +15,8 @@ static const struct stmt audit_insert = {
 
 static const struct stmt platform_audit_insert = {
     .name = "platform_audit.insert",
-    .text = "INSERT INTO tenant.platform_audit (id, at, actor, action, target, request_id, trace_id) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    .text = "INSERT INTO tenant.platform_audit (id, at, actor, action, target, request_id, "
+            "trace_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     .param_count = 7,
     .columns = {NULL},
 };

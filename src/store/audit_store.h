@@ -3,6 +3,7 @@
 #define STORE_AUDIT_STORE_H
 
 #include "base/id.h"
+
 #include "store/tx.h"
 
 struct audit_entry {

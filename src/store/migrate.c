@@ -4,11 +4,12 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 
+#include <libpq-fe.h>
+
 #include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define FILES_MAX 1000
 #define FILE_BYTES_MAX ((size_t)4 << 20)
 #define LOCK_KEY "7307211900261123" /* one number for "tenant migrations", the same for all replicas */
+#define LOCK_PATIENCE "60s" /* how long a second run waits for the first */
 
 struct migration {
     int version;
@@ -34,14 +36,15 @@ static int read_text(struct ctx *ctx, const char *folder, struct migration *migr
 static int check_order(struct ctx *ctx, const struct migrations *migrations, const char *folder);
 static int by_version(const void *a, const void *b);
 static int connect_to(struct ctx *ctx, const char *url, PGconn **out);
+static int lock_history(struct ctx *ctx, PGconn *pq);
 static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migrations,
                      migrate_report *report, void *owner);
 static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migration,
                      bool *applied_now);
 static int run_file(struct ctx *ctx, PGconn *pq, const struct migration *migration,
                     const char *checksum);
-static int ask(struct ctx *ctx, PGconn *pq, const char *text, int count,
-               const char *const *values, char out[65]);
+static int ask(struct ctx *ctx, PGconn *pq, const char *text, const char *const *values,
+               char out[65]);
 
 int migrate_run(struct ctx *ctx, const char *url, const char *folder, migrate_report *report,
                 void *owner)
@@ -132,14 +135,31 @@ static int by_version(const void *a, const void *b)
 
 static int connect_to(struct ctx *ctx, const char *url, PGconn **out)
 {
-    const char *keys[] = {"dbname", "application_name", "connect_timeout", NULL};
-    const char *values[] = {url, "tenant-service migrate", "10", NULL};
+    const char *keys[] = {"dbname",          "application_name",    "connect_timeout",
+                          "keepalives_idle", "keepalives_interval", "keepalives_count",
+                          "options",         NULL};
+    const char *values[] = {url, "tenant-service migrate", "10", "10", "5", "3",
+                            "-c client_min_messages=warning", NULL};
     *out = PQconnectdbParams(keys, values, 1);
     if (PQstatus(*out) != CONNECTION_OK)
         return FAULT(ctx, FAULT_DATABASE, "database.migrate_url: %.180s", PQerrorMessage(*out));
-    char ignored[65];
-    TRY(ask(ctx, *out, "SET client_min_messages = warning", 0, NULL, ignored));
-    return ask(ctx, *out, "SELECT pg_advisory_lock(" LOCK_KEY ")::text", 0, NULL, ignored);
+    return lock_history(ctx, *out);
+}
+
+/* One run at a time.  A session that is not ours alone cannot hold a lock: PgBouncer shows the client a
+ * process number of its own. */
+static int lock_history(struct ctx *ctx, PGconn *pq)
+{
+    char answer[65];
+    TRY(ask(ctx, pq, "SELECT pg_backend_pid()::text", NULL, answer));
+    if (strtol(answer, NULL, 10) != PQbackendPID(pq))
+        return FAULT(ctx, FAULT_CONFIG,
+                     "database.migrate_url leads through a pooler: migrations need a direct "
+                     "connection to PostgreSQL");
+    TRY(ask(ctx, pq, "BEGIN", NULL, answer));
+    TRY(ask(ctx, pq, "SELECT set_config('lock_timeout', '" LOCK_PATIENCE "', true)", NULL, answer));
+    TRY(ask(ctx, pq, "SELECT pg_advisory_lock(" LOCK_KEY ")::text", NULL, answer));
+    return ask(ctx, pq, "COMMIT", NULL, answer); /* the lock is the session's and stays */
 }
 
 static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migrations,
@@ -161,20 +181,21 @@ static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migrat
     char known[65] = "";
     struct buf text = BUF_EMPTY;
     buf_put_slice(&text, buf_slice(&migration->text));
-    const char *content[] = {buf_str(&text)};
-    int rc = ask(ctx, pq, "SELECT encode(sha256(convert_to($1::text, 'UTF8')), 'hex')", 1, content,
+    const char *content[] = {buf_str(&text), NULL};
+    int rc = ask(ctx, pq, "SELECT encode(sha256(convert_to($1::text, 'UTF8')), 'hex')", content,
                  checksum);
     buf_deinit(&text);
     TRY(rc);
     char there[65];
-    TRY(ask(ctx, pq, "SELECT (to_regclass('tenant.schema_migrations') IS NOT NULL)::text", 0, NULL,
+    TRY(ask(ctx, pq, "SELECT (to_regclass('tenant.schema_migrations') IS NOT NULL)::text", NULL,
             there));
     char version[12];
     snprintf(version, sizeof version, "%d", migration->version);
-    const char *key[] = {version};
+    const char *key[] = {version, NULL};
     if (strcmp(there, "true") == 0)
-        TRY(ask(ctx, pq, "SELECT max(checksum) FROM tenant.schema_migrations WHERE version = $1::int",
-                1, key, known));
+        TRY(ask(ctx, pq,
+                "SELECT max(checksum) FROM tenant.schema_migrations WHERE version = $1::int", key,
+                known));
     *applied_now = known[0] == '\0';
     if (*applied_now)
         return run_file(ctx, pq, migration, checksum);
@@ -198,20 +219,27 @@ static int run_file(struct ctx *ctx, PGconn *pq, const struct migration *migrati
     buf_deinit(&script);
     if (!done)
         return FAULT(ctx, FAULT_INTERNAL, "%s: %.180s", migration->name, PQerrorMessage(pq));
+    if (PQtransactionStatus(pq) != PQTRANS_INTRANS)
+        return FAULT(ctx, FAULT_CONFIG, "%s ends its transaction itself: leave COMMIT out",
+                     migration->name);
     char version[12];
     snprintf(version, sizeof version, "%d", migration->version);
-    const char *values[] = {version, migration->name, checksum};
+    const char *values[] = {version, migration->name, checksum, NULL};
     char ignored[65];
     TRY(ask(ctx, pq, "INSERT INTO tenant.schema_migrations (version, name, checksum) "
                      "VALUES ($1::int, $2, $3)",
-            3, values, ignored));
-    return ask(ctx, pq, "COMMIT", 0, NULL, ignored);
+            values, ignored));
+    return ask(ctx, pq, "COMMIT", NULL, ignored);
 }
 
-/* Runs one statement; `out` gets the first cell of the first row, "" when there is none. */
-static int ask(struct ctx *ctx, PGconn *pq, const char *text, int count,
-               const char *const *values, char out[65])
+/* Runs one statement with values up to a NULL; `out` gets the first cell of the first row, "" when
+ * there is none. */
+static int ask(struct ctx *ctx, PGconn *pq, const char *text, const char *const *values,
+               char out[65])
 {
+    int count = 0;
+    while (values != NULL && values[count] != NULL)
+        count++;
     PGresult *result = PQexecParams(pq, text, count, NULL, values, NULL, NULL, 0);
     ExecStatusType status = PQresultStatus(result);
     bool done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;

@@ -4,16 +4,17 @@
 #include <assert.h>
 
 /* The row lock on the counter makes commit order = sequence order inside a tenant, so every snapshot shows a
- * gapless prefix of its events.  A greater incarnation (the database was taken back in time) begins anew. */
+ * gapless prefix of its events.  A greater incarnation (the database was taken back in time) begins anew; a
+ * missing one is an error (NULL where none may be), never an event that is silently not written. */
 static const struct stmt outbox_append = {
     .name = "outbox.append",
     .text = "WITH counter AS (INSERT INTO tenant.tenant_seq AS s (tenant_id, seq, incarnation) "
-            "SELECT $1, 1, incarnation FROM tenant.installation "
+            "VALUES ($1, 1, (SELECT incarnation FROM tenant.installation)) "
             "ON CONFLICT (tenant_id) DO UPDATE SET seq = CASE WHEN s.incarnation = "
             "excluded.incarnation THEN s.seq + 1 ELSE 1 END, incarnation = excluded.incarnation "
             "RETURNING seq, incarnation) "
-            "INSERT INTO tenant.outbox (shard, tenant_id, seq, incarnation, msg_id, subject, payload, "
-            "traceparent) SELECT $2, $1, seq, incarnation, $3, $4, $5, $6 FROM counter",
+            "INSERT INTO tenant.outbox (shard, tenant_id, seq, incarnation, msg_id, subject, "
+            "payload, traceparent) SELECT $2, $1, seq, incarnation, $3, $4, $5, $6 FROM counter",
     .param_count = 6,
     .columns = {NULL},
 };

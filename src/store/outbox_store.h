@@ -4,6 +4,7 @@
 #define STORE_OUTBOX_STORE_H
 
 #include "base/id.h"
+
 #include "store/tx.h"
 
 struct outbox_event {

@@ -53,13 +53,13 @@ enum pg_step pg_conn_connect_step(struct pg_conn *conn)
     return PG_STEP_DONE;
 }
 
-bool pg_conn_send(struct pg_conn *conn, const char *text, int count, const Oid *types,
-                  const char *const *values, const int *lengths)
+bool pg_conn_send(struct pg_conn *conn, const char *text, const struct pg_params *params)
 {
     static const int binary[STMT_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    assert(count <= STMT_PARAMS_MAX);
-    return PQsendQueryParams(conn->pq, text, count, types, values, lengths, binary, 1) == 1;
+    assert(params->count <= STMT_PARAMS_MAX);
+    return PQsendQueryParams(conn->pq, text, params->count, params->types, params->values,
+                             params->lengths, binary, 1) == 1;
 }
 
 bool pg_conn_sync(struct pg_conn *conn)
@@ -109,7 +109,7 @@ enum pg_wait pg_conn_result(struct ctx *ctx, struct pg_conn *conn, uint64_t dead
 bool pg_conn_rollback(struct pg_conn *conn)
 {
     return PQstatus(conn->pq) == CONNECTION_OK &&
-           pg_conn_send(conn, "ROLLBACK", 0, NULL, NULL, NULL) && pg_conn_sync(conn) &&
+           pg_conn_send(conn, "ROLLBACK", &(struct pg_params){0}) && pg_conn_sync(conn) &&
            PQflush(conn->pq) >= 0;
 }
 

@@ -277,13 +277,15 @@ static void on_drain_io(void *owner, unsigned events)
 
 static void drain_step(struct pg_conn *conn)
 {
-    switch (pg_conn_drain_step(conn)) {
+    enum pg_step step = pg_conn_drain_step(conn);
+    switch (step) {
     case PG_STEP_READ:
     case PG_STEP_WRITE:
         if (conn->pool->store->loop == NULL)
-            pool_drop(conn); /* a plain thread does not wait for a clean-up: the next one connects anew */
+            pool_drop(conn); /* a plain thread does not wait for a clean-up */
         else
-            io_watch(conn->io, IO_READ, on_drain_io, conn);
+            io_watch(conn->io, step == PG_STEP_READ ? IO_READ : IO_READ | IO_WRITE, on_drain_io,
+                     conn);
         return;
     case PG_STEP_FAILED:
         pool_drop(conn);

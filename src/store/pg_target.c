@@ -153,7 +153,8 @@ static int target_check(struct ctx *ctx, struct pg_target *target)
     if (user[0] == '\0')
         return FAULT(ctx, FAULT_CONFIG, "the database URL for %s names no user", host);
     if (strchr(host, ',') != NULL || strchr(address, ',') != NULL)
-        return FAULT(ctx, FAULT_CONFIG, "the database URL for %s names several hosts: one only", host);
+        return FAULT(ctx, FAULT_CONFIG, "the database URL for %s names several hosts: one only",
+                     host);
     snprintf(target->text, sizeof target->text, "%s:%s/%s as %s", host[0] != '\0' ? host : address,
              port[0] != '\0' ? port : "5432", database, user);
     snprintf(target->user, sizeof target->user, "%s", user);

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/ctx.h"
 #include "base/id.h"
+
 #include "domain/tenant.h"
 
 #include <stdint.h>

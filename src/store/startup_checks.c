@@ -11,32 +11,53 @@ static const struct stmt schema_version = {
     .columns = {"version", NULL},
 };
 
-/* One row per right that is too many.  $1: "table privilege" pairs that the login may have. */
+#define OF_SCHEMA "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+#define TENANT_TABLE                                                                               \
+    "n.nspname = 'tenant' AND c.relkind IN ('r', 'p') AND (c.relname = 'tenants' OR EXISTS ("      \
+    "SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' "           \
+    "AND NOT a.attisdropped)) "
+/* As pg_get_expr prints the policies' expression. */
+#define TENANT_RULE "= (NULLIF(current_setting(''app.tenant_id''::text, true), ''''::text))::uuid)"
+
+/* What is too much, or missing, for this login.  $1: "table RIGHT" pairs that it may have; $2: the tables
+ * this program knows.  On tables of a newer schema only the rights that no login may ever have count: a
+ * newer schema must not keep an older program from starting. */
 static const struct stmt role_excess = {
     .name = "role.excess",
     .text =
-        "SELECT what FROM ("
-        "SELECT 'it is a superuser' AS what FROM pg_roles WHERE rolname = current_user AND rolsuper "
-        "UNION ALL SELECT 'it has BYPASSRLS' FROM pg_roles WHERE rolname = current_user AND rolbypassrls "
-        "UNION ALL SELECT 'it has CREATEROLE' FROM pg_roles WHERE rolname = current_user AND "
-        "rolcreaterole "
-        "UNION ALL SELECT 'it may become ' || rolname || ', which ' || CASE WHEN rolsuper THEN "
-        "'is a superuser' WHEN rolbypassrls THEN 'has BYPASSRLS' ELSE 'owns tables' END "
-        "FROM pg_roles r WHERE rolname <> current_user AND pg_has_role(current_user, r.oid, 'MEMBER') "
-        "AND (rolsuper OR rolbypassrls OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid "
-        "AND c.relkind IN ('r', 'p'))) "
-        "UNION ALL SELECT 'it owns table ' || c.oid::regclass FROM pg_class c JOIN pg_roles r ON "
-        "r.oid = c.relowner WHERE r.rolname = current_user AND c.relkind IN ('r', 'p') "
-        "UNION ALL SELECT 'it may ' || p || ' on ' || c.relname FROM pg_class c JOIN pg_namespace n ON "
-        "n.oid = c.relnamespace CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', "
+        "SELECT string_agg(what, '; ') AS what FROM ("
+        "SELECT 'it is a superuser' AS what FROM pg_roles WHERE rolname = current_user "
+        "AND rolsuper "
+        "UNION ALL SELECT 'it has BYPASSRLS' FROM pg_roles WHERE rolname = current_user "
+        "AND rolbypassrls "
+        "UNION ALL SELECT 'it has CREATEROLE' FROM pg_roles WHERE rolname = current_user "
+        "AND rolcreaterole "
+        "UNION ALL SELECT 'it has REPLICATION' FROM pg_roles WHERE rolname = current_user "
+        "AND rolreplication "
+        "UNION ALL SELECT 'it is a member of ' || r.rolname || CASE WHEN r.rolsuper THEN "
+        "', a superuser' WHEN r.rolbypassrls THEN ', which has BYPASSRLS' ELSE '' END "
+        "FROM pg_roles me JOIN pg_auth_members m ON m.member = me.oid JOIN pg_roles r ON "
+        "r.oid = m.roleid WHERE me.rolname = current_user "
+        "UNION ALL SELECT 'it owns ' || c.oid::regclass FROM pg_class c JOIN pg_roles r ON "
+        "r.oid = c.relowner WHERE r.rolname = current_user AND c.relkind IN ('r', 'p', 'v', 'm') "
+        "UNION ALL SELECT 'it may create objects in schema ' || nspname FROM pg_namespace "
+        "WHERE nspname IN ('tenant', 'public') AND has_schema_privilege(oid, 'CREATE') "
+        "UNION ALL SELECT 'it may ' || p || ' on ' || c.relname " OF_SCHEMA
+        "CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', "
         "'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS p WHERE n.nspname = 'tenant' AND c.relkind IN "
         "('r', 'p') AND has_table_privilege(c.oid, p) AND (c.relname || ' ' || p) <> ALL ($1) "
-        "UNION ALL SELECT 'row-level security is not forced on ' || c.relname FROM pg_class c JOIN "
-        "pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenant' AND c.relkind IN "
-        "('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity) AND (c.relname = 'tenants' OR "
-        "EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' "
-        "AND NOT a.attisdropped))) AS excess LIMIT 1",
-    .param_count = 1,
+        "AND (p IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR c.relname = ANY ($2)) "
+        "UNION ALL SELECT 'row-level security is not forced on ' || c.relname " OF_SCHEMA
+        "WHERE " TENANT_TABLE "AND NOT (c.relrowsecurity AND c.relforcerowsecurity) "
+        "UNION ALL SELECT 'there is no restrictive tenant policy on ' || c.relname " OF_SCHEMA
+        "WHERE " TENANT_TABLE "AND NOT EXISTS (SELECT 1 FROM pg_policy y WHERE "
+        "y.polrelid = c.oid AND NOT y.polpermissive AND y.polcmd = '*' AND 'tenant_app' = ANY "
+        "(ARRAY(SELECT rolname FROM pg_roles WHERE oid = ANY (y.polroles))) "
+        "AND pg_get_expr(y.polqual, c.oid) = CASE c.relname WHEN 'tenants' THEN '(id ' "
+        "ELSE '(tenant_id ' END || '" TENANT_RULE "' "
+        "AND pg_get_expr(y.polwithcheck, c.oid) = pg_get_expr(y.polqual, c.oid))"
+        ") AS excess HAVING count(*) > 0",
+    .param_count = 2,
     .columns = {"what", NULL},
 };
 
@@ -56,6 +77,12 @@ static const char *relay_rights[] = {
     "outbox SELECT",          "outbox DELETE",       "outbox_sent SELECT", "outbox_sent INSERT",
     "outbox_sent DELETE",     "relay_lease SELECT",  "relay_owner SELECT", "relay_owner INSERT",
     "relay_owner UPDATE",     "relay_owner DELETE",  "schema_migrations SELECT",
+};
+
+/* Every table of the schema this program was made for. */
+static const char *known_tables[] = {
+    "tenants",     "tenant_audit", "tenant_seq",   "outbox",            "outbox_sent",
+    "relay_lease", "relay_owner",  "installation", "schema_migrations", "platform_audit",
 };
 
 static struct string_list rights_of(enum store_login login);
@@ -93,7 +120,8 @@ int role_check(struct store *store, struct ctx *ctx, enum store_login login, con
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows;
     struct string_list rights = rights_of(login);
-    const struct sql_value values[] = {sql_list(&rights)};
+    const struct string_list tables = {known_tables, sizeof known_tables / sizeof known_tables[0]};
+    const struct sql_value values[] = {sql_list(&rights), sql_list(&tables)};
     TRY(tx_begin(store, ctx, mode_of(login), NULL, &tx));
     tx_queue(tx, &role_excess, values, &rows);
     TRY(tx_run(tx));
@@ -103,7 +131,7 @@ int role_check(struct store *store, struct ctx *ctx, enum store_login login, con
     const char *what = row_text(&row, "what");
     TRY(row_end(ctx, &row));
     return FAULT(ctx, FAULT_CONFIG,
-                 "%s: this login could get around row-level security: %s; take that right away", key,
+                 "%s: this login could get around row-level security: %s; take that away", key,
                  what);
 }
 
@@ -118,7 +146,7 @@ static struct string_list rights_of(enum store_login login)
     case LOGIN_RELAY:
         return (struct string_list){relay_rights, sizeof relay_rights / sizeof relay_rights[0]};
     }
-    assert(!"a login that store_login does not have");
+    assert(0 && "a login that store_login does not have");
     return (struct string_list){NULL, 0};
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+
 #include "loop/loop.h"
 #include "loop/task.h"
 
@@ -94,9 +95,15 @@ struct pg_conn *pg_conn_new(struct pg_pool *pool);
 void pg_conn_free(struct pg_conn *conn);
 /* One step of the handshake; then wait for what it says. */
 enum pg_step pg_conn_connect_step(struct pg_conn *conn);
+/* A statement's parameters, all in binary. */
+struct pg_params {
+    int count;
+    Oid types[STMT_PARAMS_MAX];
+    const char *values[STMT_PARAMS_MAX]; /* NULL: SQL's NULL */
+    int lengths[STMT_PARAMS_MAX];
+};
 /* Queues one statement of the pipeline. */
-bool pg_conn_send(struct pg_conn *conn, const char *text, int count, const Oid *types,
-                  const char *const *values, const int *lengths);
+bool pg_conn_send(struct pg_conn *conn, const char *text, const struct pg_params *params);
 bool pg_conn_sync(struct pg_conn *conn);
 /* Sends what is queued.  Suspends. */
 enum pg_wait pg_conn_flush(struct ctx *ctx, struct pg_conn *conn, uint64_t deadline_ns);

@@ -7,7 +7,8 @@
 
 #define COLUMNS                                                                                    \
     "id, slug, display_name, type, home_region, status, plan_id, plan_addons, "                    \
-    "ARRAY(SELECT unnest(ARRAY[key, value]) FROM jsonb_each_text(labels) ORDER BY key) AS labels, " \
+    "ARRAY(SELECT unnest(ARRAY[key, value]) FROM jsonb_each_text(labels) ORDER BY key) "           \
+    "AS labels, "                                                                                  \
     "default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, "                 \
     "ARRAY(SELECT unnest(ARRAY[key, value]) FROM jsonb_each_text(branding_theme) ORDER BY key) "   \
     "AS branding_theme, create_time, update_time, version"
@@ -40,11 +41,11 @@ static const struct stmt tenant_find_slug = {
 
 static const struct stmt tenant_insert = {
     .name = "tenant.insert",
-    .text = "INSERT INTO tenant.tenants (id, slug, display_name, type, home_region, status, plan_id, "
-            "plan_addons, labels, default_locale, allowed_locales, mfa_required, offline_enabled, "
-            "ai_enabled, branding_theme, create_time, update_time, version) VALUES ($1, $2, $3, $4, "
-            "$5, $6, $7, $8, jsonb_object($9), $10, $11, $12, $13, $14, jsonb_object($15), $16, $17, "
-            "$18)",
+    .text = "INSERT INTO tenant.tenants (id, slug, display_name, type, home_region, status, "
+            "plan_id, plan_addons, labels, default_locale, allowed_locales, mfa_required, "
+            "offline_enabled, ai_enabled, branding_theme, create_time, update_time, version) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, jsonb_object($9), $10, $11, $12, $13, $14, "
+            "jsonb_object($15), $16, $17, $18)",
     .param_count = 18,
     .columns = {NULL},
     .unique_constraint = "tenants_slug_taken",
@@ -57,8 +58,9 @@ static const struct stmt tenant_update = {
     .name = "tenant.update",
     .text = "WITH changed AS (UPDATE tenant.tenants SET slug = $3, display_name = $4, type = $5, "
             "status = $6, plan_id = $7, plan_addons = $8, labels = jsonb_object($9), "
-            "default_locale = $10, allowed_locales = $11, mfa_required = $12, offline_enabled = $13, "
-            "ai_enabled = $14, branding_theme = jsonb_object($15), update_time = $16, version = $2 "
+            "default_locale = $10, allowed_locales = $11, mfa_required = $12, "
+            "offline_enabled = $13, ai_enabled = $14, branding_theme = jsonb_object($15), "
+            "update_time = $16, version = $2 "
             "WHERE id = $1 AND version = $2 - 1 RETURNING 1) "
             "SELECT 1 / count(*) AS changed FROM changed",
     .param_count = 16,

@@ -42,7 +42,8 @@ struct tx {
     struct pg_conn *conn;        /* NULL before the first run and after the end */
     bool begun;                  /* BEGIN was sent */
     unsigned begin_answers;      /* to BEGIN and the settings, not yet read */
-    bool lost;                   /* the connection cannot be used any more */
+    bool stopped;                /* answers are outstanding that this tx will not read */
+    bool lost;                   /* … and the connection cannot be used any more */
     bool refused;                /* the server itself said no */
     bool failed;                 /* only freeing is left */
     bool committed;
@@ -209,10 +210,11 @@ static int send_run(struct tx *tx, bool commit)
     for (size_t i = 0; sent && i < tx->queue_count; i++)
         sent = send_statement(tx, &tx->queue[i]);
     if (sent && commit)
-        sent = pg_conn_send(conn, "COMMIT", 0, NULL, NULL, NULL);
-    if (!sent || !pg_conn_sync(conn))
-        return lost(tx, PG_LOST);
-    enum pg_wait wait = pg_conn_flush(tx->ctx, conn, answer_deadline(tx));
+        sent = pg_conn_send(conn, "COMMIT", &(struct pg_params){0});
+    if (!sent)
+        return lost(tx, PG_LOST); /* a COMMIT, queued last, is not among what may have gone out */
+    enum pg_wait wait =
+        pg_conn_sync(conn) ? pg_conn_flush(tx->ctx, conn, answer_deadline(tx)) : PG_LOST;
     if (wait == PG_DONE)
         return OK;
     int rc = lost(tx, wait);
@@ -239,28 +241,30 @@ static bool send_begin(struct tx *tx)
     snprintf(timeout, sizeof timeout, "%llu",
              (unsigned long long)(limit / NS_PER_MS + 1)); /* 0 would mean none */
     const char *actor = tx->ctx->caller == NULL ? "tenant-service" : tx->ctx->caller;
-    const char *values[] = {tenant, timeout, actor};
-    const int lengths[] = {(int)strlen(tenant), (int)strlen(timeout), (int)strlen(actor)};
-    const Oid types[] = {25, 25, 25};
+    const struct pg_params params = {
+        .count = 3,
+        .types = {sql_type_oid(SQL_TEXT), sql_type_oid(SQL_TEXT), sql_type_oid(SQL_TEXT)},
+        .values = {tenant, timeout, actor},
+        .lengths = {(int)strlen(tenant), (int)strlen(timeout), (int)strlen(actor)},
+    };
     tx->begin_answers = 2;
-    return pg_conn_send(tx->conn, begin, 0, NULL, NULL, NULL) &&
-           pg_conn_send(tx->conn, settings, 3, types, values, lengths);
+    return pg_conn_send(tx->conn, begin, &(struct pg_params){0}) &&
+           pg_conn_send(tx->conn, settings, &params);
 }
 
 static bool send_statement(struct tx *tx, const struct queued *queued)
 {
     const struct stmt *stmt = queued->stmt;
     const char *bytes = (const char *)buf_slice(&tx->bytes).data;
-    const char *values[STMT_PARAMS_MAX];
-    int lengths[STMT_PARAMS_MAX];
-    Oid types[STMT_PARAMS_MAX];
+    struct pg_params params = {.count = (int)stmt->param_count};
     for (size_t i = 0; i < stmt->param_count; i++) {
         const struct encoded *encoded = &tx->values[queued->first_value + i];
-        values[i] = encoded->is_null ? NULL : bytes == NULL ? "" : bytes + encoded->start;
-        lengths[i] = (int)encoded->size;
-        types[i] = encoded->oid;
+        const char *start = bytes == NULL ? "" : bytes + encoded->start;
+        params.values[i] = encoded->is_null ? NULL : start;
+        params.lengths[i] = (int)encoded->size;
+        params.types[i] = encoded->oid;
     }
-    return pg_conn_send(tx->conn, stmt->text, (int)stmt->param_count, types, values, lengths);
+    return pg_conn_send(tx->conn, stmt->text, &params);
 }
 
 static int collect_run(struct tx *tx, bool commit)
@@ -275,11 +279,11 @@ static int collect_run(struct tx *tx, bool commit)
         rc = collect_one(tx, NULL, NULL);
     if (rc == OK)
         return collect_sync(tx);
-    if (PQstatus(tx->conn->pq) == CONNECTION_OK && !tx->lost) {
+    if (PQstatus(tx->conn->pq) == CONNECTION_OK && !tx->stopped) {
         (void)collect_sync(tx); /* the skipped rest: leaves the connection ready for its ROLLBACK */
         return rc;
     }
-    /* the connection is gone: without a COMMIT on the way nothing happened */
+    /* nobody will know the end: without a COMMIT on the way nothing happened */
     if (!commit || ends_itself(tx->mode) || (!statements_done && tx->refused))
         return rc;
     return COMMIT_UNCERTAIN;
@@ -293,7 +297,7 @@ static int collect_one(struct tx *tx, const struct stmt *stmt, struct rows *rows
     if (wait != PG_DONE || result == NULL)
         return lost(tx, wait == PG_DONE ? PG_LOST : wait);
     int rc = take_result(tx, stmt, rows, result);
-    if (tx->lost)
+    if (tx->stopped)
         return rc;
     PGresult *end = NULL;
     wait = pg_conn_result(tx->ctx, tx->conn, answer_deadline(tx), &end);
@@ -338,6 +342,7 @@ static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows
     enum sql_error error = sqlstate_class(state);
     tx->refused = state != NULL && error != SQL_ERROR_UNREACHABLE;
     tx->lost = error == SQL_ERROR_UNREACHABLE || error == SQL_ERROR_GOING_DOWN;
+    tx->stopped = tx->lost;
     int rc = sqlstate_result(tx->ctx, stmt, state, constraint);
     PQclear(result);
     return rc;
@@ -369,9 +374,12 @@ static int collect_sync(struct tx *tx)
     return OK;
 }
 
+/* Who stops waiting leaves a connection that works: the pool rolls back, reads to the end and keeps it, so
+ * that a storm of cancelled calls does not become a storm of handshakes. */
 static int lost(struct tx *tx, enum pg_wait wait)
 {
-    tx->lost = true;
+    tx->stopped = true;
+    tx->lost = wait == PG_LOST || wait == PG_DONE;
     switch (wait) {
     case PG_TIMEOUT:
         return FAULT(tx->ctx, FAULT_TIMEOUT, "the database did not answer in time");

@@ -69,7 +69,7 @@ void sql_value_encode(const struct sql_value *value, struct buf *out)
         }
         return;
     }
-    assert(!"a type that sql_type does not have");
+    assert(0 && "a type that sql_type does not have");
 }
 
 /* Network order. */

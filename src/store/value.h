@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/id.h"
+
 #include "domain/tenant.h"
 
 enum sql_type {
