@@ -354,7 +354,7 @@ purge() {
 broken() {
     local who=$1 assignment=$2 pattern=$3
     check "a broken $who is named" refused "error: $pattern" \
-        env STACK_TIMEOUT=5 "$assignment" "$open_tree/tools/stack" up broken
+        env STACK_TIMEOUT=15 "$assignment" "$open_tree/tools/stack" up broken
     check "after a broken $who no process is left" no_process
     check "after a broken $who there is no env file" test ! -e "$open_tree/build/stack/broken/stack.env"
 }
