@@ -31,6 +31,7 @@ static void on_conn_timer(void *owner);
 static void on_retry(void *owner);
 static void offer(struct pg_conn *conn);
 static void refuse_waiters(struct pg_pool *pool);
+static void keep_trouble(struct pg_pool *pool, const char *error);
 static void show_counts(struct pg_pool *pool);
 
 void pool_init(struct pg_pool *pool, struct store *store, enum store_login login, size_t size)
@@ -142,9 +143,7 @@ static int take_blocking(struct ctx *ctx, struct pg_pool *pool, struct pg_conn *
         if (step == PG_STEP_DONE)
             break;
         if (step == PG_STEP_FAILED) {
-            snprintf(pool->trouble, sizeof pool->trouble, "%s: %.120s",
-                     pg_target_text(pool->target),
-                     wait == WAIT_READY ? PQerrorMessage(conn->pq) : "no answer in time");
+            keep_trouble(pool, wait == WAIT_READY ? PQerrorMessage(conn->pq) : "no answer in time");
             metric_inc(pool->metrics.connect_failed);
             pg_target_refresh(pool->target);
             pool_drop(conn);
@@ -212,8 +211,7 @@ static void connect_failed(struct pg_conn *conn)
     struct pg_pool *pool = conn->pool;
     const char *error = PQerrorMessage(conn->pq);
     bool late = deadline_left(conn->limit_ns, clock_now()) == 0;
-    snprintf(pool->trouble, sizeof pool->trouble, "%s: %.120s", pg_target_text(pool->target),
-             late ? "no answer in time" : error);
+    keep_trouble(pool, late ? "no answer in time" : error);
     metric_inc(pool->metrics.connect_failed);
     uint64_t suppressed = 0;
     if (log_interval_due(&pool->trouble_log, 10 * NS_PER_S, &suppressed))
@@ -310,6 +308,13 @@ static void on_retry(void *owner)
 {
     struct pg_pool *pool = owner;
     connect_if_useful(pool);
+}
+
+/* The first line of what libpq says: the others are advice for people with a terminal. */
+static void keep_trouble(struct pg_pool *pool, const char *error)
+{
+    snprintf(pool->trouble, sizeof pool->trouble, "%s: %.*s", pg_target_text(pool->target),
+             (int)strcspn(error, "\n"), error);
 }
 
 static void refuse_waiters(struct pg_pool *pool)
