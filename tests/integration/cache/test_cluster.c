@@ -265,17 +265,20 @@ START_TEST(a_store_that_is_late_is_never_served)
     turn_until(whole());
     ck_assert(!get(&b, key).hit);
     /* the same, with what is left of its time: it ends when it should, counted from the read */
-    server("redis-2", "pause");
-    uint64_t began = clock_now();
-    put(&a, key, "late", 2);
-    turn_for(AGE_NS / 2);
-    server("redis-2", "resume");
     unsigned found = 0;
-    while (clock_now() - began < AGE_NS + 500 * NS_PER_MS) {
-        struct look look = get(&b, key);
-        found += look.hit;
-        turn_for(NS_PER_MS);
-        ck_assert(!look.hit || clock_now() - began <= AGE_NS + look.took_ns + 100 * NS_PER_MS);
+    for (unsigned version = 2; found == 0 && version < 12; version++) { /* a busy machine may resume late */
+        turn_until(whole());
+        server("redis-2", "pause");
+        uint64_t began = clock_now();
+        put(&a, key, "late", version);
+        turn_for(AGE_NS / 4);
+        server("redis-2", "resume");
+        while (clock_now() - began < AGE_NS + 500 * NS_PER_MS) {
+            struct look look = get(&b, key);
+            found += look.hit;
+            turn_for(NS_PER_MS);
+            ck_assert(!look.hit || clock_now() - began <= AGE_NS + look.took_ns + 100 * NS_PER_MS);
+        }
     }
     ck_assert_uint_gt(found, 0);
     ck_assert(!get(&b, key).hit);
