@@ -371,7 +371,7 @@ cases_broken_start() {
     broken PgBouncer STACK_PGBOUNCER_SERVER=/bin/false 'pgbouncer failed: it ended'
     broken Redis STACK_REDIS_SERVER=/bin/false 'redis-[123] failed: it ended'
     broken NATS STACK_NATS_SERVER=/bin/false 'nats failed: it ended'
-    broken 'NATS that hangs' "STACK_NATS_SERVER=$work/open/bin/hangs" 'nats failed: no success within 5 s'
+    broken 'NATS that hangs' "STACK_NATS_SERVER=$work/open/bin/hangs" 'nats failed: no success within 15 s'
     check 'the last lines of its log are shown' refused 'no luck today' \
         env "STACK_PGBOUNCER_SERVER=$work/open/bin/complains" "$open_tree/tools/stack" up broken
     check 'a program that is not there is named' refused 'Redis is not installed as /nowhere' \

@@ -14,7 +14,8 @@ const struct flag health_flags[] = {
 
 int ctl_health(struct cli *cli)
 {
-    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest request;
+    grpc__health__v1__health_check_request__init(&request);
     const char *service = cli_value(cli, "service");
     if (service != NULL)
         request.service = arena_strdup(cli->arena, service);

@@ -67,7 +67,8 @@ int tenant_create(struct cli *cli)
     TRY(take_patch(cli, &patch));
     if (cli_has(cli, "home-region"))
         patch.tenant.home_region = unconst(cli, cli_value(cli, "home-region"));
-    Tenant__V1__CreateTenantRequest request = TENANT__V1__CREATE_TENANT_REQUEST__INIT;
+    Tenant__V1__CreateTenantRequest request;
+    tenant__v1__create_tenant_request__init(&request);
     request.tenant = &patch.tenant;
     request.validate_only = cli_has(cli, "validate-only");
     struct client_call call;
@@ -79,7 +80,8 @@ int tenant_create(struct cli *cli)
 
 int tenant_get(struct cli *cli)
 {
-    Tenant__V1__GetTenantRequest request = TENANT__V1__GET_TENANT_REQUEST__INIT;
+    Tenant__V1__GetTenantRequest request;
+    tenant__v1__get_tenant_request__init(&request);
     request.tenant_id = unconst(cli, cli->argument);
     struct client_call call;
     TRY(ctl_open_call(cli, &call));
@@ -90,7 +92,8 @@ int tenant_get(struct cli *cli)
 
 int tenant_lookup(struct cli *cli)
 {
-    Tenant__V1__LookupTenantRequest request = TENANT__V1__LOOKUP_TENANT_REQUEST__INIT;
+    Tenant__V1__LookupTenantRequest request;
+    tenant__v1__lookup_tenant_request__init(&request);
     request.slug = unconst(cli, cli->argument);
     struct client_call call;
     TRY(ctl_open_call(cli, &call));
@@ -109,12 +112,14 @@ int tenant_update(struct cli *cli)
     patch.tenant.tenant_id = unconst(cli, cli->argument);
     if (cli_has(cli, "etag"))
         patch.tenant.etag = unconst(cli, cli_value(cli, "etag"));
-    Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+    Google__Protobuf__FieldMask mask;
+    google__protobuf__field_mask__init(&mask);
     mask.n_paths = patch.path_count;
     mask.paths = arena_alloc(cli->arena, patch.path_count * sizeof *mask.paths);
     for (size_t i = 0; i < patch.path_count; i++)
         mask.paths[i] = unconst(cli, patch.paths[i]);
-    Tenant__V1__UpdateTenantRequest request = TENANT__V1__UPDATE_TENANT_REQUEST__INIT;
+    Tenant__V1__UpdateTenantRequest request;
+    tenant__v1__update_tenant_request__init(&request);
     request.tenant = &patch.tenant;
     request.update_mask = &mask;
     request.validate_only = cli_has(cli, "validate-only");
