@@ -45,7 +45,10 @@ struct shard {
     uint64_t stream_seq;    /* READY: the stream's last sequence */
     uint64_t not_before_ns; /* after a failure: wait until then */
     unsigned failures;      /* in a row */
-    bool stopped;           /* by an event that is never taken */
+    bool checked;           /* its stream was there and was looked at */
+    bool leaving;           /* no longer ours once the window in flight is decided */
+    struct log_interval drift;
+    bool stopped; /* by an event that is never taken */
     struct window window;
     uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
     struct sent_event *sent; /* WINDOW_MAX of them */
@@ -97,7 +100,6 @@ struct relay {
     unsigned database_failures;
     struct outbox_stats stats;
     struct log_interval intervals[RELAY_ERROR_COUNT];
-    struct log_interval drift_interval;
     pthread_t thread;
     int wake_fd;        /* eventfd */
     _Atomic bool woken; /* wake_fd holds a signal that nobody took yet */
@@ -132,6 +134,8 @@ bool relay_turn(struct relay *relay);
 void relay_drain(struct relay *relay, uint64_t deadline_ns);
 
 /* --- relay_shard.c --- */
+/* Makes sure that the stream is there, before the first event and before consumers look for it. */
+void shard_check(struct relay *relay, struct shard *shard);
 /* Asks the stream where it stands and settles rows that it holds already. */
 void shard_resolve(struct relay *relay, struct shard *shard);
 /* Sends rows, all of this shard, as one window. */
@@ -141,6 +145,7 @@ void shard_send(struct relay *relay, struct shard *shard, const struct outbox_ro
 void shard_recover(struct relay *relay, struct shard *shard);
 /* A pause after a failure, growing with each. */
 void shard_postpone(struct shard *shard);
+/* Not ours any more; a window in flight is decided by the stream first. */
 void shard_give_up(struct shard *shard);
 
 /* --- relay_lease.c --- */

@@ -55,6 +55,8 @@ static void leases_follow(struct relay *relay, const struct relay_leases *leases
         bool ours = strcmp(leases->owners[i], relay->settings->instance) == 0;
         if (ours && shard->state == SHARD_FOREIGN)
             shard->state = SHARD_UNKNOWN;
+        if (ours)
+            shard->leaving = false;
         if (!ours && shard->state != SHARD_FOREIGN)
             shard_give_up(shard);
     }
@@ -79,7 +81,9 @@ static void shards_claim(struct relay *relay, uint16_t wanted)
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         if ((claimed >> i & 1) == 0)
             continue;
-        relay->shards[i].state = SHARD_UNKNOWN;
+        if (relay->shards[i].state == SHARD_FOREIGN)
+            relay->shards[i].state = SHARD_UNKNOWN;
+        relay->shards[i].leaving = false;
         metric_inc(relay->metrics.takeovers);
     }
     log_info(&relay->ctx, "relay.claimed", KV_INT("shards", __builtin_popcount(claimed)),

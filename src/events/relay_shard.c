@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define RESOLVE_PATIENCE_NS (10 * NS_PER_S)
+#define LOOK_PATIENCE_NS (3 * NS_PER_S)
 #define SEND_PATIENCE_NS (5 * NS_PER_S)
 #define ACK_PATIENCE_NS (5 * NS_PER_S)
 #define POSTPONE_FLOOR_NS (50 * NS_PER_MS)
@@ -39,8 +40,9 @@ struct wire_event {
     char expected[24];
 };
 
+static bool look(struct relay *relay, struct shard *shard, struct stream_state *state);
 static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state);
-static void drift_report(struct relay *relay, const struct shard *shard,
+static void drift_report(struct relay *relay, struct shard *shard,
                          const struct stream_state *state);
 static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count);
 static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows);
@@ -52,24 +54,24 @@ static void wire_event_fill(struct wire_event *wire, const struct outbox_row *ro
 static void header_put(struct wire_event *wire, const char *name, const char *value);
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
 
+void shard_check(struct relay *relay, struct shard *shard)
+{
+    struct stream_state state;
+    if (look(relay, shard, &state))
+        shard->checked = true;
+}
+
 void shard_resolve(struct relay *relay, struct shard *shard)
 {
     struct stream_state state;
-    assert(shard->state == SHARD_UNKNOWN && relay->js != NULL);
-    struct ctx *ctx = relay_step(relay, RESOLVE_PATIENCE_NS);
-    int rc = stream_look(ctx, relay->js, shard->number, &relay->settings->streams, &state);
-    if (rc != OK) {
-        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, ctx_fault_text(ctx));
+    assert(shard->state == SHARD_UNKNOWN);
+    if (!look(relay, shard, &state))
+        return;
+    if (!tail_settle(relay, shard, &state)) {
         shard_postpone(shard);
         return;
     }
-    drift_report(relay, shard, &state);
-    if (!state.usable)
-        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, state.drift);
-    if (!state.usable || !tail_settle(relay, shard, &state)) {
-        shard_postpone(shard);
-        return;
-    }
+    shard->checked = true;
     shard->stream_seq = state.last_seq;
     shard->state = SHARD_READY;
 }
@@ -120,11 +122,31 @@ void shard_postpone(struct shard *shard)
 
 void shard_give_up(struct shard *shard)
 {
+    shard->leaving = shard->state == SHARD_SENT;
+    if (shard->leaving)
+        return;
     shard->state = SHARD_FOREIGN;
     shard->window.state = WINDOW_EMPTY;
+    shard->checked = false;
     shard->failures = 0;
     shard->not_before_ns = 0;
     shard->stopped = false;
+}
+
+/* False: the shard has to wait, for the stream cannot be asked or must not be used. */
+static bool look(struct relay *relay, struct shard *shard, struct stream_state *state)
+{
+    assert(relay->js != NULL);
+    struct ctx *ctx = relay_step(relay, LOOK_PATIENCE_NS);
+    int rc = stream_look(ctx, relay->js, shard->number, &relay->settings->streams, state);
+    if (rc == OK)
+        drift_report(relay, shard, state);
+    if (rc == OK && state->usable)
+        return true;
+    relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number,
+                 rc == OK ? state->drift : ctx_fault_text(ctx));
+    shard_postpone(shard);
+    return false;
 }
 
 /* Rows that are in the stream although no acknowledgement told us.  This must come before sending: a
@@ -148,11 +170,10 @@ static bool tail_settle(struct relay *relay, struct shard *shard, const struct s
     return settled;
 }
 
-static void drift_report(struct relay *relay, const struct shard *shard,
-                         const struct stream_state *state)
+static void drift_report(struct relay *relay, struct shard *shard, const struct stream_state *state)
 {
     uint64_t held = 0;
-    if (state->drift[0] == '\0' || !log_interval_due(&relay->drift_interval, 60 * NS_PER_S, &held))
+    if (state->drift[0] == '\0' || !log_interval_due(&shard->drift, 60 * NS_PER_S, &held))
         return;
     char name[STREAM_NAME_SIZE];
     stream_name(shard->number, name);

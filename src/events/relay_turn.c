@@ -15,6 +15,7 @@
 #define PRUNE_ROWS 1000
 #define RETENTION_DEFAULT_NS (72 * 3600 * NS_PER_S)
 
+static void streams_check(struct relay *relay);
 static bool rows_send(struct relay *relay);
 static uint16_t shards_waiting(const struct relay *relay);
 static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
@@ -32,7 +33,8 @@ bool relay_turn(struct relay *relay)
     housekeep(relay);
     if (!relay_broker_ready(relay))
         return false;
-    bool moved = rows_send(relay);
+    streams_check(relay);
+    bool moved = relay->js != NULL && rows_send(relay);
     if (relay->js != NULL)
         acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
     return windows_close(relay) || moved;
@@ -43,6 +45,18 @@ void relay_drain(struct relay *relay, uint64_t deadline_ns)
     while (relay->js != NULL && window_is_open(relay) && clock_now() < deadline_ns) {
         acks_collect(relay, deadline_ns);
         windows_close(relay);
+    }
+}
+
+/* A few at a time, so that events of the others do not wait for sixteen streams to be created. */
+static void streams_check(struct relay *relay)
+{
+    unsigned checks = 0;
+    uint64_t now = clock_now();
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        bool due = shard->state == SHARD_UNKNOWN && !shard->checked && now >= shard->not_before_ns;
+        if (due && checks++ < RESOLVES_PER_TURN)
+            shard_check(relay, shard);
     }
 }
 
@@ -109,7 +123,8 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
 static void acks_collect(struct relay *relay, uint64_t deadline_ns)
 {
     struct jetstream_reply reply;
-    while (window_is_open(relay) && clock_now() < deadline_ns) {
+    /* Answers that are there already count even when their time is over. */
+    while (window_is_open(relay)) {
         bool received = false;
         struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
         if (jetstream_receive(ctx, relay->inbox, deadline_ns, &reply, &received) != OK) {
@@ -172,6 +187,10 @@ static bool windows_close(struct relay *relay)
     }
     if (count > 0)
         windows_settle(relay, keys, count);
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->leaving && shard->state != SHARD_SENT)
+            shard_give_up(shard);
+    }
     return moved;
 }
 

@@ -137,7 +137,8 @@ static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct
     if (!json_scan_member(buf_slice(&look->reply), "error", &value))
         return OK;
     struct slice code;
-    if (!json_scan_member(value, "err_code", &code) || !json_scan_uint(code, err_code) || *err_code == 0)
+    if (!json_scan_member(value, "err_code", &code) || !json_scan_uint(code, err_code) ||
+        *err_code == 0)
         return FAULT(ctx, FAULT_PROTOCOL, "%s: an error without a code", subject);
     return OK;
 }
@@ -192,7 +193,8 @@ static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *
 {
     struct slice first;
     struct slice last;
-    if (!json_scan_member(reply, "state.first_seq", &first) || !json_scan_uint(first, &out->first_seq) ||
+    if (!json_scan_member(reply, "state.first_seq", &first) ||
+        !json_scan_uint(first, &out->first_seq) ||
         !json_scan_member(reply, "state.last_seq", &last) || !json_scan_uint(last, &out->last_seq))
         return FAULT(ctx, FAULT_PROTOCOL, "no state in the answer to STREAM.INFO");
     return OK;

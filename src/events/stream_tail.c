@@ -143,8 +143,8 @@ static int get_take(struct ctx *ctx, struct tail *tail, const struct jetstream_r
         return FAULT(ctx, FAULT_BROKER, "%s: nobody answers", tail->subject);
     if (json_scan_member(reply->payload, "message", &value))
         return message_read(ctx, tail, value, reply->tag);
-    if (json_scan_member(reply->payload, "error.err_code", &value) && json_scan_uint(value, &err_code) &&
-        err_code == ERR_NO_MESSAGE_FOUND)
+    if (json_scan_member(reply->payload, "error.err_code", &value) &&
+        json_scan_uint(value, &err_code) && err_code == ERR_NO_MESSAGE_FOUND)
         return OK; /* deleted, or aged out while we read */
     return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, tail->subject, err_code);
 }
