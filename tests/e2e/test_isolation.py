@@ -7,6 +7,7 @@ import psycopg
 import pytest
 import redis
 
+from streams import read_streams
 from support import create, get, header, refused, update
 from tenant.v1 import tenants_pb2 as pb
 
@@ -196,6 +197,22 @@ def test_a_foreign_or_spoilt_cache_value_is_never_served(service, stack, pair, e
             client.set(key_a, poison, px=200)
             assert get(service, a.tenant_id) == a
     client.close()
+
+
+def test_events_hold_their_own_tenant_only(service, stack, pair, eventually):
+    a, b = pair
+
+    def published():
+        mine = [e for e in read_streams(stack) if e.tenant_id in (a.tenant_id, b.tenant_id)]
+        return mine if {e.tenant_id for e in mine} == {a.tenant_id, b.tenant_id} else None
+
+    for event in eventually(published, 15, 0.2):
+        foreign = (CANARY_B, b.tenant_id) if event.tenant_id == a.tenant_id else (CANARY_A, a.tenant_id)
+        stored = event.envelope.SerializeToString() + str(event.headers).encode() + event.subject.encode()
+        assert not [text for text in foreign if text.encode() in stored]
+        assert event.payload.tenant.tenant_id == event.tenant_id
+        assert event.headers["Tenant-Id"] == event.tenant_id
+        assert event.partition == event.expected_partition
 
 
 def test_logs_and_metrics_hold_no_tenant_data(service, pair):
