@@ -277,14 +277,20 @@ static int collect_run(struct tx *tx, bool commit)
     bool statements_done = rc == OK;
     if (rc == OK && commit)
         rc = collect_one(tx, NULL, NULL);
+    if (rc == OK && commit) {
+        (void)collect_sync(tx); /* the COMMIT's answer is there: it happened, whatever comes now */
+        return OK;
+    }
     if (rc == OK)
         return collect_sync(tx);
+    bool write = commit && !ends_itself(tx->mode);
     if (PQstatus(tx->conn->pq) == CONNECTION_OK && !tx->stopped) {
         (void)collect_sync(tx); /* the skipped rest: leaves the connection ready for its ROLLBACK */
-        return rc;
+        /* it was not the server that objected: it went on to the COMMIT */
+        return write && !tx->refused ? COMMIT_UNCERTAIN : rc;
     }
     /* nobody will know the end: without a COMMIT on the way nothing happened */
-    if (!commit || ends_itself(tx->mode) || (!statements_done && tx->refused))
+    if (!write || (!statements_done && tx->refused))
         return rc;
     return COMMIT_UNCERTAIN;
 }
@@ -356,6 +362,8 @@ static int check_columns(struct tx *tx, const struct stmt *stmt, const PGresult 
             return FAULT(tx->ctx, FAULT_INTERNAL, "%s: unexpected column %s", stmt->name,
                          PQfname(result, i));
     }
+    if (stmt->columns[count] != NULL)
+        return FAULT(tx->ctx, FAULT_INTERNAL, "%s: no column %s", stmt->name, stmt->columns[count]);
     return OK;
 }
 
