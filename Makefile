@@ -156,6 +156,7 @@ $$($(1)_RUNNER): $$($(1)_RUNNER).o $$(patsubst %.c,$$(B)/%.o,$$($(1)_SOURCES) $$
 endef
 $(eval $(call test_runner,unit,))
 $(eval $(call test_runner,integration,_it))
+$(eval $(call test_runner,chaos,_it))
 
 .PHONY: FORCE
 FORCE:
@@ -187,6 +188,14 @@ tsan: ## Threads and unit tests under TSan
 .PHONY: integration-runner
 integration-runner: $(integration_RUNNER)
 	@echo $(integration_RUNNER)
+
+.PHONY: chaos-runner
+chaos-runner: $(chaos_RUNNER)
+	@echo $(chaos_RUNNER)
+
+.PHONY: chaos
+chaos: ## The long fault runs: relays that stop, are cut off, come late
+	@tools/run-suites chaos
 
 # --- running ------------------------------------------------------------------------------------------
 

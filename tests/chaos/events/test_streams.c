@@ -1,0 +1,222 @@
+/* What the relay makes of the streams it finds, and of events that a stream never takes. */
+#include "rig.h"
+
+#include "events/subjects.h"
+#include "events/window.h"
+
+static unsigned partition_with_tenants(void)
+{
+    return partition_of(&rig.shared->tenants[0]);
+}
+
+/* Are these many events in outbox_sent? */
+static bool sent_rows_are(uint64_t count)
+{
+    return shell(RIG "sql 'SELECT count(*) FROM tenant.outbox_sent' | grep -qx %llu",
+                 (unsigned long long)count) == 0;
+}
+
+/* All sixteen, also those that no event went to. */
+static bool streams_are_there(void)
+{
+    return shell(RIG "stream-show 0 name && " RIG "stream-show 15 name") == 0;
+}
+
+static bool has_unsent(unsigned partition)
+{
+    return shell(RIG "sql 'SELECT count(*) FROM tenant.outbox WHERE shard = %u' | grep -qx 0",
+                 partition) != 0;
+}
+
+START_TEST(streams_are_created_as_promised)
+    {
+        static const char *const promised[][2] = {
+            {"retention", "limits"},
+            {"storage", "file"},
+            {"discard", "old"},
+            {"max_age", "2592000000000000"},
+            {"duplicate_window", "120000000000"},
+            {"num_replicas", "1"},
+            {"max_msgs", "-1"},
+            {"max_bytes", "-1"},
+        };
+        relay_spawn(0);
+        drained_within(20);
+        wait_for(streams_are_there(), 10);
+        all_is_right();
+        relay_end(0);
+        char subjects[48];
+        unsigned shard = partition_with_tenants();
+        snprintf(subjects, sizeof subjects, "['tenant.*.*.*.%02u']", shard);
+        ck_assert_int_eq(shell(RIG "stream-show %u subjects | grep -qxF \"%s\"", shard, subjects),
+                         0);
+        for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
+            ck_assert_msg(shell(RIG "stream-show %u %s | grep -qxF -- \"%s\"", shard,
+                                promised[i][0], promised[i][1]) == 0,
+                          "%s is not %s", promised[i][0], promised[i][1]);
+    }
+END_TEST
+
+START_TEST(a_stream_in_memory_is_not_used_and_others_go_on)
+    {
+        unsigned bad = partition_with_tenants();
+        ck_assert_int_eq(shell(RIG "stream %u '{\"storage\": \"memory\"}'", bad), 0);
+        relay_spawn(0);
+        wait_for(rig.shared->relays[0].stream_errors > 0, 10);
+        wait_for(shell(RIG
+                       "sql 'SELECT count(*) FROM tenant.outbox WHERE shard <> %u' | grep -qx 0",
+                       bad) == 0,
+                 15);
+        ck_assert(has_unsent(bad));
+        ck_assert_int_eq(shell(RIG "stream-show %u storage | grep -qx memory", bad), 0);
+        ck_assert_int_eq(shell(RIG "stream-delete %u", bad), 0);
+        drained_within(20);
+        all_is_right();
+        relay_end(0);
+    }
+END_TEST
+
+START_TEST(numbers_are_raised_where_nothing_is_lost)
+    {
+        unsigned shard = partition_with_tenants();
+        ck_assert_int_eq(
+            shell(RIG "stream %u '{\"max_age\": 3600000000000, \"duplicate_window\": 60000000000,"
+                      " \"description\": \"kept\"}'",
+                  shard),
+            0);
+        relay_spawn(0);
+        drained_within(20);
+        all_is_right();
+        ck_assert_int_eq(shell(RIG "stream-show %u max_age | grep -qx 2592000000000000", shard), 0);
+        ck_assert_int_eq(
+            shell(RIG "stream-show %u duplicate_window | grep -qx 120000000000", shard), 0);
+        ck_assert_int_eq(shell(RIG "stream-show %u description | grep -qx kept", shard), 0);
+        relay_end(0);
+    }
+END_TEST
+
+START_TEST(retention_is_never_shortened)
+    {
+        unsigned shard = partition_with_tenants();
+        ck_assert_int_eq(shell(RIG "stream %u '{\"max_age\": 31536000000000000}'", shard), 0);
+        relay_spawn(0);
+        drained_within(20);
+        ck_assert_int_eq(shell(RIG "stream-show %u max_age | grep -qx 31536000000000000", shard),
+                         0);
+        all_is_right();
+        relay_end(0);
+    }
+END_TEST
+
+/* Nothing overtakes an event that is never taken: its shard stands still and says so, the others go on. */
+START_TEST(an_event_that_is_never_taken_stops_its_shard_alone)
+    {
+        unsigned shard = partition_with_tenants();
+        ck_assert_int_eq(shell(RIG "stream %u '{\"max_msg_size\": 600}'", shard), 0);
+        relay_spawn(0);
+        wait_for(rig.shared->relays[0].stopped == 1, 15);
+        wait_for(shell(RIG
+                       "sql 'SELECT count(*) FROM tenant.outbox WHERE shard <> %u' | grep -qx 0",
+                       shard) == 0,
+                 15);
+        ck_assert(has_unsent(shard));
+        /* Another relay, or the same one half a minute later, tries again. */
+        relay_end(0);
+        ck_assert_int_eq(shell(RIG "stream %u '{\"max_msg_size\": -1}'", shard), 0);
+        relay_spawn(1);
+        drained_within(20);
+        all_is_right();
+        relay_end(1);
+    }
+END_TEST
+
+START_TEST(sent_rows_go_after_their_retention)
+    {
+        struct relay_settings settings = relay_defaults();
+        relay_spawn_with(0, &settings);
+        drained_within(20);
+        all_is_right();
+        relay_end(0);
+        ck_assert_int_eq(
+            shell(RIG "sql \"UPDATE tenant.outbox_sent SET sent_at = sent_at - interval '1 hour'"
+                      " RETURNING 1\" >/dev/null"),
+            0);
+        ck_assert(sent_rows_are(rig.shared->committed));
+        settings.sent_retention_ns = 7200 * NS_PER_S;
+        relay_spawn_with(0, &settings);
+        sleep_ms(1500);
+        relay_end(0);
+        ck_assert(sent_rows_are(rig.shared->committed));
+        settings.sent_retention_ns = 1800 * NS_PER_S;
+        relay_spawn_with(0, &settings);
+        wait_for(sent_rows_are(0), 10);
+        relay_end(0);
+    }
+END_TEST
+
+START_TEST(a_relay_that_can_never_work_does_not_start)
+    {
+        struct metrics *metrics = metrics_new();
+        struct relay_settings settings = relay_defaults();
+        struct relay *relay = NULL;
+        settings.database_url = env("STACK_RELAY_URL");
+        settings.nats.url = env("STACK_NATS_URL");
+        ck_assert_int_eq(relay_start(&settings, metrics, NULL, &relay), FAULT_CONFIG);
+        settings.instance = "relay";
+        settings.window = WINDOW_MAX + 1;
+        ck_assert_int_eq(relay_start(&settings, metrics, NULL, &relay), FAULT_CONFIG);
+        settings.window = 10;
+        settings.database_url = "postgresql://[";
+        ck_assert_int_eq(relay_start(&settings, metrics, NULL, &relay), FAULT_CONFIG);
+        ck_assert_ptr_null(relay);
+        relay_wake(NULL);
+        relay_stop(NULL);
+        metrics_free(metrics);
+    }
+END_TEST
+
+/* Neither server answers: it starts, waits, says so, and stops at once when told. */
+START_TEST(a_relay_without_servers_waits_and_stops)
+    {
+        struct metrics *metrics = metrics_new();
+        struct relay_settings settings = relay_defaults();
+        struct relay_status status;
+        struct relay *relay = NULL;
+        settings.database_url = "postgresql://relay:x@127.0.0.1:1/tenant";
+        settings.nats.url = "nats://127.0.0.1:1";
+        settings.nats.name = settings.instance = "relay";
+        ck_assert_int_eq(relay_start(&settings, metrics, NULL, &relay), OK);
+        sleep_ms(700);
+        relay_status(relay, &status);
+        ck_assert(!status.broker_up && !status.database_up);
+        ck_assert_uint_eq(status.leases, 0);
+        uint64_t began = clock_now();
+        relay_stop(relay);
+        ck_assert_uint_lt(clock_now() - began, 10 * NS_PER_S);
+        ck_assert_uint_gt(
+            metric_value(metric_named(metrics, "tenant_relay_errors_total", "database")), 0);
+        ck_assert_uint_gt(
+            metric_value(metric_named(metrics, "tenant_relay_errors_total", "connect")), 0);
+        metrics_free(metrics);
+    }
+END_TEST
+
+Suite *suite_events_streams_it(void);
+Suite *suite_events_streams_it(void)
+{
+    Suite *suite = suite_create("events_streams_it");
+    TCase *tests = tcase_create("streams");
+    tcase_set_timeout(tests, 120);
+    tcase_add_unchecked_fixture(tests, stack_up, stack_down);
+    tcase_add_checked_fixture(tests, rig_setup, rig_teardown);
+    tcase_add_test(tests, streams_are_created_as_promised);
+    tcase_add_test(tests, a_stream_in_memory_is_not_used_and_others_go_on);
+    tcase_add_test(tests, numbers_are_raised_where_nothing_is_lost);
+    tcase_add_test(tests, retention_is_never_shortened);
+    tcase_add_test(tests, an_event_that_is_never_taken_stops_its_shard_alone);
+    tcase_add_test(tests, sent_rows_go_after_their_retention);
+    tcase_add_test(tests, a_relay_that_can_never_work_does_not_start);
+    tcase_add_test(tests, a_relay_without_servers_waits_and_stops);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
