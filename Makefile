@@ -13,6 +13,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
+.DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
 VERSION := $(shell cat VERSION)
@@ -70,7 +71,7 @@ LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-n
 # --- sources ----------------------------------------------------------------------------------------
 
 # Order: every room stands on those to its left (tools/layers has the exact table).
-ROOMS := base config loop domain tls rpc store cache events service client ops main
+ROOMS := base config loop domain tokens tls rpc store cache events service client ops main
 ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
 room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
 GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
@@ -115,7 +116,7 @@ $(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@$(CC) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/main.a -Wl,--no-whole-archive \
 	  -Wl,--start-group $(filter-out %/main.a,$(filter %.a,$^)) -Wl,--end-group $(PKG_LIBS)
 
-CLI_ROOMS := base config loop domain tls rpc store events client
+CLI_ROOMS := base config loop domain tokens tls rpc store events client
 $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
   $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"
@@ -133,7 +134,8 @@ STANDS_tls     := base loop tls
 STANDS_rpc     := base loop tls rpc
 STANDS_store   := base loop domain store
 STANDS_cache   := base loop tls cache
-STANDS_events  := base loop domain store events
+STANDS_tokens  := base tokens
+STANDS_events  := base loop domain tokens store events
 STANDS_client  := base loop tls rpc client
 STANDS_ops     := base ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))
