@@ -9,12 +9,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 struct cutter {
     _Atomic unsigned cuts_wanted; /* raised by the test */
     _Atomic unsigned cuts_done;   /* raised by the proxy */
     _Atomic bool holds;           /* requests wait until it is false again */
+    _Atomic unsigned held;        /* bytes of them that wait */
 };
 
 static inline int socket_to(unsigned short port)
@@ -46,6 +48,8 @@ static inline void cutter_serve(struct cutter *cutter, int client, int server)
     uint64_t closes = 0;
     for (;;) {
         bool cutting = cutter->cuts_wanted > cutter->cuts_done;
+        int waiting = 0;
+        cutter->held = cutter->holds && ioctl(client, FIONREAD, &waiting) == 0 ? (unsigned)waiting : 0;
         struct pollfd fds[2] = {{.fd = cutter->holds ? -1 : client, .events = POLLIN},
                                 {.fd = cutting ? -1 : server, .events = POLLIN}};
         if (cutting && closes == 0)
@@ -94,6 +98,26 @@ static inline struct cutter *cutter_start(void)
         cutter_main(cutter, listener, upstream);
     close(listener);
     return cutter;
+}
+
+/* More than a relay asks of all its streams together: what waits is events. */
+#define WINDOW_BYTES 16384
+
+/* Begins to hold, at a moment that leaves windows on their way.  A relay that is asking a stream just then,
+ * or reading the database, sends none: let go before its leases suffer, and try again. */
+static inline void cutter_hold_windows(struct cutter *cutter)
+{
+    for (int attempt = 0; attempt < 20; attempt++) {
+        cutter->holds = true;
+        for (int ms = 0; ms < 300; ms += 10) {
+            sleep_ms(10);
+            if (cutter->held >= WINDOW_BYTES)
+                return;
+        }
+        cutter->holds = false;
+        sleep_ms(500);
+    }
+    ck_abort_msg("the relay sends no window");
 }
 
 #endif

@@ -12,6 +12,7 @@ Environment: a stack's stack.env.  Status 1 and one line per fault when the chec
 """
 import asyncio
 import json
+import logging
 import os
 import pathlib
 import ssl
@@ -37,6 +38,7 @@ def main(args):
     if not args or args[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every closed TLS connection
     return asyncio.run(commands[args[0]](*args[1:])) or 0
 
 
@@ -259,9 +261,9 @@ async def naive_send(js, db, envelope, number, row):
     headers = {"Nats-Msg-Id": whole.event_id, "Tenant-Id": whole.tenant_id, "Event-Type": row[1],
                "Tenant-Sequence": str(row[4]), "Tenant-Incarnation": str(row[5])}
     ack = await js.publish(f"{row[1]}.{number:02d}", data, headers=headers)
-    db.execute("WITH d AS (DELETE FROM tenant.outbox WHERE shard = %s AND id = %s RETURNING *)"
-               " INSERT INTO tenant.outbox_sent (shard, id, tenant_id, seq, incarnation, msg_id, subject,"
-               " payload, traceparent, created_at, stream_seq) SELECT d.*, %s FROM d",
+    columns = "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
+    db.execute(f"WITH d AS (DELETE FROM tenant.outbox WHERE shard = %s AND id = %s RETURNING {columns})"
+               f" INSERT INTO tenant.outbox_sent ({columns}, stream_seq) SELECT d.*, %s FROM d",
                (number, row[0], ack.seq))
 
 

@@ -59,6 +59,14 @@ START_TEST(relays_share_and_take_over)
     }
 END_TEST
 
+/* Nothing waits that was written before then. */
+static bool sent_until(uint64_t time_us)
+{
+    return shell(RIG "sql 'SELECT count(*) FROM tenant.outbox WHERE created_at <= to_timestamp(%llu / 1e6)'"
+                     " | grep -qx 0",
+                 (unsigned long long)time_us) == 0;
+}
+
 /* A relay that sleeps through its leases with a window on its way, which arrives after another relay has
  * published the same rows. */
 START_TEST(a_late_window_is_fenced)
@@ -69,18 +77,18 @@ START_TEST(a_late_window_is_fenced)
         settings.streams.duplicate_window_s = 1; /* or the answer would be "duplicate" */
         relay_spawn_with(0, &settings);
         wait_for(leases_of(0) == 16, 10);
-        writers_start(0);
+        writers_start(20000); /* a load that leaves time to catch up */
         for (unsigned round = 0; round < 3; round++) {
             uint64_t before = published_by_all();
             wait_for(published_by_all() > before + 100, 20);
-            sleep_ms(1500); /* all streams are asked: what is held now are windows */
             uint64_t fenced = rig.shared->relays[0].fenced;
-            cutter->holds = true;
-            sleep_ms(150);
+            cutter_hold_windows(cutter);
             kill(rig.relays[0], SIGSTOP);
+            uint64_t stopped_us = clock_wall() / NS_PER_US;
             rig.nats_url = NULL;
             relay_spawn_with(1, &settings);
-            wait_for(leases_of(1) == 16 && rig.shared->relays[1].published > 500, 15);
+            wait_for(leases_of(1) == 16, 15);
+            wait_for(sent_until(stopped_us), 15); /* all that the windows hold */
             cutter->holds = false;
             sleep_ms(100);
             kill(rig.relays[0], SIGCONT);
