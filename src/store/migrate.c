@@ -17,6 +17,7 @@
 #define FILES_MAX 1000
 #define FILE_BYTES_MAX ((size_t)4 << 20)
 #define LOCK_KEY "7307211900261123" /* one number for "tenant migrations", the same for all replicas */
+#define PASSED_OVER "newer" /* no checksum */
 #define LOCK_PATIENCE "60s" /* how long a second run waits for the first */
 
 struct migration {
@@ -137,9 +138,8 @@ static int connect_to(struct ctx *ctx, const char *url, PGconn **out)
 {
     const char *keys[] = {"dbname",          "application_name",    "connect_timeout",
                           "keepalives_idle", "keepalives_interval", "keepalives_count",
-                          "options",         NULL};
-    const char *values[] = {url, "tenant-service migrate", "10", "10", "5", "3",
-                            "-c client_min_messages=warning", NULL};
+                          NULL};
+    const char *values[] = {url, "tenant-service migrate", "10", "10", "5", "3", NULL};
     *out = PQconnectdbParams(keys, values, 1);
     if (PQstatus(*out) != CONNECTION_OK)
         return FAULT(ctx, FAULT_DATABASE, "database.migrate_url: %.180s", PQerrorMessage(*out));
@@ -156,6 +156,7 @@ static int lock_history(struct ctx *ctx, PGconn *pq)
         return FAULT(ctx, FAULT_CONFIG,
                      "database.migrate_url leads through a pooler: migrations need a direct "
                      "connection to PostgreSQL");
+    TRY(ask(ctx, pq, "SET client_min_messages = warning", NULL, answer));
     TRY(ask(ctx, pq, "BEGIN", NULL, answer));
     TRY(ask(ctx, pq, "SELECT set_config('lock_timeout', '" LOCK_PATIENCE "', true)", NULL, answer));
     TRY(ask(ctx, pq, "SELECT pg_advisory_lock(" LOCK_KEY ")::text", NULL, answer));
@@ -194,8 +195,13 @@ static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migrat
     const char *key[] = {version, NULL};
     if (strcmp(there, "true") == 0)
         TRY(ask(ctx, pq,
-                "SELECT max(checksum) FROM tenant.schema_migrations WHERE version = $1::int", key,
-                known));
+                "SELECT coalesce(max(checksum) FILTER (WHERE version = $1::int), CASE WHEN "
+                "max(version) > $1::int THEN '" PASSED_OVER "' END) FROM tenant.schema_migrations",
+                key, known));
+    if (strcmp(known, PASSED_OVER) == 0)
+        return FAULT(ctx, FAULT_CONFIG,
+                     "%s was never applied, but newer ones were: take those back first",
+                     migration->name);
     *applied_now = known[0] == '\0';
     if (*applied_now)
         return run_file(ctx, pq, migration, checksum);
