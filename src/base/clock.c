@@ -19,6 +19,11 @@ uint64_t clock_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_boot(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
 uint64_t clock_wall(void)
 {
     return read_clock(CLOCK_REALTIME);

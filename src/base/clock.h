@@ -11,6 +11,8 @@
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t clock_now(void);
+/* CLOCK_BOOTTIME in nanoseconds: like clock_now(), but it also counts while the machine is suspended. */
+uint64_t clock_boot(void);
 /* CLOCK_REALTIME in nanoseconds since 1970. */
 uint64_t clock_wall(void);
 
