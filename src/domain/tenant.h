@@ -84,6 +84,7 @@ bool tenant_status_may_become(enum tenant_status from, enum tenant_status to);
 #define TENANT_SLUG_MIN 3
 #define TENANT_SLUG_MAX 63
 #define TENANT_NAME_MAX 200 /* characters (code points) */
+#define TENANT_REASON_MAX 512 /* characters */
 #define TENANT_LABELS_MAX 64
 #define TENANT_LABEL_KEY_MAX 63
 #define TENANT_LABEL_VALUE_MAX 256 /* bytes */
@@ -98,6 +99,11 @@ typedef void tenant_violation(void *owner, const char *field, const char *rule);
 
 /* Checks one text against the slug rule (RFC 1123 label); NULL: fine, else the broken rule. */
 const char *tenant_slug_rule(struct slice slug);
+
+/* Whether the platform keeps the slug for itself (host names, paths); a tenant may not take it. */
+bool tenant_slug_is_reserved(const char *slug);
+/* Checks the reason of a status change; NULL: fine, else the broken rule. */
+const char *tenant_reason_rule(const char *reason);
 
 /* Checks every rule of every field and reports all that are broken; returns how many. */
 size_t tenant_validate(const struct tenant *tenant, tenant_violation *report, void *owner);

@@ -66,6 +66,32 @@ const char *tenant_slug_rule(struct slice slug)
     return NULL;
 }
 
+/* Names that a person would take for the platform's own. */
+bool tenant_slug_is_reserved(const char *slug)
+{
+    static const char *const reserved[] = {
+        "about",    "account", "admin",    "api",     "app",       "assets",    "auth",
+        "billing",  "blog",    "cdn",      "console", "dashboard", "docs",      "ftp",
+        "ghasi",    "health",  "help",     "imap",    "internal",  "localhost", "login",
+        "logout",   "mail",    "metrics",  "null",    "oauth",     "platform",  "public",
+        "register", "root",    "security", "signup",  "smtp",      "sso",       "static",
+        "status",   "support", "system",   "tenant",  "tenants",   "undefined", "webmail",
+        "www",
+    };
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+        if (strcmp(slug, reserved[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *tenant_reason_rule(const char *reason)
+{
+    if (characters(reason) > TENANT_REASON_MAX)
+        return "may have at most 512 characters";
+    return has_control(reason) ? "may not hold control characters" : NULL;
+}
+
 static void check_display_name(const struct tenant *tenant, struct report *report)
 {
     const char *name = tenant->display_name;

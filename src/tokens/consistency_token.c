@@ -1,4 +1,5 @@
-/* What a consistency token holds; see consistency_token.h.  The tenant stands in the body, so the MAC covers it. */
+/* What a consistency token holds; see consistency_token.h.  The tenant stands in the body, so the MAC covers
+ * it. */
 #include "tokens/consistency_token.h"
 
 #include "tokens/sealed.h"

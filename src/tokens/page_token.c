@@ -22,17 +22,18 @@ char *page_token_make(struct arena *arena, struct token_keys *keys, const struct
     return token_seal(arena, keys, &claim);
 }
 
-bool page_token_parse(struct arena *arena, struct token_keys *keys, const struct page_query *query,
-                      struct slice text, struct page_cursor *cursor)
+const struct page_cursor *page_token_parse(struct arena *arena, struct token_keys *keys,
+                                           const struct page_query *query, struct slice text)
 {
     AUTO(buf_deinit) struct buf scope = BUF_EMPTY;
     scope_put(&scope, query);
     struct token_claim claim = {TOKEN_PAGE, {NULL, 0}, buf_slice(&scope)};
     if (!token_open(arena, keys, text, &claim) || claim.body.size < 16)
-        return false;
+        return NULL;
+    struct page_cursor *cursor = arena_alloc(arena, sizeof *cursor);
     memcpy(cursor->id.bytes, claim.body.data, 16);
     cursor->key = arena_strndup(arena, claim.body.data + 16, claim.body.size - 16);
-    return true;
+    return cursor;
 }
 
 /* Texts hold no NUL (the scan before unpacking refuses it), so the terminators keep them apart. */

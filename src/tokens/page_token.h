@@ -25,8 +25,9 @@ struct page_cursor {
 /* In the arena. */
 char *page_token_make(struct arena *arena, struct token_keys *keys, const struct page_query *query,
                       const struct page_cursor *cursor);
-/* False: malformed, not ours, or of another principal, method, tenant, filter or order. */
-bool page_token_parse(struct arena *arena, struct token_keys *keys, const struct page_query *query,
-                      struct slice text, struct page_cursor *cursor) MUST_CHECK;
+/* The cursor of a token, in the arena.  NULL: malformed, not ours, or of another principal, method, tenant,
+ * filter or order. */
+const struct page_cursor *page_token_parse(struct arena *arena, struct token_keys *keys,
+                                           const struct page_query *query, struct slice text);
 
 #endif

@@ -12,7 +12,8 @@
 #define VERSION 1
 #define HEAD_BYTES 3 /* version, purpose, length of the key id */
 
-static struct slice mac_input(struct buf *buf, struct slice sealed, const struct token_claim *claim);
+static struct slice mac_input(struct buf *buf, struct slice sealed,
+                              const struct token_claim *claim);
 static char *base64url_encode(struct arena *arena, struct slice bytes);
 static bool base64url_decode(struct arena *arena, struct slice text, struct slice *bytes);
 static int base64url_digit(uint8_t letter);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEPARATORS " \t\r:"
 #define FILE_BYTES_MAX ((size_t)16 * 1024)
 
 struct token_key {
@@ -196,7 +197,7 @@ static bool hex_decode(struct slice text, uint8_t *out, size_t size)
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.data[i];
         uint8_t lower = byte | 0x20;
-        unsigned digit = byte >= '0' && byte <= '9'   ? byte - (unsigned)'0'
+        unsigned digit = byte >= '0' && byte <= '9'     ? byte - (unsigned)'0'
                          : lower >= 'a' && lower <= 'f' ? lower - (unsigned)'a' + 10
                                                         : 16;
         if (digit > 15)
@@ -206,14 +207,14 @@ static bool hex_decode(struct slice text, uint8_t *out, size_t size)
     return true;
 }
 
-/* Up to the next blank; empty at the line's end. */
+/* Up to the next blank or colon; empty at the line's end. */
 static struct slice next_word(struct slice *line)
 {
     size_t start = 0;
-    while (start < line->size && strchr(" \t\r", line->data[start]) != NULL)
+    while (start < line->size && strchr(SEPARATORS, line->data[start]) != NULL)
         start++;
     size_t end = start;
-    while (end < line->size && strchr(" \t\r", line->data[end]) == NULL)
+    while (end < line->size && strchr(SEPARATORS, line->data[end]) == NULL)
         end++;
     struct slice word = slice_make(line->data + start, end - start);
     *line = slice_skip(*line, end);

@@ -1,7 +1,9 @@
-/*~ The keys that sign tokens: a file of one key per line, `ID HEX`, HEX being 64 hexadecimal digits.
+/*~ The keys that sign tokens: a file of one key per line, `ID:HEX` or `ID HEX`, HEX being 64 hexadecimal
+ * digits.
  *
  * The first key signs, all of them verify, so a key is rotated by putting a new one first and taking the old
- * one away when the tokens it signed no longer matter.  Lines that begin with '#' and empty lines are skipped. */
+ * one away when the tokens it signed no longer matter.  Lines that begin with '#' and empty lines are
+ * skipped. */
 #ifndef TOKENS_TOKEN_KEYS_H
 #define TOKENS_TOKEN_KEYS_H
 
@@ -14,7 +16,8 @@
 #define TOKEN_KEYS_MAX 16
 #define TOKEN_KEY_ID_MAX 16 /* letters, digits, '_' and '-' */
 #define TOKEN_KEY_BYTES 32
-#define TOKEN_MAC_BYTES 16 /* HMAC-SHA-256, truncated (RFC 2104 section 5: not below half the hash) */
+#define TOKEN_MAC_BYTES                                                                            \
+    16 /* HMAC-SHA-256, truncated (RFC 2104 section 5: not below half the hash) */
 
 /* Shared by all threads; replaced as a whole.  Key bytes are cleansed when they go. */
 struct token_keys;
