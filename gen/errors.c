@@ -91,6 +91,15 @@ static const struct error_entry entries[] = {
     {29, "SERVICE_UNKNOWN", 5, 404, false,
      "This server has no service of that name",
      "Ask with the full name, such as tenant.v1.TenantService, or with none."},
+    {30, "IDEMPOTENCY_REPLAY_MISMATCH", 3, 409, false,
+     "The idempotency key was used for another request",
+     "Send a new key with a new request; repeat a request unchanged."},
+    {31, "IDEMPOTENCY_IN_PROGRESS", 10, 409, true,
+     "A request with this idempotency key is still running",
+     "Repeat the call with the same key after the delay in RetryInfo."},
+    {32, "CONSISTENCY_UNAVAILABLE", 14, 503, true,
+     "The change that the consistency token stands for cannot be seen yet",
+     "Try again after the delay in RetryInfo; without the token an older answer may be had."},
 };
 
 const struct error_entry *error_lookup(int refusal)

@@ -35,6 +35,9 @@ enum refusal {
     INTERNAL = 27, /* INTERNAL: Something broke inside the service */
     UNAVAILABLE = 28, /* UNAVAILABLE: A part that this call needs cannot be reached */
     SERVICE_UNKNOWN = 29, /* NOT_FOUND: This server has no service of that name */
+    IDEMPOTENCY_REPLAY_MISMATCH = 30, /* INVALID_ARGUMENT: The idempotency key was used for another request */
+    IDEMPOTENCY_IN_PROGRESS = 31, /* ABORTED: A request with this idempotency key is still running */
+    CONSISTENCY_UNAVAILABLE = 32, /* UNAVAILABLE: The change that the consistency token stands for cannot be seen yet */
 };
 
 struct error_entry {

@@ -52,6 +52,57 @@ static struct slice tenant_service_update_tenant_tenant(const ProtobufCMessage *
         return slice_make(NULL, 0);
     return slice_of_str(step1->tenant_id);
 }
+static const char *const tenant_service_list_tenants_callers[] = {"admin", NULL};
+static const char *const tenant_service_list_tenants_header_optional[] = {NULL};
+static int tenant_service_list_tenants_invoke(const void *server, struct call *call,
+    const ProtobufCMessage *in, ProtobufCMessage *out)
+{
+    const struct tenant_service_server *handlers = server;
+    return handlers->list_tenants(call, (const Tenant__V1__ListTenantsRequest *)in,
+        (Tenant__V1__ListTenantsResponse *)out);
+}
+static const char *const tenant_service_suspend_tenant_callers[] = {"admin", NULL};
+static const char *const tenant_service_suspend_tenant_header_optional[] = {"admin", NULL};
+static int tenant_service_suspend_tenant_invoke(const void *server, struct call *call,
+    const ProtobufCMessage *in, ProtobufCMessage *out)
+{
+    const struct tenant_service_server *handlers = server;
+    return handlers->suspend_tenant(call, (const Tenant__V1__SuspendTenantRequest *)in,
+        (Tenant__V1__SuspendTenantResponse *)out);
+}
+static struct slice tenant_service_suspend_tenant_tenant(const ProtobufCMessage *in)
+{
+    const Tenant__V1__SuspendTenantRequest *step0 = (const Tenant__V1__SuspendTenantRequest *)in;
+    return slice_of_str(step0->tenant_id);
+}
+static const char *const tenant_service_reactivate_tenant_callers[] = {"admin", NULL};
+static const char *const tenant_service_reactivate_tenant_header_optional[] = {"admin", NULL};
+static int tenant_service_reactivate_tenant_invoke(const void *server, struct call *call,
+    const ProtobufCMessage *in, ProtobufCMessage *out)
+{
+    const struct tenant_service_server *handlers = server;
+    return handlers->reactivate_tenant(call, (const Tenant__V1__ReactivateTenantRequest *)in,
+        (Tenant__V1__ReactivateTenantResponse *)out);
+}
+static struct slice tenant_service_reactivate_tenant_tenant(const ProtobufCMessage *in)
+{
+    const Tenant__V1__ReactivateTenantRequest *step0 = (const Tenant__V1__ReactivateTenantRequest *)in;
+    return slice_of_str(step0->tenant_id);
+}
+static const char *const tenant_service_close_tenant_callers[] = {"admin", NULL};
+static const char *const tenant_service_close_tenant_header_optional[] = {"admin", NULL};
+static int tenant_service_close_tenant_invoke(const void *server, struct call *call,
+    const ProtobufCMessage *in, ProtobufCMessage *out)
+{
+    const struct tenant_service_server *handlers = server;
+    return handlers->close_tenant(call, (const Tenant__V1__CloseTenantRequest *)in,
+        (Tenant__V1__CloseTenantResponse *)out);
+}
+static struct slice tenant_service_close_tenant_tenant(const ProtobufCMessage *in)
+{
+    const Tenant__V1__CloseTenantRequest *step0 = (const Tenant__V1__CloseTenantRequest *)in;
+    return slice_of_str(step0->tenant_id);
+}
 static const struct rpc_method tenant_service_methods[] = {
     {
         .path = "/tenant.v1.TenantService/CreateTenant",
@@ -141,10 +192,100 @@ static const struct rpc_method tenant_service_methods[] = {
         .tenant_ref = tenant_service_update_tenant_tenant,
         .tenant_field = "tenant.tenant_id",
     },
+    {
+        .path = "/tenant.v1.TenantService/ListTenants",
+        .service = "tenant.v1.TenantService",
+        .name = "ListTenants",
+        .policy = {
+            .permission = "tenants.list",
+            .scope = METHOD_SCOPE_PLATFORM,
+            .access = METHOD_ACCESS_READ,
+            .callers = tenant_service_list_tenants_callers,
+            .header_optional = tenant_service_list_tenants_header_optional,
+            .default_deadline_ms = 0,
+            .max_request_bytes = 0,
+            .rate_class = "read",
+            .unserved = false,
+        },
+        .client_streaming = false,
+        .server_streaming = false,
+        .request = &tenant__v1__list_tenants_request__descriptor,
+        .response = &tenant__v1__list_tenants_response__descriptor,
+        .invoke = tenant_service_list_tenants_invoke,
+    },
+    {
+        .path = "/tenant.v1.TenantService/SuspendTenant",
+        .service = "tenant.v1.TenantService",
+        .name = "SuspendTenant",
+        .policy = {
+            .permission = "tenants.suspend",
+            .scope = METHOD_SCOPE_TENANT,
+            .access = METHOD_ACCESS_WRITE,
+            .callers = tenant_service_suspend_tenant_callers,
+            .header_optional = tenant_service_suspend_tenant_header_optional,
+            .default_deadline_ms = 0,
+            .max_request_bytes = 0,
+            .rate_class = "write",
+            .unserved = false,
+        },
+        .client_streaming = false,
+        .server_streaming = false,
+        .request = &tenant__v1__suspend_tenant_request__descriptor,
+        .response = &tenant__v1__suspend_tenant_response__descriptor,
+        .invoke = tenant_service_suspend_tenant_invoke,
+        .tenant_ref = tenant_service_suspend_tenant_tenant,
+        .tenant_field = "tenant_id",
+    },
+    {
+        .path = "/tenant.v1.TenantService/ReactivateTenant",
+        .service = "tenant.v1.TenantService",
+        .name = "ReactivateTenant",
+        .policy = {
+            .permission = "tenants.reactivate",
+            .scope = METHOD_SCOPE_TENANT,
+            .access = METHOD_ACCESS_WRITE,
+            .callers = tenant_service_reactivate_tenant_callers,
+            .header_optional = tenant_service_reactivate_tenant_header_optional,
+            .default_deadline_ms = 0,
+            .max_request_bytes = 0,
+            .rate_class = "write",
+            .unserved = false,
+        },
+        .client_streaming = false,
+        .server_streaming = false,
+        .request = &tenant__v1__reactivate_tenant_request__descriptor,
+        .response = &tenant__v1__reactivate_tenant_response__descriptor,
+        .invoke = tenant_service_reactivate_tenant_invoke,
+        .tenant_ref = tenant_service_reactivate_tenant_tenant,
+        .tenant_field = "tenant_id",
+    },
+    {
+        .path = "/tenant.v1.TenantService/CloseTenant",
+        .service = "tenant.v1.TenantService",
+        .name = "CloseTenant",
+        .policy = {
+            .permission = "tenants.close",
+            .scope = METHOD_SCOPE_TENANT,
+            .access = METHOD_ACCESS_WRITE,
+            .callers = tenant_service_close_tenant_callers,
+            .header_optional = tenant_service_close_tenant_header_optional,
+            .default_deadline_ms = 0,
+            .max_request_bytes = 0,
+            .rate_class = "write",
+            .unserved = false,
+        },
+        .client_streaming = false,
+        .server_streaming = false,
+        .request = &tenant__v1__close_tenant_request__descriptor,
+        .response = &tenant__v1__close_tenant_response__descriptor,
+        .invoke = tenant_service_close_tenant_invoke,
+        .tenant_ref = tenant_service_close_tenant_tenant,
+        .tenant_field = "tenant_id",
+    },
 };
 
 const struct rpc_service tenant_service_rpc = {
     .name = "tenant.v1.TenantService",
     .methods = tenant_service_methods,
-    .method_count = 4,
+    .method_count = 8,
 };

@@ -19,6 +19,14 @@ struct tenant_service_server {
         Tenant__V1__LookupTenantResponse *out);
     int (*update_tenant)(struct call *call, const Tenant__V1__UpdateTenantRequest *in,
         Tenant__V1__UpdateTenantResponse *out);
+    int (*list_tenants)(struct call *call, const Tenant__V1__ListTenantsRequest *in,
+        Tenant__V1__ListTenantsResponse *out);
+    int (*suspend_tenant)(struct call *call, const Tenant__V1__SuspendTenantRequest *in,
+        Tenant__V1__SuspendTenantResponse *out);
+    int (*reactivate_tenant)(struct call *call, const Tenant__V1__ReactivateTenantRequest *in,
+        Tenant__V1__ReactivateTenantResponse *out);
+    int (*close_tenant)(struct call *call, const Tenant__V1__CloseTenantRequest *in,
+        Tenant__V1__CloseTenantResponse *out);
 };
 
 /* All methods with their policies; served or not. */
@@ -37,5 +45,17 @@ int tenant_service_lookup_tenant(struct client_call *call,
 int tenant_service_update_tenant(struct client_call *call,
     const Tenant__V1__UpdateTenantRequest *in,
     Tenant__V1__UpdateTenantResponse **out);
+int tenant_service_list_tenants(struct client_call *call,
+    const Tenant__V1__ListTenantsRequest *in,
+    Tenant__V1__ListTenantsResponse **out);
+int tenant_service_suspend_tenant(struct client_call *call,
+    const Tenant__V1__SuspendTenantRequest *in,
+    Tenant__V1__SuspendTenantResponse **out);
+int tenant_service_reactivate_tenant(struct client_call *call,
+    const Tenant__V1__ReactivateTenantRequest *in,
+    Tenant__V1__ReactivateTenantResponse **out);
+int tenant_service_close_tenant(struct client_call *call,
+    const Tenant__V1__CloseTenantRequest *in,
+    Tenant__V1__CloseTenantResponse **out);
 
 #endif

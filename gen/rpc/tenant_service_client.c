@@ -46,3 +46,47 @@ int tenant_service_update_tenant(struct client_call *call,
         *out = (Tenant__V1__UpdateTenantResponse *)message;
     return rc;
 }
+
+int tenant_service_list_tenants(struct client_call *call,
+    const Tenant__V1__ListTenantsRequest *in,
+    Tenant__V1__ListTenantsResponse **out)
+{
+    ProtobufCMessage *message = NULL;
+    int rc = client_unary(call, &tenant_service_rpc.methods[4], &in->base, &message);
+    if (rc == OK && message != NULL)
+        *out = (Tenant__V1__ListTenantsResponse *)message;
+    return rc;
+}
+
+int tenant_service_suspend_tenant(struct client_call *call,
+    const Tenant__V1__SuspendTenantRequest *in,
+    Tenant__V1__SuspendTenantResponse **out)
+{
+    ProtobufCMessage *message = NULL;
+    int rc = client_unary(call, &tenant_service_rpc.methods[5], &in->base, &message);
+    if (rc == OK && message != NULL)
+        *out = (Tenant__V1__SuspendTenantResponse *)message;
+    return rc;
+}
+
+int tenant_service_reactivate_tenant(struct client_call *call,
+    const Tenant__V1__ReactivateTenantRequest *in,
+    Tenant__V1__ReactivateTenantResponse **out)
+{
+    ProtobufCMessage *message = NULL;
+    int rc = client_unary(call, &tenant_service_rpc.methods[6], &in->base, &message);
+    if (rc == OK && message != NULL)
+        *out = (Tenant__V1__ReactivateTenantResponse *)message;
+    return rc;
+}
+
+int tenant_service_close_tenant(struct client_call *call,
+    const Tenant__V1__CloseTenantRequest *in,
+    Tenant__V1__CloseTenantResponse **out)
+{
+    ProtobufCMessage *message = NULL;
+    int rc = client_unary(call, &tenant_service_rpc.methods[7], &in->base, &message);
+    if (rc == OK && message != NULL)
+        *out = (Tenant__V1__CloseTenantResponse *)message;
+    return rc;
+}

@@ -8,6 +8,7 @@
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #define RETENTION_CLASS "operational" /* 30 days hot, 13 months archived */
 
@@ -16,6 +17,7 @@ typedef Tenant__Events__V1__EventEnvelope EventEnvelope;
 static struct slice payload_pack(struct arena *arena, const struct event *event);
 static struct slice provisioned_pack(struct arena *arena, const struct tenant *tenant);
 static struct slice updated_pack(struct arena *arena, const struct event *event);
+static struct slice status_pack(struct arena *arena, const struct event *event);
 static struct slice message_pack(struct arena *arena, const ProtobufCMessage *message);
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event);
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event);
@@ -40,6 +42,30 @@ const struct event_type *event_type_of(enum event_kind kind)
                 .subject = "tenant.org.updated.v1",
                 .schema_uri = "schemas://tenant-service/org/updated/v1#sha256-"
                               "552424e752725af27a6266641fa6bf27c071bc3868937e16db44b3b8b5de0711",
+            },
+        [EVENT_ORG_SUSPENDED] =
+            {
+                .name = "tenant.org.suspended",
+                .version = 1,
+                .subject = "tenant.org.suspended.v1",
+                .schema_uri = "schemas://tenant-service/org/suspended/v1#sha256-"
+                              "8a4fd41c211ac10645f4a931d408c6f728244467b9aac7cf1472d63a7e2417cb",
+            },
+        [EVENT_ORG_REACTIVATED] =
+            {
+                .name = "tenant.org.reactivated",
+                .version = 1,
+                .subject = "tenant.org.reactivated.v1",
+                .schema_uri = "schemas://tenant-service/org/reactivated/v1#sha256-"
+                              "02f76328353368c05b182b7d06f5ed8559608856c842140bdc5012dd732b6c2f",
+            },
+        [EVENT_ORG_CLOSED] =
+            {
+                .name = "tenant.org.closed",
+                .version = 1,
+                .subject = "tenant.org.closed.v1",
+                .schema_uri = "schemas://tenant-service/org/closed/v1#sha256-"
+                              "2f6d491ec4359fb4a9320cca9a0e62c867fe278ff9a5b67dc3a9228f2bead976",
             },
     };
     assert(kind < EVENT_KIND_COUNT);
@@ -75,6 +101,7 @@ void envelope_append(struct buf *envelope, const struct envelope_position *posit
     tail.ingested_at = &ingested;
     tail.incarnation = (uint64_t)position->incarnation;
     tail.sequence = (uint64_t)position->sequence;
+    tail.consistency_token = pb_text(position->consistency_token);
     size_t size = tenant__events__v1__event_envelope__get_packed_size(&tail);
     uint8_t *room = buf_reserve(envelope, size);
     assert(room != NULL);
@@ -83,10 +110,17 @@ void envelope_append(struct buf *envelope, const struct envelope_position *posit
 
 static struct slice payload_pack(struct arena *arena, const struct event *event)
 {
-    if (event->kind == EVENT_ORG_PROVISIONED)
+    switch (event->kind) {
+    case EVENT_ORG_PROVISIONED:
         return provisioned_pack(arena, event->tenant);
-    assert(event->kind == EVENT_ORG_UPDATED);
-    return updated_pack(arena, event);
+    case EVENT_ORG_UPDATED:
+        return updated_pack(arena, event);
+    case EVENT_ORG_SUSPENDED:
+    case EVENT_ORG_REACTIVATED:
+    case EVENT_ORG_CLOSED:
+        return status_pack(arena, event);
+    }
+    abort();
 }
 
 static struct slice provisioned_pack(struct arena *arena, const struct tenant *tenant)
@@ -108,6 +142,19 @@ static struct slice updated_pack(struct arena *arena, const struct event *event)
     message.changed_fields = arena_alloc(arena, count * sizeof *message.changed_fields);
     for (size_t i = 0; i < count; i++)
         message.changed_fields[i] = pb_text(paths[i]);
+    return message_pack(arena, &message.base);
+}
+
+/* The three payloads have the same fields under the same numbers, so one struct serves: only the names
+ * differ. */
+static struct slice status_pack(struct arena *arena, const struct event *event)
+{
+    Tenant__Events__V1__OrgSuspended message;
+    assert(event->reason != NULL);
+    tenant__events__v1__org_suspended__init(&message);
+    message.tenant = tenant_payload(arena, event->tenant);
+    message.previous_status = (Tenant__V1__TenantStatus)(event->previous + 1);
+    message.reason = pb_text(event->reason);
     return message_pack(arena, &message.base);
 }
 

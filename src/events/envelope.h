@@ -19,8 +19,14 @@ struct event_source {
     const char *commit;   /* the commit it was built from */
 };
 
-enum event_kind { EVENT_ORG_PROVISIONED, EVENT_ORG_UPDATED };
-#define EVENT_KIND_COUNT 2
+enum event_kind {
+    EVENT_ORG_PROVISIONED,
+    EVENT_ORG_UPDATED,
+    EVENT_ORG_SUSPENDED,
+    EVENT_ORG_REACTIVATED,
+    EVENT_ORG_CLOSED,
+};
+#define EVENT_KIND_COUNT 5
 
 struct event_type {
     const char *name;       /* "tenant.org.provisioned" */
@@ -37,6 +43,8 @@ struct event {
     const struct event_source *source;
     const struct tenant *tenant; /* as it is after the change; all fields set */
     unsigned changed_fields;     /* EVENT_ORG_UPDATED: enum tenant_field bits */
+    enum tenant_status previous; /* suspended, reactivated, closed: the status before … */
+    const char *reason;          /* … and why, "" when none was given; else NULL */
 };
 
 /* The envelope without what the relay appends.  Correlation id, trace and actor come from the ctx; the
@@ -47,6 +55,7 @@ struct envelope_position {
     int64_t incarnation;
     int64_t sequence;
     uint64_t ingested_us; /* microseconds since 1970 */
+    const char *consistency_token;
 };
 
 /* Appends what only the relay knows to a packed envelope. */

@@ -10,49 +10,24 @@
  * keep a tenant far below; this catches a limit that grew without thought. */
 #define EVENT_SIZE_MAX (1000 * 1024)
 
-static int append(struct tx *tx, const struct event *event);
-
-int outbox_append_provisioned(struct tx *tx, const struct event_source *source,
-                              const struct tenant *tenant)
+int outbox_append(struct tx *tx, const struct event *template, struct rows *point)
 {
-    const struct event event = {
-        .kind = EVENT_ORG_PROVISIONED,
-        .id = uuid_new(),
-        .source = source,
-        .tenant = tenant,
-    };
-    return append(tx, &event);
-}
-
-int outbox_append_updated(struct tx *tx, const struct event_source *source,
-                          const struct tenant *tenant, unsigned changed_fields)
-{
-    const struct event event = {
-        .kind = EVENT_ORG_UPDATED,
-        .id = uuid_new(),
-        .source = source,
-        .tenant = tenant,
-        .changed_fields = changed_fields,
-    };
-    return append(tx, &event);
-}
-
-static int append(struct tx *tx, const struct event *event)
-{
+    struct event event = *template;
+    event.id = uuid_new();
     const struct ctx *ctx = tx_ctx(tx);
     char traceparent[TRACEPARENT_SIZE] = "";
     if (ctx->trace.trace_id[0] != '\0')
         trace_ctx_format(&ctx->trace, traceparent);
     const struct outbox_event row = {
-        .tenant_id = event->tenant->id,
-        .msg_id = event->id,
-        .shard = partition_of(&event->tenant->id),
-        .subject = event_type_of(event->kind)->subject,
-        .payload = envelope_pack(ctx, event),
+        .tenant_id = event.tenant->id,
+        .msg_id = event.id,
+        .shard = partition_of(&event.tenant->id),
+        .subject = event_type_of(event.kind)->subject,
+        .payload = envelope_pack(ctx, &event),
         .traceparent = traceparent,
     };
     if (row.payload.size > EVENT_SIZE_MAX)
         return INVALID_ARGUMENT;
-    outbox_store_append(tx, &row);
+    outbox_store_append(tx, &row, point);
     return OK;
 }

@@ -8,13 +8,10 @@
 
 #include "store/tx.h"
 
-/* Call last in the transaction: the statement takes the lock on the tenant's sequence.  Queued only, so the
- * event travels in the same pipeline as the COMMIT; after the commit wake the relay.  Refusal:
- * INVALID_ARGUMENT when the tenant is so large that its event could never be sent. */
-int outbox_append_provisioned(struct tx *tx, const struct event_source *source,
-                              const struct tenant *tenant) MUST_CHECK;
-/* changed_fields: the enum tenant_field bits that tenant_apply() returned. */
-int outbox_append_updated(struct tx *tx, const struct event_source *source,
-                          const struct tenant *tenant, unsigned changed_fields) MUST_CHECK;
+/* Call behind the change: the statement takes the locks on the tenant's counters.  Queued only, so the event
+ * travels in the same pipeline as the COMMIT; after the commit wake the relay.  event->id is made here; `point`
+ * (may be NULL) then says where the tenant has come to (outbox_store_read_point()).  Refusal: INVALID_ARGUMENT
+ * when the tenant is so large that its event could never be sent. */
+int outbox_append(struct tx *tx, const struct event *event, struct rows *point) MUST_CHECK;
 
 #endif

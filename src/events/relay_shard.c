@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/random.h"
 
+#include "tokens/consistency_token.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,6 +40,7 @@ struct wire_event {
     char seq[24];
     char incarnation[24];
     char expected[24];
+    const char *token;
 };
 
 static bool look(struct relay *relay, struct shard *shard, struct stream_state *state);
@@ -51,6 +54,7 @@ static void shard_stop(struct relay *relay, struct shard *shard, const struct uu
 static void cause_report(struct relay *relay, const struct shard *shard);
 static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
                             const struct outbox_row *before, uint64_t expected);
+static const char *token_of(struct relay *relay, const struct outbox_row *row);
 static void header_put(struct wire_event *wire, const char *name, const char *value);
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
 
@@ -203,6 +207,7 @@ static void window_send(struct relay *relay, struct shard *shard, const struct o
     for (size_t i = 0; i < window->count && window->state == WINDOW_OPEN; i++) {
         assert(rows[i].shard == shard->number);
         shard->sent[i] = sent_event_of(relay, &rows[i]);
+        wire->token = token_of(relay, &rows[i]);
         wire_event_fill(wire, &rows[i], i == 0 ? NULL : &rows[i - 1], window_expected(window, i));
         if (jetstream_send(ctx, relay->inbox, &wire->message, window_tag(window, i)) != OK)
             window_break(window, i, ACK_REFUSED);
@@ -273,12 +278,25 @@ static void wire_event_fill(struct wire_event *wire, const struct outbox_row *ro
         .incarnation = row->incarnation,
         .sequence = row->seq,
         .ingested_us = clock_wall() / NS_PER_US,
+        .consistency_token = wire->token,
     };
     buf_clear(&wire->payload);
     buf_put_slice(&wire->payload, row->payload);
     envelope_append(&wire->payload, &position);
     wire->message.subject = wire->subject;
     wire->message.payload = buf_slice(&wire->payload);
+}
+
+/* In the arena of the relay's turn. */
+static const char *token_of(struct relay *relay, const struct outbox_row *row)
+{
+    const struct consistency_point point = {
+        .tenant = row->tenant_id,
+        .epoch = {row->incarnation, row->epoch},
+        .sequence = row->seq,
+    };
+    struct token_keys *keys = relay->settings->token_keys;
+    return keys == NULL ? "" : consistency_token_make(relay->ctx.arena, keys, &point);
 }
 
 static void header_put(struct wire_event *wire, const char *name, const char *value)

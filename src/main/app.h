@@ -20,6 +20,7 @@ struct store_settings;
 struct event_source;
 struct ops;
 struct relay;
+struct token_keys;
 
 /* Exit statuses: 0 stopped as asked, 1 could not start or broke, 2 wrong usage or configuration. */
 enum { EXIT_STOPPED = 0, EXIT_BROKEN = 1, EXIT_WRONG = 2 };
@@ -40,6 +41,7 @@ struct app {
     struct ctx ctx;         /* the main thread's */
     struct log log;
     struct config *config;
+    struct token_keys *token_keys; /* of consistency and page tokens; owned */
     char instance[80];      /* host:pid:random: unique among replicas */
 };
 
@@ -110,6 +112,8 @@ int startup_check_database(struct app *app, struct metrics *metrics, bool relay_
 void wiring_limits(const struct config *config, struct rpc_limits *limits);
 void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks);
 void wiring_env(struct serve *serve, struct worker_thread *worker);
+/* Into app->token_keys: those of tokens.keys_file, or one of this process alone. */
+int wiring_token_keys(struct app *app);
 struct event_source *wiring_source(struct app *app);
 int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay);
 

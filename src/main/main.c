@@ -7,6 +7,8 @@
 
 #include "base/random.h"
 
+#include "tokens/token_keys.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +61,7 @@ int main(int argc, char **argv)
     ctx_init(&app.ctx, &app.log, app.arena);
     name_instance(&app);
     status = run(&app);
+    token_keys_free(app.token_keys);
     config_free(app.config);
     arena_free(app.arena);
     return status;

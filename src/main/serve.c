@@ -68,6 +68,7 @@ static int serve_open(struct serve *serve)
     TRY(open_tls(serve));
     TRY(startup_check_database(app, serve->metrics, false));
     health_set(serve->health, HEALTH_SCHEMA_OK, true);
+    TRY(wiring_token_keys(app));
     serve->source = wiring_source(app);
     if (app->config->relay.enabled && !app->options.no_relay)
         TRY(wiring_relay(app, serve->metrics, &serve->relay));

@@ -75,6 +75,8 @@ int command_relay(struct app *app)
     struct relay *relay = NULL;
     int rc = startup_check_database(app, metrics, true);
     if (rc == OK)
+        rc = wiring_token_keys(app);
+    if (rc == OK)
         rc = wiring_relay(app, metrics, &relay);
     if (rc == OK) {
         printf("ready: relay %s\n", app->instance);

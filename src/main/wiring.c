@@ -3,12 +3,16 @@
 
 #include "events/outbox.h"
 #include "events/relay.h"
+#include "tokens/token_keys.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define EVENT_MAX_AGE_S ((uint64_t)30 * 24 * 3600) /* 30 days, as the platform's operational class */
+#define EVENT_MAX_AGE_S                                                                            \
+    ((uint64_t)30 * 24 * 3600) /* 30 days, as the platform's operational class */
 #define DUPLICATE_WINDOW_S 120
+#define CONSISTENCY_WAIT_NS (200 * NS_PER_MS)
+#define IDEMPOTENCY_TTL_NS (24 * 3600 * NS_PER_S) /* blueprint section 6: kept 24 hours */
 
 static const char *name_of_uri(void *owner, const char *uri);
 static int render_probe(void *owner, const char *path, struct buf *body);
@@ -76,6 +80,10 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
         .store = worker->store,
         .cache = worker->cache,
         .source = serve->source,
+        .token_keys = serve->app->token_keys,
+        .freshness_ns = serve->app->config->cache.max_age_ns,
+        .consistency_wait_ns = CONSISTENCY_WAIT_NS,
+        .idempotency_ttl_ns = IDEMPOTENCY_TTL_NS,
         .wake_relay = serve->relay == NULL ? NULL : wake_relay,
         .relay = serve->relay,
         .is_serving = is_serving,
@@ -83,6 +91,18 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
     };
     bool known = region_parse(slice_of_str(region), &worker->env.region);
     assert(known); /* the configuration was checked */
+}
+
+int wiring_token_keys(struct app *app)
+{
+    const char *path = app->config->tokens.keys_file;
+    if (path[0] != '\0')
+        return token_keys_load(&app->ctx, path, &app->token_keys);
+    app->token_keys = token_keys_random();
+    log_on_warn(&app->log, "tokens.own_key",
+                KV_STR("text", "tokens.keys_file is not set: no other replica and no later "
+                               "process will accept this one's tokens"));
+    return OK;
 }
 
 struct event_source *wiring_source(struct app *app)
@@ -112,6 +132,7 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
                     .max_age_s = EVENT_MAX_AGE_S,
                     .duplicate_window_s = DUPLICATE_WINDOW_S},
         .instance = app->instance,
+        .token_keys = app->token_keys,
         .window = config->relay.window,
         .lease_ttl_ns = config->relay.lease_ttl_ns,
         .sent_retention_ns = config->relay.sent_retention_ns,

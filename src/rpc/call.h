@@ -22,7 +22,9 @@ struct call {
     bool has_tenant_header;          /* x-tenant-id was sent (and is well-formed) */
     struct uuid tenant_header;       /* its value */
     struct uuid tenant;              /* the checked tenant of this call; nil for platform methods */
-    struct slice idempotency_key;    /* as sent, "" when absent */
+    struct slice idempotency_key;    /* as sent; {NULL, 0} when absent */
+    bool has_stored_reply;           /* the handler answers with stored_reply … */
+    struct slice stored_reply;       /* … a packed response message, instead of its `out` */
     struct call_details *details;    /* see call_refuse_field */
     struct call_wire *wire;          /* NULL once the client went away */
 };

@@ -259,7 +259,9 @@ static void run_handler(struct task *task, void *argument)
 
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message)
 {
-    size_t size = protobuf_c_message_get_packed_size(message);
+    struct slice stored = call->call.stored_reply;
+    bool is_stored = call->call.has_stored_reply;
+    size_t size = is_stored ? stored.size : protobuf_c_message_get_packed_size(message);
     if (size > call->worker->limits.response_bytes)
         return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
     uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + size);
@@ -268,9 +270,13 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
     bytes[2] = (uint8_t)(size >> 16);
     bytes[3] = (uint8_t)(size >> 8);
     bytes[4] = (uint8_t)size;
-    size_t packed = protobuf_c_message_pack(message, bytes + FRAME_PREFIX_SIZE);
-    assert(packed == size);
-    call->reply = slice_make(bytes, FRAME_PREFIX_SIZE + packed);
+    if (is_stored) {
+        memcpy(bytes + FRAME_PREFIX_SIZE, stored.data, size);
+    } else {
+        size_t packed = protobuf_c_message_pack(message, bytes + FRAME_PREFIX_SIZE);
+        assert(packed == size);
+    }
+    call->reply = slice_make(bytes, FRAME_PREFIX_SIZE + size);
     return OK;
 }
 

@@ -14,6 +14,7 @@
 struct store;
 struct cache;
 struct event_source;
+struct token_keys;
 
 /* A worker's environment of all handlers: call->service. */
 struct service_env {
@@ -21,6 +22,10 @@ struct service_env {
     struct cache *cache;               /* the worker's caches */
     const struct event_source *source; /* who we are, in events */
     enum region region;                /* where this replica runs */
+    struct token_keys *token_keys;     /* of consistency and page tokens; shared by the process */
+    uint64_t freshness_ns;             /* how old a cached answer may be: a suspension waits as long */
+    uint64_t consistency_wait_ns;      /* how long a read waits for what its token stands for */
+    uint64_t idempotency_ttl_ns;       /* how long an answer is kept under its key */
     void (*wake_relay)(void *relay);   /* called after a commit that left events; NULL: none here */
     void *relay;
     bool (*is_serving)(void *state);   /* for grpc.health.v1: not starting, not draining */

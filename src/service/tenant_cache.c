@@ -16,10 +16,13 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
                      uint64_t began_ns, bool written);
 static void answer_source(struct call *call, const char *source, uint64_t age_ns);
 
-Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id)
+Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id,
+                                     struct epoch at_least)
 {
     const struct service_env *env = call->service;
     struct cache_found found;
+    if (at_least.counter != 0)
+        return NULL; /* entries do not know their epoch */
     if (!cache_get(env->cache, &call->ctx, profile_key(call, id), &found))
         return NULL;
     Tenant__V1__Tenant *tenant = tenant_message_unpack(call->ctx.arena, found.value, id);
@@ -40,15 +43,17 @@ int tenant_cache_lookup(struct call *call, const char *slug, Tenant__V1__Tenant 
     struct uuid id;
     if (!id_parse(ID_TENANT, found.value, &id))
         return OK;
-    Tenant__V1__Tenant *cached = tenant_cache_get(call, &id);
+    Tenant__V1__Tenant *cached = tenant_cache_get(call, &id, (struct epoch){0, 0});
     if (cached != NULL && strcmp(cached->slug, slug) == 0) /* it may have moved on to another slug */
         *tenant = cached;
     return OK;
 }
 
 void tenant_cache_put(struct call *call, const struct tenant *tenant,
-                      const Tenant__V1__Tenant *message, uint64_t began_ns)
+                      const Tenant__V1__Tenant *message, const struct epoch_seen *seen,
+                      uint64_t began_ns)
 {
+    (void)seen;
     const struct service_env *env = call->service;
     assert(tenant->home_region == env->region);
     const struct cache_item item = {
@@ -66,21 +71,20 @@ void tenant_cache_put_absent(struct call *call, const char *slug, uint64_t began
     put_slug(call, slug, NULL, began_ns, false);
 }
 
-void tenant_cache_written(struct call *call, const struct tenant *tenant,
-                          const Tenant__V1__Tenant *message, const char *old_slug,
-                          uint64_t began_ns)
+void tenant_cache_written(struct call *call, const struct tenant_written *written)
 {
     const struct service_env *env = call->service;
+    const struct tenant *tenant = written->tenant;
     const struct cache_item item = {
         .key = profile_key(call, &tenant->id),
-        .value = tenant_message_pack(call->ctx.arena, message),
+        .value = tenant_message_pack(call->ctx.arena, written->message),
         .version = (uint64_t)tenant->version,
-        .read_began_ns = began_ns,
+        .read_began_ns = written->began_ns,
     };
     cache_written(env->cache, &item);
-    put_slug(call, tenant->slug, tenant, began_ns, true);
-    if (old_slug != NULL && strcmp(old_slug, tenant->slug) != 0)
-        cache_forget(env->cache, cache_key_slug(&call->ctx, slice_of_str(old_slug)));
+    put_slug(call, tenant->slug, tenant, written->began_ns, true);
+    if (written->old_slug != NULL && strcmp(written->old_slug, tenant->slug) != 0)
+        cache_forget(env->cache, cache_key_slug(&call->ctx, slice_of_str(written->old_slug)));
 }
 
 void tenant_cache_forget(struct call *call, const struct tenant *tenant, const char *old_slug)

@@ -7,11 +7,14 @@
 
 #include "service/service.h"
 
+#include "base/epoch.h"
+
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
 
 /* The tenant from memory or Redis, with x-source and x-staleness-ms set; NULL when it has to be read from
  * the database.  Suspends. */
-Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id);
+Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id,
+                                     struct epoch at_least);
 /* The same by slug: *tenant is NULL when the database has to be asked.  Refusal: TENANT_NOT_FOUND, when the
  * caches know that there is none.  Suspends. */
 int tenant_cache_lookup(struct call *call, const char *slug,
@@ -19,15 +22,21 @@ int tenant_cache_lookup(struct call *call, const char *slug,
 
 /* What a read that began at `began_ns` has found … */
 void tenant_cache_put(struct call *call, const struct tenant *tenant,
-                      const Tenant__V1__Tenant *message, uint64_t began_ns);
+                      const Tenant__V1__Tenant *message, const struct epoch_seen *seen,
+                      uint64_t began_ns);
 /* … or has not. */
 void tenant_cache_put_absent(struct call *call, const char *slug, uint64_t began_ns);
 
-/* After a commit that began at `began_ns`, before its answer: nothing older is found here any more.
- * old_slug: what the slug was before; NULL for a new tenant. */
-void tenant_cache_written(struct call *call, const struct tenant *tenant,
-                          const Tenant__V1__Tenant *message, const char *old_slug,
-                          uint64_t began_ns);
+/* What a commit has made of a tenant. */
+struct tenant_written {
+    const struct tenant *tenant;
+    const Tenant__V1__Tenant *message;
+    const struct epoch_seen *seen; /* the commit's own */
+    const char *old_slug;          /* what the slug was before; NULL for a new tenant */
+    uint64_t began_ns;             /* clock_now() before the COMMIT was sent */
+};
+/* After a commit, before its answer: nothing older is found here any more. */
+void tenant_cache_written(struct call *call, const struct tenant_written *written);
 /* After a commit of unknown outcome. */
 void tenant_cache_forget(struct call *call, const struct tenant *tenant, const char *old_slug);
 

@@ -6,7 +6,6 @@
 #include "events/outbox.h"
 #include "service/tenant_cache.h"
 #include "service/tenant_message.h"
-#include "store/audit_store.h"
 
 #include "gen/errors.h"
 
@@ -20,16 +19,16 @@ struct violations {
 
 static int take_region(struct call *call, const char *text, struct tenant *tenant);
 static void report(void *owner, const char *field, const char *rule);
-static void append_audit(struct call *call, struct tx *tx, const struct tenant *tenant,
-                         const char *action, const struct string_list *changed);
-static int commit(struct call *call, struct tx *tx, const struct tenant_change *change);
+static void append_audit(struct write *write, const struct tenant_change *change);
+static int commit(struct write *write, const struct tenant_change *change,
+                  const ProtobufCMessage *reply);
 
-int tenant_check_create(struct call *call, const Tenant__V1__Tenant *message,
-                        struct tenant *tenant)
+int tenant_check_create(struct call *call, const Tenant__V1__Tenant *message, struct tenant *tenant)
 {
     const struct service_env *env = call->service;
     *tenant = (struct tenant){.status = TENANT_TRIAL, .version = 1};
     size_t broken = tenant_from_message(call, message, tenant);
+    broken += tenant_refuse_reserved(call, tenant);
     int region = take_region(call, message->home_region, tenant);
     int rules = tenant_check_rules(call, tenant, broken + (region != OK));
     if (region == INVALID_REGION)
@@ -54,25 +53,47 @@ int tenant_refuse_region(struct call *call, enum region home)
     return call_refuse_with(call, WRONG_REGION, "home_region", region_name(home));
 }
 
-int tenant_save_created(struct call *call, struct tx *tx, const struct tenant *tenant,
-                        const Tenant__V1__Tenant *message)
+size_t tenant_refuse_reserved(struct call *call, const struct tenant *tenant)
 {
-    const struct service_env *env = call->service;
-    const struct string_list nothing = {NULL, 0};
-    append_audit(call, tx, tenant, "tenant.create", &nothing);
-    TRY(outbox_append_provisioned(tx, env->source, tenant));
-    const struct tenant_change change = {tenant, message, 0, NULL};
-    return commit(call, tx, &change);
+    if (!tenant_slug_is_reserved(tenant->slug))
+        return 0;
+    (void)call_refuse_field(call, INVALID_ARGUMENT, "tenant.slug",
+                            "is reserved for the platform itself");
+    return 1;
 }
 
-int tenant_save_updated(struct call *call, struct tx *tx, const struct tenant_change *change)
+int tenant_check_etag(struct call *call, const char *etag, const struct tenant *tenant)
 {
-    const struct service_env *env = call->service;
-    const char *paths[TENANT_FIELD_COUNT];
-    const struct string_list changed = {paths, tenant_field_paths(change->fields, paths)};
-    append_audit(call, tx, change->tenant, "tenant.update", &changed);
-    TRY(outbox_append_updated(tx, env->source, change->tenant, change->fields));
-    return commit(call, tx, change);
+    const char *current = tenant_etag(call->ctx.arena, tenant->version);
+    if (etag[0] == '\0' || strcmp(etag, current) == 0)
+        return OK;
+    return call_refuse_with(call, VERSION_CONFLICT, "etag", current);
+}
+
+void tenant_touch(struct tenant *tenant)
+{
+    uint64_t now_us = clock_wall() / NS_PER_US;
+    tenant->version++;
+    /* never back, whatever the clock did */
+    tenant->update_time_us = now_us > tenant->update_time_us ? now_us : tenant->update_time_us + 1;
+}
+
+int tenant_save(struct write *write, const struct tenant_change *change,
+                const ProtobufCMessage *reply)
+{
+    const struct service_env *env = write->call->service;
+    append_audit(write, change);
+    assert(env->source != NULL);
+    const struct event event = {
+        .kind = change->kind,
+        .source = env->source,
+        .tenant = change->tenant,
+        .changed_fields = change->fields,
+        .previous = change->previous,
+        .reason = change->reason,
+    };
+    TRY(outbox_append(write->tx, &event, &write->point));
+    return commit(write, change, reply);
 }
 
 static int take_region(struct call *call, const char *text, struct tenant *tenant)
@@ -96,33 +117,45 @@ static void report(void *owner, const char *field, const char *rule)
 }
 
 /* An operator's change is also platform access (decisions: "audited as platform access"). */
-static void append_audit(struct call *call, struct tx *tx, const struct tenant *tenant,
-                         const char *action, const struct string_list *changed)
+static void append_audit(struct write *write, const struct tenant_change *change)
 {
-    const struct audit_entry entry = {
-        .tenant_id = tenant->id,
-        .action = action,
-        .reason = "",
-        .changed = changed->items,
-        .changed_count = changed->count,
-        .version = tenant->version,
+    static const char *const actions[EVENT_KIND_COUNT] = {
+        [EVENT_ORG_PROVISIONED] = "tenant.create",     [EVENT_ORG_UPDATED] = "tenant.update",
+        [EVENT_ORG_SUSPENDED] = "tenant.suspend",      [EVENT_ORG_CLOSED] = "tenant.close",
+        [EVENT_ORG_REACTIVATED] = "tenant.reactivate",
     };
-    audit_store_append(tx, &entry);
-    if (strcmp(call->caller, "admin") == 0)
-        platform_audit_append(tx, action, call->ctx.tenant_id);
+    const char *paths[TENANT_FIELD_COUNT];
+    const char *status = "status";
+    struct audit_entry *entry = &write->audit;
+    bool by_status = change->reason != NULL;
+    entry->action = actions[change->kind];
+    entry->reason = by_status ? change->reason : "";
+    entry->changed = by_status ? &status : paths;
+    entry->changed_count = by_status ? 1 : tenant_field_paths(change->fields, paths);
+    entry->version = change->tenant->version;
+    audit_store_append(write->tx, entry);
+    if (strcmp(write->call->caller, "admin") == 0)
+        platform_audit_append(write->tx, entry->action, write->call->ctx.tenant_id);
 }
 
 /* The caches learn of it before the caller does; of a commit whose fate is unknown they learn that they know
  * nothing. */
-static int commit(struct call *call, struct tx *tx, const struct tenant_change *change)
+static int commit(struct write *write, const struct tenant_change *change,
+                  const ProtobufCMessage *reply)
 {
+    struct call *call = write->call;
     const struct service_env *env = call->service;
-    assert(env->source != NULL);
     uint64_t began = clock_now();
-    int rc = tx_commit(tx);
+    int rc = write_commit(write, reply);
     if (rc == OK)
-        tenant_cache_written(call, change->tenant, change->message, change->old_slug, began);
-    else if (rc == COMMIT_UNCERTAIN)
+        tenant_cache_written(call, &(struct tenant_written){
+                                       .tenant = change->tenant,
+                                       .message = change->message,
+                                       .seen = &write->at.seen,
+                                       .old_slug = change->old_slug,
+                                       .began_ns = began,
+                                   });
+    else
         tenant_cache_forget(call, change->tenant, change->old_slug);
     if ((rc == OK || rc == COMMIT_UNCERTAIN) && env->wake_relay != NULL)
         env->wake_relay(env->relay);

@@ -3,8 +3,8 @@
 #ifndef SERVICE_TENANT_WRITE_H
 #define SERVICE_TENANT_WRITE_H
 
-#include "service/service.h"
-#include "store/tx.h"
+#include "events/envelope.h"
+#include "service/write.h"
 
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
 
@@ -18,20 +18,28 @@ int tenant_check_rules(struct call *call, const struct tenant *tenant, size_t br
 /* WRONG_REGION with the region in the metadata. */
 int tenant_refuse_region(struct call *call, enum region home);
 
-/* Behind the queued insertion: audit, event, COMMIT; then caches and relay.  Suspends.  Refusals: SLUG_TAKEN
- * and those of tx_commit(). */
-int tenant_save_created(struct call *call, struct tx *tx, const struct tenant *tenant,
-                        const Tenant__V1__Tenant *message) MUST_CHECK;
+/* Reports a slug that the platform keeps for itself; for whoever takes one now, as the list may grow.
+ * Returns the number of violations. */
+size_t tenant_refuse_reserved(struct call *call, const struct tenant *tenant);
+/* VERSION_CONFLICT with the current etag, unless `etag` is empty or still the tenant's. */
+int tenant_check_etag(struct call *call, const char *etag, const struct tenant *tenant) MUST_CHECK;
 
+/* A change that is about to be kept. */
 struct tenant_change {
+    enum event_kind kind;
     const struct tenant *tenant;       /* after the change */
     const Tenant__V1__Tenant *message; /* the same */
-    unsigned fields;                   /* bits of what changed */
-    const char *old_slug;
+    unsigned fields;                   /* EVENT_ORG_UPDATED: bits of what changed */
+    const char *old_slug;              /* NULL for a new tenant */
+    enum tenant_status previous;       /* status changes: the one before … */
+    const char *reason;                /* … and why */
 };
 
-/* The same behind the queued update. */
-int tenant_save_updated(struct call *call, struct tx *tx,
-                        const struct tenant_change *change) MUST_CHECK;
+/* The next version and its time, as every change but the first has them. */
+void tenant_touch(struct tenant *tenant);
+/* Behind the queued insertion or update: audit, event, the answer under its key, COMMIT; then caches and relay.
+ * `reply` is the whole response message.  Suspends.  Refusals: SLUG_TAKEN and those of write_commit(). */
+int tenant_save(struct write *write, const struct tenant_change *change,
+                const ProtobufCMessage *reply) MUST_CHECK;
 
 #endif

@@ -21,9 +21,20 @@ static const struct stmt platform_audit_insert = {
     .columns = {NULL},
 };
 
-static const struct stmt *const statements[] = {&audit_insert, &platform_audit_insert};
+static const struct stmt audit_find = {
+    .name = "audit.find",
+    .text = "SELECT version FROM tenant.tenant_audit WHERE tenant_id = $1 AND id = $2 AND at = $3",
+    .param_count = 3,
+    .columns = {"version", NULL},
+};
+
+static const struct stmt *const statements[] = {&audit_insert, &audit_find, &platform_audit_insert};
 const struct stmt_list audit_statements = {statements, sizeof statements / sizeof statements[0],
                                            LOGIN_APP};
+static const struct stmt *const platform_statements[] = {&platform_audit_insert};
+const struct stmt_list platform_audit_statements = {
+    platform_statements, sizeof platform_statements / sizeof platform_statements[0],
+    LOGIN_PLATFORM};
 
 static const char *actor_of(const struct ctx *ctx)
 {
@@ -34,15 +45,15 @@ void audit_store_append(struct tx *tx, const struct audit_entry *entry)
 {
     const struct ctx *ctx = tx_ctx(tx);
     assert(entry->action[0] != '\0' && entry->version > 0);
-    struct uuid id = uuid_new();
+    assert(!uuid_is_nil(&entry->id) && entry->at_us > 0);
     const char **paths = arena_alloc(ctx->arena, entry->changed_count * sizeof *paths);
     for (size_t i = 0; i < entry->changed_count; i++)
         paths[i] = entry->changed[i];
     const struct string_list changed = {paths, entry->changed_count};
     const struct sql_value values[] = {
         sql_uuid(&entry->tenant_id),
-        sql_uuid(&id),
-        sql_time_us(clock_wall() / NS_PER_US),
+        sql_uuid(&entry->id),
+        sql_time_us(entry->at_us),
         sql_text(actor_of(ctx)),
         sql_text(entry->action),
         sql_text(entry->reason),
@@ -52,6 +63,16 @@ void audit_store_append(struct tx *tx, const struct audit_entry *entry)
         sql_text(ctx->trace.trace_id),
     };
     tx_queue(tx, &audit_insert, values, NULL);
+}
+
+void audit_store_find(struct tx *tx, const struct audit_entry *entry, struct rows *rows)
+{
+    const struct sql_value values[] = {
+        sql_uuid(&entry->tenant_id),
+        sql_uuid(&entry->id),
+        sql_time_us(entry->at_us),
+    };
+    tx_queue(tx, &audit_find, values, rows);
 }
 
 void platform_audit_append(struct tx *tx, const char *action, const char *target)

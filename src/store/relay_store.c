@@ -6,14 +6,15 @@
 #include <stdio.h>
 
 #define EVENT_COLUMNS                                                                              \
-    "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
+    "shard, id, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, traceparent, "       \
+    "created_at"
 
 /* `running` counts the payload bytes up to and with the row; the first row of a shard always comes. */
 static const struct stmt unsent_select = {
     .name = "relay.unsent",
     .text =
-        "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.msg_id, w.subject, w.payload,"
-        " w.traceparent, w.created_at"
+        "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
+        " w.payload, w.traceparent, w.created_at"
         " FROM unnest($1::bigint[]) AS s(shard)"
         " CROSS JOIN LATERAL (SELECT q.*,"
         "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
@@ -22,8 +23,8 @@ static const struct stmt unsent_select = {
         " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
         " ORDER BY w.shard, w.id",
     .param_count = 3,
-    .columns = {"shard", "id", "tenant_id", "seq", "incarnation", "msg_id", "subject", "payload",
-                "traceparent", "created_at", NULL},
+    .columns = {"shard", "id", "tenant_id", "seq", "incarnation", "epoch", "msg_id", "subject",
+                "payload", "traceparent", "created_at", NULL},
 };
 
 static const struct stmt settle = {
@@ -377,6 +378,7 @@ static struct outbox_row event_of(struct row *row)
     event.tenant_id = row_uuid(row, "tenant_id");
     event.seq = row_int(row, "seq");
     event.incarnation = row_int(row, "incarnation");
+    event.epoch = row_int(row, "epoch");
     event.msg_id = row_uuid(row, "msg_id");
     event.subject = row_text(row, "subject");
     event.payload = row_bytes(row, "payload");

@@ -29,6 +29,7 @@ struct outbox_row {
     struct uuid tenant_id;
     int64_t seq; /* gapless per tenant and incarnation */
     int64_t incarnation;
+    int64_t epoch; /* of the tenant after this event's change; 0: left by an older release */
     struct uuid msg_id;
     const char *subject;     /* "tenant.org.provisioned.v1": without the partition */
     struct slice payload;    /* the envelope without what the relay appends */

@@ -9,6 +9,9 @@
 #define STMT_PARAMS_MAX 24
 #define STMT_COLUMNS_MAX 24
 
+/* A column for `struct epoch_seen`: what the statement's snapshot has certainly seen. */
+#define SNAPSHOT_XMIN "pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS snapshot_xmin"
+
 struct stmt {
     const char *name;                          /* "tenant.get", for logs and tests */
     const char *text;                          /* unnamed when it runs: PgBouncer pools sessions */

@@ -1,42 +1,38 @@
 /* Tenants as rows; see tenant_store.h. */
 #include "store/tenant_store.h"
 
+#include "store/tenant_row.h"
+
 #include "gen/errors.h"
 
 #include <assert.h>
 
-#define COLUMNS                                                                                    \
-    "id, slug, display_name, type, home_region, status, plan_id, plan_addons, "                    \
-    "ARRAY(SELECT unnest(ARRAY[key, value]) FROM jsonb_each_text(labels) ORDER BY key) "           \
-    "AS labels, "                                                                                  \
-    "default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, "                 \
-    "ARRAY(SELECT unnest(ARRAY[key, value]) FROM jsonb_each_text(branding_theme) ORDER BY key) "   \
-    "AS branding_theme, create_time, update_time, version"
-#define COLUMN_NAMES                                                                               \
-    "id", "slug", "display_name", "type", "home_region", "status", "plan_id", "plan_addons",       \
-        "labels", "default_locale", "allowed_locales", "mfa_required", "offline_enabled",          \
-        "ai_enabled", "branding_theme", "create_time", "update_time", "version", NULL
+/* What caches need beside the row, of the same snapshot. */
+#define EPOCH_COLUMNS                                                                              \
+    ", coalesce(incarnation, 0) AS incarnation, coalesce(epoch, 0) AS epoch, " SNAPSHOT_XMIN
+#define EPOCH_NAMES "incarnation", "epoch", "snapshot_xmin"
+#define WITH_EPOCHS " FROM tenant.tenants LEFT JOIN tenant.authz_epoch ON tenant_id = id "
 
 static const struct stmt tenant_get = {
     .name = "tenant.get",
-    .text = "SELECT " COLUMNS " FROM tenant.tenants WHERE id = $1",
+    .text = "SELECT " TENANT_COLUMNS EPOCH_COLUMNS WITH_EPOCHS "WHERE id = $1",
     .param_count = 1,
-    .columns = {COLUMN_NAMES},
+    .columns = {TENANT_COLUMN_NAMES, EPOCH_NAMES, NULL},
 };
 
 static const struct stmt tenant_lock = {
     .name = "tenant.lock",
-    .text = "SELECT " COLUMNS " FROM tenant.tenants WHERE id = $1 FOR UPDATE",
+    .text = "SELECT " TENANT_COLUMNS " FROM tenant.tenants WHERE id = $1 FOR UPDATE",
     .param_count = 1,
-    .columns = {COLUMN_NAMES},
+    .columns = {TENANT_COLUMN_NAMES, NULL},
 };
 
 static const struct stmt tenant_find_slug = {
     .name = "tenant.find_slug",
-    .text = "SELECT " COLUMNS " FROM tenant.tenants WHERE slug = $1 "
+    .text = "SELECT " TENANT_COLUMNS EPOCH_COLUMNS WITH_EPOCHS "WHERE slug = $1 "
             "ORDER BY (home_region = $2) DESC LIMIT 1",
     .param_count = 2,
-    .columns = {COLUMN_NAMES},
+    .columns = {TENANT_COLUMN_NAMES, EPOCH_NAMES, NULL},
 };
 
 static const struct stmt tenant_insert = {
@@ -78,7 +74,8 @@ static const struct stmt *const slug_statements[] = {&tenant_find_slug};
 const struct stmt_list tenant_platform_statements = {
     slug_statements, sizeof slug_statements / sizeof slug_statements[0], LOGIN_PLATFORM};
 
-static int read_one(struct tx *tx, const struct rows *rows, struct tenant *tenant);
+static int read_one(struct tx *tx, const struct rows *rows, struct tenant *tenant,
+                    struct epoch_seen *seen);
 
 void tenant_store_insert(struct tx *tx, const struct tenant *tenant)
 {
@@ -130,12 +127,13 @@ void tenant_store_update(struct tx *tx, const struct tenant *tenant)
     tx_queue(tx, &tenant_update, values, NULL);
 }
 
-int tenant_store_get(struct tx *tx, const struct uuid *id, struct tenant *tenant)
+int tenant_store_get(struct tx *tx, const struct uuid *id, struct tenant *tenant,
+                     struct epoch_seen *seen)
 {
     struct rows rows;
     tx_queue(tx, &tenant_get, &(struct sql_value){.type = SQL_UUID, .uuid = id}, &rows);
     TRY(tx_run(tx));
-    return read_one(tx, &rows, tenant);
+    return read_one(tx, &rows, tenant, seen);
 }
 
 int tenant_store_lock(struct tx *tx, const struct uuid *id, struct tenant *tenant)
@@ -144,51 +142,37 @@ int tenant_store_lock(struct tx *tx, const struct uuid *id, struct tenant *tenan
     struct rows rows;
     tx_queue(tx, &tenant_lock, &(struct sql_value){.type = SQL_UUID, .uuid = id}, &rows);
     TRY(tx_run(tx));
-    return read_one(tx, &rows, tenant);
+    return read_one(tx, &rows, tenant, NULL);
 }
 
 int tenant_store_find_slug(struct tx *tx, const char *slug, enum region region,
-                           struct tenant *tenant)
+                           struct tenant *tenant, struct epoch_seen *seen)
 {
     assert(tx_mode(tx) == TX_PLATFORM_READ);
     struct rows rows;
     const struct sql_value values[] = {sql_text(slug), sql_text(region_name(region))};
     tx_queue(tx, &tenant_find_slug, values, &rows);
     TRY(tx_run(tx));
-    return read_one(tx, &rows, tenant);
+    return read_one(tx, &rows, tenant, seen);
 }
 
-static int read_one(struct tx *tx, const struct rows *rows, struct tenant *tenant)
+/* seen may be NULL: the statement has no epochs then. */
+static int read_one(struct tx *tx, const struct rows *rows, struct tenant *tenant,
+                    struct epoch_seen *seen)
 {
     if (rows->count == 0)
         return TENANT_NOT_FOUND;
     struct row row = row_at(rows, 0, tx_ctx(tx)->arena);
-    struct tenant found = {
-        .id = row_uuid(&row, "id"),
-        .slug = row_text(&row, "slug"),
-        .display_name = row_text(&row, "display_name"),
-    };
-    row_require(&row, "type", tenant_type_parse(slice_of_str(row_text(&row, "type")), &found.type));
-    row_require(&row, "home_region",
-                region_parse(slice_of_str(row_text(&row, "home_region")), &found.home_region));
-    row_require(&row, "status",
-                tenant_status_parse(slice_of_str(row_text(&row, "status")), &found.status));
-    found.plan.plan_id = row_text(&row, "plan_id");
-    found.plan.addons = row_list(&row, "plan_addons");
-    found.labels = row_pairs(&row, "labels");
-    found.settings.default_locale = row_text(&row, "default_locale");
-    found.settings.allowed_locales = row_list(&row, "allowed_locales");
-    found.settings.mfa_required = row_bool(&row, "mfa_required");
-    found.settings.offline_enabled = row_bool(&row, "offline_enabled");
-    found.settings.ai_enabled = row_bool(&row, "ai_enabled");
-    found.settings.branding_theme = row_pairs(&row, "branding_theme");
-    found.create_time_us = row_time_us(&row, "create_time");
-    found.update_time_us = row_time_us(&row, "update_time");
-    found.version = row_int(&row, "version");
-    /* the database sorts by its collation, we by bytes */
-    row_require(&row, "labels", string_map_sort(&found.labels));
-    row_require(&row, "branding_theme", string_map_sort(&found.settings.branding_theme));
+    struct tenant found = tenant_row_read(&row);
+    struct epoch_seen epoch = {{0, 0}, 0};
+    if (seen != NULL) {
+        epoch.epoch.incarnation = row_int(&row, "incarnation");
+        epoch.epoch.counter = row_int(&row, "epoch");
+        epoch.xmin = (uint64_t)row_int(&row, "snapshot_xmin");
+    }
     TRY(row_end(tx_ctx(tx), &row));
     *tenant = found;
+    if (seen != NULL)
+        *seen = epoch;
     return OK;
 }

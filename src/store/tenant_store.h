@@ -3,6 +3,8 @@
 #ifndef STORE_TENANT_STORE_H
 #define STORE_TENANT_STORE_H
 
+#include "base/epoch.h"
+
 #include "domain/tenant.h"
 #include "store/tx.h"
 
@@ -13,13 +15,14 @@ void tenant_store_insert(struct tx *tx, const struct tenant *tenant);
  * refuses with VERSION_CONFLICT; or with SLUG_TAKEN. */
 void tenant_store_update(struct tx *tx, const struct tenant *tenant);
 
-/* Reads one tenant; strings live in the ctx's arena.  With TX_READ this ends the transaction.  Suspends.
- * Refusal: TENANT_NOT_FOUND, and those of tx_run(). */
-int tenant_store_get(struct tx *tx, const struct uuid *id, struct tenant *tenant) MUST_CHECK;
-/* The same, and nobody else changes it until the end of the transaction.  Suspends. */
+/* Reads one tenant with its epoch of the same snapshot; strings live in the ctx's arena.  With TX_READ this
+ * ends the transaction.  Suspends. Refusal: TENANT_NOT_FOUND, and those of tx_run(). */
+int tenant_store_get(struct tx *tx, const struct uuid *id, struct tenant *tenant,
+                     struct epoch_seen *seen) MUST_CHECK;
+/* The same without the epoch, and nobody else changes it until the end of the transaction.  Suspends. */
 int tenant_store_lock(struct tx *tx, const struct uuid *id, struct tenant *tenant) MUST_CHECK;
 /* By slug over all regions (TX_PLATFORM_READ); the row of `region` wins.  Suspends. */
 int tenant_store_find_slug(struct tx *tx, const char *slug, enum region region,
-                           struct tenant *tenant) MUST_CHECK;
+                           struct tenant *tenant, struct epoch_seen *seen) MUST_CHECK;
 
 #endif

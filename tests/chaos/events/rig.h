@@ -187,7 +187,12 @@ static inline int event_write(struct store *store, struct ctx *ctx, const struct
     struct tenant tenant = tenant_made(tenant_id, "rig", "An event of the relay's tests");
     ctx->deadline_ns = deadline_after(clock_now(), 10 * NS_PER_S);
     TRY(tx_begin(store, ctx, TX_WRITE, tenant_id, &tx));
-    TRY(outbox_append_updated(tx, &rig_source, &tenant, TENANT_FIELD_DISPLAY_NAME));
+    TRY(outbox_append(tx,
+                      &(struct event){.kind = EVENT_ORG_UPDATED,
+                                      .source = &rig_source,
+                                      .tenant = &tenant,
+                                      .changed_fields = TENANT_FIELD_DISPLAY_NAME},
+                      NULL));
     if (pause_us > 0) {
         TRY(tx_run(tx));
         usleep(pause_us);
@@ -211,7 +216,11 @@ static inline void tenants_create(void)
         ctx.deadline_ns = deadline_after(clock_now(), 10 * NS_PER_S);
         ck_assert_int_eq(tx_begin(store, &ctx, TX_WRITE, &id, &tx), OK);
         tenant_store_insert(tx, &tenant);
-        ck_assert_int_eq(outbox_append_provisioned(tx, &rig_source, &tenant), OK);
+        ck_assert_int_eq(outbox_append(tx,
+                                       &(struct event){.kind = EVENT_ORG_PROVISIONED,
+                                                       .source = &rig_source,
+                                                       .tenant = &tenant},
+                                       NULL), OK);
         int rc = tx_commit(tx);
         ck_assert_msg(rc == OK, "%d %s", rc, ctx_fault_text(&ctx));
         tx_free(tx);

@@ -277,6 +277,9 @@ START_TEST(schema_addresses_follow_the_schema)
     {
         expect_address(EVENT_ORG_PROVISIONED, &tenant__events__v1__org_provisioned__descriptor);
         expect_address(EVENT_ORG_UPDATED, &tenant__events__v1__org_updated__descriptor);
+        expect_address(EVENT_ORG_SUSPENDED, &tenant__events__v1__org_suspended__descriptor);
+        expect_address(EVENT_ORG_REACTIVATED, &tenant__events__v1__org_reactivated__descriptor);
+        expect_address(EVENT_ORG_CLOSED, &tenant__events__v1__org_closed__descriptor);
     }
 END_TEST
 

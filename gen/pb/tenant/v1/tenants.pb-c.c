@@ -514,6 +514,366 @@ void   tenant__v1__update_tenant_response__free_unpacked
   assert(message->base.descriptor == &tenant__v1__update_tenant_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tenant__v1__list_tenants_request__init
+                     (Tenant__V1__ListTenantsRequest         *message)
+{
+  static const Tenant__V1__ListTenantsRequest init_value = TENANT__V1__LIST_TENANTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__list_tenants_request__get_packed_size
+                     (const Tenant__V1__ListTenantsRequest *message)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__list_tenants_request__pack
+                     (const Tenant__V1__ListTenantsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__list_tenants_request__pack_to_buffer
+                     (const Tenant__V1__ListTenantsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__ListTenantsRequest *
+       tenant__v1__list_tenants_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__ListTenantsRequest *)
+     protobuf_c_message_unpack (&tenant__v1__list_tenants_request__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__list_tenants_request__free_unpacked
+                     (Tenant__V1__ListTenantsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__list_tenants_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__list_tenants_response__init
+                     (Tenant__V1__ListTenantsResponse         *message)
+{
+  static const Tenant__V1__ListTenantsResponse init_value = TENANT__V1__LIST_TENANTS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__list_tenants_response__get_packed_size
+                     (const Tenant__V1__ListTenantsResponse *message)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__list_tenants_response__pack
+                     (const Tenant__V1__ListTenantsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__list_tenants_response__pack_to_buffer
+                     (const Tenant__V1__ListTenantsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__list_tenants_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__ListTenantsResponse *
+       tenant__v1__list_tenants_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__ListTenantsResponse *)
+     protobuf_c_message_unpack (&tenant__v1__list_tenants_response__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__list_tenants_response__free_unpacked
+                     (Tenant__V1__ListTenantsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__list_tenants_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__suspend_tenant_request__init
+                     (Tenant__V1__SuspendTenantRequest         *message)
+{
+  static const Tenant__V1__SuspendTenantRequest init_value = TENANT__V1__SUSPEND_TENANT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__suspend_tenant_request__get_packed_size
+                     (const Tenant__V1__SuspendTenantRequest *message)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__suspend_tenant_request__pack
+                     (const Tenant__V1__SuspendTenantRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__suspend_tenant_request__pack_to_buffer
+                     (const Tenant__V1__SuspendTenantRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__SuspendTenantRequest *
+       tenant__v1__suspend_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__SuspendTenantRequest *)
+     protobuf_c_message_unpack (&tenant__v1__suspend_tenant_request__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__suspend_tenant_request__free_unpacked
+                     (Tenant__V1__SuspendTenantRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__suspend_tenant_response__init
+                     (Tenant__V1__SuspendTenantResponse         *message)
+{
+  static const Tenant__V1__SuspendTenantResponse init_value = TENANT__V1__SUSPEND_TENANT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__suspend_tenant_response__get_packed_size
+                     (const Tenant__V1__SuspendTenantResponse *message)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__suspend_tenant_response__pack
+                     (const Tenant__V1__SuspendTenantResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__suspend_tenant_response__pack_to_buffer
+                     (const Tenant__V1__SuspendTenantResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__SuspendTenantResponse *
+       tenant__v1__suspend_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__SuspendTenantResponse *)
+     protobuf_c_message_unpack (&tenant__v1__suspend_tenant_response__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__suspend_tenant_response__free_unpacked
+                     (Tenant__V1__SuspendTenantResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__suspend_tenant_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__reactivate_tenant_request__init
+                     (Tenant__V1__ReactivateTenantRequest         *message)
+{
+  static const Tenant__V1__ReactivateTenantRequest init_value = TENANT__V1__REACTIVATE_TENANT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__reactivate_tenant_request__get_packed_size
+                     (const Tenant__V1__ReactivateTenantRequest *message)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__reactivate_tenant_request__pack
+                     (const Tenant__V1__ReactivateTenantRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__reactivate_tenant_request__pack_to_buffer
+                     (const Tenant__V1__ReactivateTenantRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__ReactivateTenantRequest *
+       tenant__v1__reactivate_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__ReactivateTenantRequest *)
+     protobuf_c_message_unpack (&tenant__v1__reactivate_tenant_request__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__reactivate_tenant_request__free_unpacked
+                     (Tenant__V1__ReactivateTenantRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__reactivate_tenant_response__init
+                     (Tenant__V1__ReactivateTenantResponse         *message)
+{
+  static const Tenant__V1__ReactivateTenantResponse init_value = TENANT__V1__REACTIVATE_TENANT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__reactivate_tenant_response__get_packed_size
+                     (const Tenant__V1__ReactivateTenantResponse *message)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__reactivate_tenant_response__pack
+                     (const Tenant__V1__ReactivateTenantResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__reactivate_tenant_response__pack_to_buffer
+                     (const Tenant__V1__ReactivateTenantResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__ReactivateTenantResponse *
+       tenant__v1__reactivate_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__ReactivateTenantResponse *)
+     protobuf_c_message_unpack (&tenant__v1__reactivate_tenant_response__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__reactivate_tenant_response__free_unpacked
+                     (Tenant__V1__ReactivateTenantResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__reactivate_tenant_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__close_tenant_request__init
+                     (Tenant__V1__CloseTenantRequest         *message)
+{
+  static const Tenant__V1__CloseTenantRequest init_value = TENANT__V1__CLOSE_TENANT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__close_tenant_request__get_packed_size
+                     (const Tenant__V1__CloseTenantRequest *message)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__close_tenant_request__pack
+                     (const Tenant__V1__CloseTenantRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__close_tenant_request__pack_to_buffer
+                     (const Tenant__V1__CloseTenantRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__CloseTenantRequest *
+       tenant__v1__close_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__CloseTenantRequest *)
+     protobuf_c_message_unpack (&tenant__v1__close_tenant_request__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__close_tenant_request__free_unpacked
+                     (Tenant__V1__CloseTenantRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__close_tenant_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__v1__close_tenant_response__init
+                     (Tenant__V1__CloseTenantResponse         *message)
+{
+  static const Tenant__V1__CloseTenantResponse init_value = TENANT__V1__CLOSE_TENANT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t tenant__v1__close_tenant_response__get_packed_size
+                     (const Tenant__V1__CloseTenantResponse *message)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__v1__close_tenant_response__pack
+                     (const Tenant__V1__CloseTenantResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__v1__close_tenant_response__pack_to_buffer
+                     (const Tenant__V1__CloseTenantResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__v1__close_tenant_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__V1__CloseTenantResponse *
+       tenant__v1__close_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__V1__CloseTenantResponse *)
+     protobuf_c_message_unpack (&tenant__v1__close_tenant_response__descriptor,
+                                allocator, len, data);
+}
+void   tenant__v1__close_tenant_response__free_unpacked
+                     (Tenant__V1__CloseTenantResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__v1__close_tenant_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tenant__v1__plan__field_descriptors[2] =
 {
   {
@@ -1296,6 +1656,482 @@ const ProtobufCMessageDescriptor tenant__v1__update_tenant_response__descriptor 
   (ProtobufCMessageInit) tenant__v1__update_tenant_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor tenant__v1__list_tenants_request__field_descriptors[4] =
+{
+  {
+    "page_size",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ListTenantsRequest, page_size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ListTenantsRequest, page_token),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "filter",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ListTenantsRequest, filter),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "order_by",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ListTenantsRequest, order_by),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__list_tenants_request__field_indices_by_name[] = {
+  2,   /* field[2] = filter */
+  3,   /* field[3] = order_by */
+  0,   /* field[0] = page_size */
+  1,   /* field[1] = page_token */
+};
+static const ProtobufCIntRange tenant__v1__list_tenants_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tenant__v1__list_tenants_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.ListTenantsRequest",
+  "ListTenantsRequest",
+  "Tenant__V1__ListTenantsRequest",
+  "tenant.v1",
+  sizeof(Tenant__V1__ListTenantsRequest),
+  4,
+  tenant__v1__list_tenants_request__field_descriptors,
+  tenant__v1__list_tenants_request__field_indices_by_name,
+  1,  tenant__v1__list_tenants_request__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__list_tenants_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__list_tenants_response__field_descriptors[2] =
+{
+  {
+    "tenants",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tenant__V1__ListTenantsResponse, n_tenants),
+    offsetof(Tenant__V1__ListTenantsResponse, tenants),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ListTenantsResponse, next_page_token),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__list_tenants_response__field_indices_by_name[] = {
+  1,   /* field[1] = next_page_token */
+  0,   /* field[0] = tenants */
+};
+static const ProtobufCIntRange tenant__v1__list_tenants_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tenant__v1__list_tenants_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.ListTenantsResponse",
+  "ListTenantsResponse",
+  "Tenant__V1__ListTenantsResponse",
+  "tenant.v1",
+  sizeof(Tenant__V1__ListTenantsResponse),
+  2,
+  tenant__v1__list_tenants_response__field_descriptors,
+  tenant__v1__list_tenants_response__field_indices_by_name,
+  1,  tenant__v1__list_tenants_response__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__list_tenants_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__suspend_tenant_request__field_descriptors[4] =
+{
+  {
+    "tenant_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__SuspendTenantRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "etag",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__SuspendTenantRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__SuspendTenantRequest, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "validate_only",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__SuspendTenantRequest, validate_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__suspend_tenant_request__field_indices_by_name[] = {
+  1,   /* field[1] = etag */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant_id */
+  3,   /* field[3] = validate_only */
+};
+static const ProtobufCIntRange tenant__v1__suspend_tenant_request__number_ranges[2 + 1] =
+{
+  { 1, 0 },
+  { 14, 3 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tenant__v1__suspend_tenant_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.SuspendTenantRequest",
+  "SuspendTenantRequest",
+  "Tenant__V1__SuspendTenantRequest",
+  "tenant.v1",
+  sizeof(Tenant__V1__SuspendTenantRequest),
+  4,
+  tenant__v1__suspend_tenant_request__field_descriptors,
+  tenant__v1__suspend_tenant_request__field_indices_by_name,
+  2,  tenant__v1__suspend_tenant_request__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__suspend_tenant_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__suspend_tenant_response__field_descriptors[1] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__SuspendTenantResponse, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__suspend_tenant_response__field_indices_by_name[] = {
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__v1__suspend_tenant_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor tenant__v1__suspend_tenant_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.SuspendTenantResponse",
+  "SuspendTenantResponse",
+  "Tenant__V1__SuspendTenantResponse",
+  "tenant.v1",
+  sizeof(Tenant__V1__SuspendTenantResponse),
+  1,
+  tenant__v1__suspend_tenant_response__field_descriptors,
+  tenant__v1__suspend_tenant_response__field_indices_by_name,
+  1,  tenant__v1__suspend_tenant_response__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__suspend_tenant_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__reactivate_tenant_request__field_descriptors[4] =
+{
+  {
+    "tenant_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ReactivateTenantRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "etag",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ReactivateTenantRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ReactivateTenantRequest, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "validate_only",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ReactivateTenantRequest, validate_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__reactivate_tenant_request__field_indices_by_name[] = {
+  1,   /* field[1] = etag */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant_id */
+  3,   /* field[3] = validate_only */
+};
+static const ProtobufCIntRange tenant__v1__reactivate_tenant_request__number_ranges[2 + 1] =
+{
+  { 1, 0 },
+  { 14, 3 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tenant__v1__reactivate_tenant_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.ReactivateTenantRequest",
+  "ReactivateTenantRequest",
+  "Tenant__V1__ReactivateTenantRequest",
+  "tenant.v1",
+  sizeof(Tenant__V1__ReactivateTenantRequest),
+  4,
+  tenant__v1__reactivate_tenant_request__field_descriptors,
+  tenant__v1__reactivate_tenant_request__field_indices_by_name,
+  2,  tenant__v1__reactivate_tenant_request__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__reactivate_tenant_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__reactivate_tenant_response__field_descriptors[1] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__ReactivateTenantResponse, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__reactivate_tenant_response__field_indices_by_name[] = {
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__v1__reactivate_tenant_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor tenant__v1__reactivate_tenant_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.ReactivateTenantResponse",
+  "ReactivateTenantResponse",
+  "Tenant__V1__ReactivateTenantResponse",
+  "tenant.v1",
+  sizeof(Tenant__V1__ReactivateTenantResponse),
+  1,
+  tenant__v1__reactivate_tenant_response__field_descriptors,
+  tenant__v1__reactivate_tenant_response__field_indices_by_name,
+  1,  tenant__v1__reactivate_tenant_response__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__reactivate_tenant_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__close_tenant_request__field_descriptors[4] =
+{
+  {
+    "tenant_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__CloseTenantRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "etag",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__CloseTenantRequest, etag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__CloseTenantRequest, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "validate_only",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__CloseTenantRequest, validate_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__close_tenant_request__field_indices_by_name[] = {
+  1,   /* field[1] = etag */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant_id */
+  3,   /* field[3] = validate_only */
+};
+static const ProtobufCIntRange tenant__v1__close_tenant_request__number_ranges[2 + 1] =
+{
+  { 1, 0 },
+  { 14, 3 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tenant__v1__close_tenant_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.CloseTenantRequest",
+  "CloseTenantRequest",
+  "Tenant__V1__CloseTenantRequest",
+  "tenant.v1",
+  sizeof(Tenant__V1__CloseTenantRequest),
+  4,
+  tenant__v1__close_tenant_request__field_descriptors,
+  tenant__v1__close_tenant_request__field_indices_by_name,
+  2,  tenant__v1__close_tenant_request__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__close_tenant_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__v1__close_tenant_response__field_descriptors[1] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__V1__CloseTenantResponse, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__v1__close_tenant_response__field_indices_by_name[] = {
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__v1__close_tenant_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor tenant__v1__close_tenant_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.v1.CloseTenantResponse",
+  "CloseTenantResponse",
+  "Tenant__V1__CloseTenantResponse",
+  "tenant.v1",
+  sizeof(Tenant__V1__CloseTenantResponse),
+  1,
+  tenant__v1__close_tenant_response__field_descriptors,
+  tenant__v1__close_tenant_response__field_indices_by_name,
+  1,  tenant__v1__close_tenant_response__number_ranges,
+  (ProtobufCMessageInit) tenant__v1__close_tenant_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue tenant__v1__tenant_type__enum_values_by_number[5] =
 {
   { "TENANT_TYPE_UNSPECIFIED", "TENANT__V1__TENANT_TYPE__TENANT_TYPE_UNSPECIFIED", 0 },
@@ -1364,17 +2200,25 @@ const ProtobufCEnumDescriptor tenant__v1__tenant_status__descriptor =
   tenant__v1__tenant_status__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor tenant__v1__tenant_service__method_descriptors[4] =
+static const ProtobufCMethodDescriptor tenant__v1__tenant_service__method_descriptors[8] =
 {
   { "CreateTenant", &tenant__v1__create_tenant_request__descriptor, &tenant__v1__create_tenant_response__descriptor },
   { "GetTenant", &tenant__v1__get_tenant_request__descriptor, &tenant__v1__get_tenant_response__descriptor },
   { "LookupTenant", &tenant__v1__lookup_tenant_request__descriptor, &tenant__v1__lookup_tenant_response__descriptor },
   { "UpdateTenant", &tenant__v1__update_tenant_request__descriptor, &tenant__v1__update_tenant_response__descriptor },
+  { "ListTenants", &tenant__v1__list_tenants_request__descriptor, &tenant__v1__list_tenants_response__descriptor },
+  { "SuspendTenant", &tenant__v1__suspend_tenant_request__descriptor, &tenant__v1__suspend_tenant_response__descriptor },
+  { "ReactivateTenant", &tenant__v1__reactivate_tenant_request__descriptor, &tenant__v1__reactivate_tenant_response__descriptor },
+  { "CloseTenant", &tenant__v1__close_tenant_request__descriptor, &tenant__v1__close_tenant_response__descriptor },
 };
 const unsigned tenant__v1__tenant_service__method_indices_by_name[] = {
+  7,        /* CloseTenant */
   0,        /* CreateTenant */
   1,        /* GetTenant */
+  4,        /* ListTenants */
   2,        /* LookupTenant */
+  6,        /* ReactivateTenant */
+  5,        /* SuspendTenant */
   3         /* UpdateTenant */
 };
 const ProtobufCServiceDescriptor tenant__v1__tenant_service__descriptor =
@@ -1384,7 +2228,7 @@ const ProtobufCServiceDescriptor tenant__v1__tenant_service__descriptor =
   "TenantService",
   "Tenant__V1__TenantService",
   "tenant.v1",
-  4,
+  8,
   tenant__v1__tenant_service__method_descriptors,
   tenant__v1__tenant_service__method_indices_by_name
 };
@@ -1419,6 +2263,38 @@ void tenant__v1__tenant_service__update_tenant(ProtobufCService *service,
 {
   assert(service->descriptor == &tenant__v1__tenant_service__descriptor);
   service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tenant__v1__tenant_service__list_tenants(ProtobufCService *service,
+                                              const Tenant__V1__ListTenantsRequest *input,
+                                              Tenant__V1__ListTenantsResponse_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &tenant__v1__tenant_service__descriptor);
+  service->invoke(service, 4, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tenant__v1__tenant_service__suspend_tenant(ProtobufCService *service,
+                                                const Tenant__V1__SuspendTenantRequest *input,
+                                                Tenant__V1__SuspendTenantResponse_Closure closure,
+                                                void *closure_data)
+{
+  assert(service->descriptor == &tenant__v1__tenant_service__descriptor);
+  service->invoke(service, 5, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tenant__v1__tenant_service__reactivate_tenant(ProtobufCService *service,
+                                                   const Tenant__V1__ReactivateTenantRequest *input,
+                                                   Tenant__V1__ReactivateTenantResponse_Closure closure,
+                                                   void *closure_data)
+{
+  assert(service->descriptor == &tenant__v1__tenant_service__descriptor);
+  service->invoke(service, 6, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tenant__v1__tenant_service__close_tenant(ProtobufCService *service,
+                                              const Tenant__V1__CloseTenantRequest *input,
+                                              Tenant__V1__CloseTenantResponse_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &tenant__v1__tenant_service__descriptor);
+  service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void tenant__v1__tenant_service__init (Tenant__V1__TenantService_Service *service,
                                        Tenant__V1__TenantService_ServiceDestroy destroy)

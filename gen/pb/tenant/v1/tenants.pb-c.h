@@ -31,6 +31,14 @@ typedef struct Tenant__V1__LookupTenantRequest Tenant__V1__LookupTenantRequest;
 typedef struct Tenant__V1__LookupTenantResponse Tenant__V1__LookupTenantResponse;
 typedef struct Tenant__V1__UpdateTenantRequest Tenant__V1__UpdateTenantRequest;
 typedef struct Tenant__V1__UpdateTenantResponse Tenant__V1__UpdateTenantResponse;
+typedef struct Tenant__V1__ListTenantsRequest Tenant__V1__ListTenantsRequest;
+typedef struct Tenant__V1__ListTenantsResponse Tenant__V1__ListTenantsResponse;
+typedef struct Tenant__V1__SuspendTenantRequest Tenant__V1__SuspendTenantRequest;
+typedef struct Tenant__V1__SuspendTenantResponse Tenant__V1__SuspendTenantResponse;
+typedef struct Tenant__V1__ReactivateTenantRequest Tenant__V1__ReactivateTenantRequest;
+typedef struct Tenant__V1__ReactivateTenantResponse Tenant__V1__ReactivateTenantResponse;
+typedef struct Tenant__V1__CloseTenantRequest Tenant__V1__CloseTenantRequest;
+typedef struct Tenant__V1__CloseTenantResponse Tenant__V1__CloseTenantResponse;
 
 
 /* --- enums --- */
@@ -336,6 +344,169 @@ struct  Tenant__V1__UpdateTenantResponse
     , NULL }
 
 
+/*
+ * Which tenants to list, and how.
+ */
+struct  Tenant__V1__ListTenantsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * How many at most; 0: 50; more than 200: 200; below 0: refused.
+   */
+  int32_t page_size;
+  /*
+   * next_page_token of the page before, with the same filter and order_by; empty: the first page.
+   */
+  char *page_token;
+  /*
+   * AIP-160: conditions joined by AND, at most 16, over status, type, plan.plan_id, slug, display_name,
+   * labels.KEY (=, the text ones also with a trailing *) and create_time, update_time (=, <, <=, >, >=; RFC 3339):
+   * `status = "active" AND labels.env = "prod" AND slug = "acme*"`.  At most 2048 bytes.
+   */
+  char *filter;
+  /*
+   * AIP-132: create_time (the default), slug or display_name, with " desc" for descending.  Ties are broken
+   * by tenant_id.
+   */
+  char *order_by;
+};
+#define TENANT__V1__LIST_TENANTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__list_tenants_request__descriptor) \
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+/*
+ * One page.
+ */
+struct  Tenant__V1__ListTenantsResponse
+{
+  ProtobufCMessage base;
+  size_t n_tenants;
+  Tenant__V1__Tenant **tenants;
+  /*
+   * For the next page; empty: this is the last.
+   */
+  char *next_page_token;
+};
+#define TENANT__V1__LIST_TENANTS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__list_tenants_response__descriptor) \
+    , 0,NULL, (char *)protobuf_c_empty_string }
+
+
+/*
+ * Which tenant to suspend.
+ */
+struct  Tenant__V1__SuspendTenantRequest
+{
+  ProtobufCMessage base;
+  char *tenant_id;
+  /*
+   * When set, the tenant must still have it.
+   */
+  char *etag;
+  /*
+   * For the audit and the event: at most 512 characters, no control characters.
+   */
+  char *reason;
+  /*
+   * Check everything and store nothing (AIP-163).
+   */
+  protobuf_c_boolean validate_only;
+};
+#define TENANT__V1__SUSPEND_TENANT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__suspend_tenant_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * The tenant as it is after the suspension.
+ */
+struct  Tenant__V1__SuspendTenantResponse
+{
+  ProtobufCMessage base;
+  Tenant__V1__Tenant *tenant;
+};
+#define TENANT__V1__SUSPEND_TENANT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__suspend_tenant_response__descriptor) \
+    , NULL }
+
+
+/*
+ * Which tenant to make active.
+ */
+struct  Tenant__V1__ReactivateTenantRequest
+{
+  ProtobufCMessage base;
+  char *tenant_id;
+  /*
+   * When set, the tenant must still have it.
+   */
+  char *etag;
+  /*
+   * For the audit and the event: at most 512 characters, no control characters.
+   */
+  char *reason;
+  /*
+   * Check everything and store nothing (AIP-163).
+   */
+  protobuf_c_boolean validate_only;
+};
+#define TENANT__V1__REACTIVATE_TENANT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__reactivate_tenant_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * The tenant as it is, active.
+ */
+struct  Tenant__V1__ReactivateTenantResponse
+{
+  ProtobufCMessage base;
+  Tenant__V1__Tenant *tenant;
+};
+#define TENANT__V1__REACTIVATE_TENANT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__reactivate_tenant_response__descriptor) \
+    , NULL }
+
+
+/*
+ * Which tenant to close.
+ */
+struct  Tenant__V1__CloseTenantRequest
+{
+  ProtobufCMessage base;
+  char *tenant_id;
+  /*
+   * When set, the tenant must still have it.
+   */
+  char *etag;
+  /*
+   * For the audit and the event: at most 512 characters, no control characters.
+   */
+  char *reason;
+  /*
+   * Check everything and store nothing (AIP-163).
+   */
+  protobuf_c_boolean validate_only;
+};
+#define TENANT__V1__CLOSE_TENANT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__close_tenant_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * The tenant as it is, closed.
+ */
+struct  Tenant__V1__CloseTenantResponse
+{
+  ProtobufCMessage base;
+  Tenant__V1__Tenant *tenant;
+};
+#define TENANT__V1__CLOSE_TENANT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__v1__close_tenant_response__descriptor) \
+    , NULL }
+
+
 /* Tenant__V1__Plan methods */
 void   tenant__v1__plan__init
                      (Tenant__V1__Plan         *message);
@@ -551,6 +722,158 @@ Tenant__V1__UpdateTenantResponse *
 void   tenant__v1__update_tenant_response__free_unpacked
                      (Tenant__V1__UpdateTenantResponse *message,
                       ProtobufCAllocator *allocator);
+/* Tenant__V1__ListTenantsRequest methods */
+void   tenant__v1__list_tenants_request__init
+                     (Tenant__V1__ListTenantsRequest         *message);
+size_t tenant__v1__list_tenants_request__get_packed_size
+                     (const Tenant__V1__ListTenantsRequest   *message);
+size_t tenant__v1__list_tenants_request__pack
+                     (const Tenant__V1__ListTenantsRequest   *message,
+                      uint8_t             *out);
+size_t tenant__v1__list_tenants_request__pack_to_buffer
+                     (const Tenant__V1__ListTenantsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__ListTenantsRequest *
+       tenant__v1__list_tenants_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__list_tenants_request__free_unpacked
+                     (Tenant__V1__ListTenantsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__ListTenantsResponse methods */
+void   tenant__v1__list_tenants_response__init
+                     (Tenant__V1__ListTenantsResponse         *message);
+size_t tenant__v1__list_tenants_response__get_packed_size
+                     (const Tenant__V1__ListTenantsResponse   *message);
+size_t tenant__v1__list_tenants_response__pack
+                     (const Tenant__V1__ListTenantsResponse   *message,
+                      uint8_t             *out);
+size_t tenant__v1__list_tenants_response__pack_to_buffer
+                     (const Tenant__V1__ListTenantsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__ListTenantsResponse *
+       tenant__v1__list_tenants_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__list_tenants_response__free_unpacked
+                     (Tenant__V1__ListTenantsResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__SuspendTenantRequest methods */
+void   tenant__v1__suspend_tenant_request__init
+                     (Tenant__V1__SuspendTenantRequest         *message);
+size_t tenant__v1__suspend_tenant_request__get_packed_size
+                     (const Tenant__V1__SuspendTenantRequest   *message);
+size_t tenant__v1__suspend_tenant_request__pack
+                     (const Tenant__V1__SuspendTenantRequest   *message,
+                      uint8_t             *out);
+size_t tenant__v1__suspend_tenant_request__pack_to_buffer
+                     (const Tenant__V1__SuspendTenantRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__SuspendTenantRequest *
+       tenant__v1__suspend_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__suspend_tenant_request__free_unpacked
+                     (Tenant__V1__SuspendTenantRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__SuspendTenantResponse methods */
+void   tenant__v1__suspend_tenant_response__init
+                     (Tenant__V1__SuspendTenantResponse         *message);
+size_t tenant__v1__suspend_tenant_response__get_packed_size
+                     (const Tenant__V1__SuspendTenantResponse   *message);
+size_t tenant__v1__suspend_tenant_response__pack
+                     (const Tenant__V1__SuspendTenantResponse   *message,
+                      uint8_t             *out);
+size_t tenant__v1__suspend_tenant_response__pack_to_buffer
+                     (const Tenant__V1__SuspendTenantResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__SuspendTenantResponse *
+       tenant__v1__suspend_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__suspend_tenant_response__free_unpacked
+                     (Tenant__V1__SuspendTenantResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__ReactivateTenantRequest methods */
+void   tenant__v1__reactivate_tenant_request__init
+                     (Tenant__V1__ReactivateTenantRequest         *message);
+size_t tenant__v1__reactivate_tenant_request__get_packed_size
+                     (const Tenant__V1__ReactivateTenantRequest   *message);
+size_t tenant__v1__reactivate_tenant_request__pack
+                     (const Tenant__V1__ReactivateTenantRequest   *message,
+                      uint8_t             *out);
+size_t tenant__v1__reactivate_tenant_request__pack_to_buffer
+                     (const Tenant__V1__ReactivateTenantRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__ReactivateTenantRequest *
+       tenant__v1__reactivate_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__reactivate_tenant_request__free_unpacked
+                     (Tenant__V1__ReactivateTenantRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__ReactivateTenantResponse methods */
+void   tenant__v1__reactivate_tenant_response__init
+                     (Tenant__V1__ReactivateTenantResponse         *message);
+size_t tenant__v1__reactivate_tenant_response__get_packed_size
+                     (const Tenant__V1__ReactivateTenantResponse   *message);
+size_t tenant__v1__reactivate_tenant_response__pack
+                     (const Tenant__V1__ReactivateTenantResponse   *message,
+                      uint8_t             *out);
+size_t tenant__v1__reactivate_tenant_response__pack_to_buffer
+                     (const Tenant__V1__ReactivateTenantResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__ReactivateTenantResponse *
+       tenant__v1__reactivate_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__reactivate_tenant_response__free_unpacked
+                     (Tenant__V1__ReactivateTenantResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__CloseTenantRequest methods */
+void   tenant__v1__close_tenant_request__init
+                     (Tenant__V1__CloseTenantRequest         *message);
+size_t tenant__v1__close_tenant_request__get_packed_size
+                     (const Tenant__V1__CloseTenantRequest   *message);
+size_t tenant__v1__close_tenant_request__pack
+                     (const Tenant__V1__CloseTenantRequest   *message,
+                      uint8_t             *out);
+size_t tenant__v1__close_tenant_request__pack_to_buffer
+                     (const Tenant__V1__CloseTenantRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__CloseTenantRequest *
+       tenant__v1__close_tenant_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__close_tenant_request__free_unpacked
+                     (Tenant__V1__CloseTenantRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__V1__CloseTenantResponse methods */
+void   tenant__v1__close_tenant_response__init
+                     (Tenant__V1__CloseTenantResponse         *message);
+size_t tenant__v1__close_tenant_response__get_packed_size
+                     (const Tenant__V1__CloseTenantResponse   *message);
+size_t tenant__v1__close_tenant_response__pack
+                     (const Tenant__V1__CloseTenantResponse   *message,
+                      uint8_t             *out);
+size_t tenant__v1__close_tenant_response__pack_to_buffer
+                     (const Tenant__V1__CloseTenantResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__V1__CloseTenantResponse *
+       tenant__v1__close_tenant_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__v1__close_tenant_response__free_unpacked
+                     (Tenant__V1__CloseTenantResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tenant__V1__Plan_Closure)
@@ -592,6 +915,30 @@ typedef void (*Tenant__V1__UpdateTenantRequest_Closure)
 typedef void (*Tenant__V1__UpdateTenantResponse_Closure)
                  (const Tenant__V1__UpdateTenantResponse *message,
                   void *closure_data);
+typedef void (*Tenant__V1__ListTenantsRequest_Closure)
+                 (const Tenant__V1__ListTenantsRequest *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__ListTenantsResponse_Closure)
+                 (const Tenant__V1__ListTenantsResponse *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__SuspendTenantRequest_Closure)
+                 (const Tenant__V1__SuspendTenantRequest *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__SuspendTenantResponse_Closure)
+                 (const Tenant__V1__SuspendTenantResponse *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__ReactivateTenantRequest_Closure)
+                 (const Tenant__V1__ReactivateTenantRequest *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__ReactivateTenantResponse_Closure)
+                 (const Tenant__V1__ReactivateTenantResponse *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__CloseTenantRequest_Closure)
+                 (const Tenant__V1__CloseTenantRequest *message,
+                  void *closure_data);
+typedef void (*Tenant__V1__CloseTenantResponse_Closure)
+                 (const Tenant__V1__CloseTenantResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -615,6 +962,22 @@ struct Tenant__V1__TenantService_Service
                         const Tenant__V1__UpdateTenantRequest *input,
                         Tenant__V1__UpdateTenantResponse_Closure closure,
                         void *closure_data);
+  void (*list_tenants)(Tenant__V1__TenantService_Service *service,
+                       const Tenant__V1__ListTenantsRequest *input,
+                       Tenant__V1__ListTenantsResponse_Closure closure,
+                       void *closure_data);
+  void (*suspend_tenant)(Tenant__V1__TenantService_Service *service,
+                         const Tenant__V1__SuspendTenantRequest *input,
+                         Tenant__V1__SuspendTenantResponse_Closure closure,
+                         void *closure_data);
+  void (*reactivate_tenant)(Tenant__V1__TenantService_Service *service,
+                            const Tenant__V1__ReactivateTenantRequest *input,
+                            Tenant__V1__ReactivateTenantResponse_Closure closure,
+                            void *closure_data);
+  void (*close_tenant)(Tenant__V1__TenantService_Service *service,
+                       const Tenant__V1__CloseTenantRequest *input,
+                       Tenant__V1__CloseTenantResponse_Closure closure,
+                       void *closure_data);
 };
 typedef void (*Tenant__V1__TenantService_ServiceDestroy)(Tenant__V1__TenantService_Service *);
 void tenant__v1__tenant_service__init (Tenant__V1__TenantService_Service *service,
@@ -626,7 +989,11 @@ void tenant__v1__tenant_service__init (Tenant__V1__TenantService_Service *servic
       function_prefix__ ## create_tenant,\
       function_prefix__ ## get_tenant,\
       function_prefix__ ## lookup_tenant,\
-      function_prefix__ ## update_tenant  }
+      function_prefix__ ## update_tenant,\
+      function_prefix__ ## list_tenants,\
+      function_prefix__ ## suspend_tenant,\
+      function_prefix__ ## reactivate_tenant,\
+      function_prefix__ ## close_tenant  }
 void tenant__v1__tenant_service__create_tenant(ProtobufCService *service,
                                                const Tenant__V1__CreateTenantRequest *input,
                                                Tenant__V1__CreateTenantResponse_Closure closure,
@@ -643,6 +1010,22 @@ void tenant__v1__tenant_service__update_tenant(ProtobufCService *service,
                                                const Tenant__V1__UpdateTenantRequest *input,
                                                Tenant__V1__UpdateTenantResponse_Closure closure,
                                                void *closure_data);
+void tenant__v1__tenant_service__list_tenants(ProtobufCService *service,
+                                              const Tenant__V1__ListTenantsRequest *input,
+                                              Tenant__V1__ListTenantsResponse_Closure closure,
+                                              void *closure_data);
+void tenant__v1__tenant_service__suspend_tenant(ProtobufCService *service,
+                                                const Tenant__V1__SuspendTenantRequest *input,
+                                                Tenant__V1__SuspendTenantResponse_Closure closure,
+                                                void *closure_data);
+void tenant__v1__tenant_service__reactivate_tenant(ProtobufCService *service,
+                                                   const Tenant__V1__ReactivateTenantRequest *input,
+                                                   Tenant__V1__ReactivateTenantResponse_Closure closure,
+                                                   void *closure_data);
+void tenant__v1__tenant_service__close_tenant(ProtobufCService *service,
+                                              const Tenant__V1__CloseTenantRequest *input,
+                                              Tenant__V1__CloseTenantResponse_Closure closure,
+                                              void *closure_data);
 
 /* --- descriptors --- */
 
@@ -661,6 +1044,14 @@ extern const ProtobufCMessageDescriptor tenant__v1__lookup_tenant_request__descr
 extern const ProtobufCMessageDescriptor tenant__v1__lookup_tenant_response__descriptor;
 extern const ProtobufCMessageDescriptor tenant__v1__update_tenant_request__descriptor;
 extern const ProtobufCMessageDescriptor tenant__v1__update_tenant_response__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__list_tenants_request__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__list_tenants_response__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__suspend_tenant_request__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__suspend_tenant_response__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__reactivate_tenant_request__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__reactivate_tenant_response__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__close_tenant_request__descriptor;
+extern const ProtobufCMessageDescriptor tenant__v1__close_tenant_response__descriptor;
 extern const ProtobufCServiceDescriptor tenant__v1__tenant_service__descriptor;
 
 PROTOBUF_C__END_DECLS

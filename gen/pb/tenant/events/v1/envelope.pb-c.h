@@ -140,7 +140,7 @@ struct  Tenant__Events__V1__EventEnvelope
    */
   uint64_t sequence;
   /*
-   * Pass it to reads to see at least this change; empty until the service issues tokens.
+   * Pass it as x-consistency-token to reads to see at least this change.
    */
   char *consistency_token;
   /*

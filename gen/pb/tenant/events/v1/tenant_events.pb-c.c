@@ -97,6 +97,141 @@ void   tenant__events__v1__org_updated__free_unpacked
   assert(message->base.descriptor == &tenant__events__v1__org_updated__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tenant__events__v1__org_suspended__init
+                     (Tenant__Events__V1__OrgSuspended         *message)
+{
+  static const Tenant__Events__V1__OrgSuspended init_value = TENANT__EVENTS__V1__ORG_SUSPENDED__INIT;
+  *message = init_value;
+}
+size_t tenant__events__v1__org_suspended__get_packed_size
+                     (const Tenant__Events__V1__OrgSuspended *message)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_suspended__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__events__v1__org_suspended__pack
+                     (const Tenant__Events__V1__OrgSuspended *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_suspended__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__events__v1__org_suspended__pack_to_buffer
+                     (const Tenant__Events__V1__OrgSuspended *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_suspended__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__Events__V1__OrgSuspended *
+       tenant__events__v1__org_suspended__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__Events__V1__OrgSuspended *)
+     protobuf_c_message_unpack (&tenant__events__v1__org_suspended__descriptor,
+                                allocator, len, data);
+}
+void   tenant__events__v1__org_suspended__free_unpacked
+                     (Tenant__Events__V1__OrgSuspended *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__events__v1__org_suspended__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__events__v1__org_reactivated__init
+                     (Tenant__Events__V1__OrgReactivated         *message)
+{
+  static const Tenant__Events__V1__OrgReactivated init_value = TENANT__EVENTS__V1__ORG_REACTIVATED__INIT;
+  *message = init_value;
+}
+size_t tenant__events__v1__org_reactivated__get_packed_size
+                     (const Tenant__Events__V1__OrgReactivated *message)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_reactivated__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__events__v1__org_reactivated__pack
+                     (const Tenant__Events__V1__OrgReactivated *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_reactivated__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__events__v1__org_reactivated__pack_to_buffer
+                     (const Tenant__Events__V1__OrgReactivated *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_reactivated__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__Events__V1__OrgReactivated *
+       tenant__events__v1__org_reactivated__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__Events__V1__OrgReactivated *)
+     protobuf_c_message_unpack (&tenant__events__v1__org_reactivated__descriptor,
+                                allocator, len, data);
+}
+void   tenant__events__v1__org_reactivated__free_unpacked
+                     (Tenant__Events__V1__OrgReactivated *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__events__v1__org_reactivated__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tenant__events__v1__org_closed__init
+                     (Tenant__Events__V1__OrgClosed         *message)
+{
+  static const Tenant__Events__V1__OrgClosed init_value = TENANT__EVENTS__V1__ORG_CLOSED__INIT;
+  *message = init_value;
+}
+size_t tenant__events__v1__org_closed__get_packed_size
+                     (const Tenant__Events__V1__OrgClosed *message)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_closed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__events__v1__org_closed__pack
+                     (const Tenant__Events__V1__OrgClosed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_closed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__events__v1__org_closed__pack_to_buffer
+                     (const Tenant__Events__V1__OrgClosed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_closed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__Events__V1__OrgClosed *
+       tenant__events__v1__org_closed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__Events__V1__OrgClosed *)
+     protobuf_c_message_unpack (&tenant__events__v1__org_closed__descriptor,
+                                allocator, len, data);
+}
+void   tenant__events__v1__org_closed__free_unpacked
+                     (Tenant__Events__V1__OrgClosed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__events__v1__org_closed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tenant__events__v1__org_provisioned__field_descriptors[1] =
 {
   {
@@ -184,5 +319,197 @@ const ProtobufCMessageDescriptor tenant__events__v1__org_updated__descriptor =
   tenant__events__v1__org_updated__field_indices_by_name,
   1,  tenant__events__v1__org_updated__number_ranges,
   (ProtobufCMessageInit) tenant__events__v1__org_updated__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__events__v1__org_suspended__field_descriptors[3] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgSuspended, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "previous_status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgSuspended, previous_status),
+    &tenant__v1__tenant_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgSuspended, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__events__v1__org_suspended__field_indices_by_name[] = {
+  1,   /* field[1] = previous_status */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__events__v1__org_suspended__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tenant__events__v1__org_suspended__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.events.v1.OrgSuspended",
+  "OrgSuspended",
+  "Tenant__Events__V1__OrgSuspended",
+  "tenant.events.v1",
+  sizeof(Tenant__Events__V1__OrgSuspended),
+  3,
+  tenant__events__v1__org_suspended__field_descriptors,
+  tenant__events__v1__org_suspended__field_indices_by_name,
+  1,  tenant__events__v1__org_suspended__number_ranges,
+  (ProtobufCMessageInit) tenant__events__v1__org_suspended__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__events__v1__org_reactivated__field_descriptors[3] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgReactivated, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "previous_status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgReactivated, previous_status),
+    &tenant__v1__tenant_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgReactivated, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__events__v1__org_reactivated__field_indices_by_name[] = {
+  1,   /* field[1] = previous_status */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__events__v1__org_reactivated__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tenant__events__v1__org_reactivated__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.events.v1.OrgReactivated",
+  "OrgReactivated",
+  "Tenant__Events__V1__OrgReactivated",
+  "tenant.events.v1",
+  sizeof(Tenant__Events__V1__OrgReactivated),
+  3,
+  tenant__events__v1__org_reactivated__field_descriptors,
+  tenant__events__v1__org_reactivated__field_indices_by_name,
+  1,  tenant__events__v1__org_reactivated__number_ranges,
+  (ProtobufCMessageInit) tenant__events__v1__org_reactivated__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__events__v1__org_closed__field_descriptors[3] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgClosed, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "previous_status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgClosed, previous_status),
+    &tenant__v1__tenant_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgClosed, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__events__v1__org_closed__field_indices_by_name[] = {
+  1,   /* field[1] = previous_status */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__events__v1__org_closed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tenant__events__v1__org_closed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.events.v1.OrgClosed",
+  "OrgClosed",
+  "Tenant__Events__V1__OrgClosed",
+  "tenant.events.v1",
+  sizeof(Tenant__Events__V1__OrgClosed),
+  3,
+  tenant__events__v1__org_closed__field_descriptors,
+  tenant__events__v1__org_closed__field_indices_by_name,
+  1,  tenant__events__v1__org_closed__number_ranges,
+  (ProtobufCMessageInit) tenant__events__v1__org_closed__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

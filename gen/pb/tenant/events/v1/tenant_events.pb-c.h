@@ -18,6 +18,9 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Tenant__Events__V1__OrgProvisioned Tenant__Events__V1__OrgProvisioned;
 typedef struct Tenant__Events__V1__OrgUpdated Tenant__Events__V1__OrgUpdated;
+typedef struct Tenant__Events__V1__OrgSuspended Tenant__Events__V1__OrgSuspended;
+typedef struct Tenant__Events__V1__OrgReactivated Tenant__Events__V1__OrgReactivated;
+typedef struct Tenant__Events__V1__OrgClosed Tenant__Events__V1__OrgClosed;
 
 
 /* --- enums --- */
@@ -62,6 +65,78 @@ struct  Tenant__Events__V1__OrgUpdated
     , NULL, 0,NULL }
 
 
+/*
+ * tenant.org.suspended.v1: a tenant may not be used for now.
+ */
+struct  Tenant__Events__V1__OrgSuspended
+{
+  ProtobufCMessage base;
+  /*
+   * The tenant after the change.
+   */
+  Tenant__V1__Tenant *tenant;
+  /*
+   * What it was before.
+   */
+  Tenant__V1__TenantStatus previous_status;
+  /*
+   * As the operator gave it; may be empty.
+   */
+  char *reason;
+};
+#define TENANT__EVENTS__V1__ORG_SUSPENDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__events__v1__org_suspended__descriptor) \
+    , NULL, TENANT__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED, (char *)protobuf_c_empty_string }
+
+
+/*
+ * tenant.org.reactivated.v1: a tenant became active, after a suspension or a trial.
+ */
+struct  Tenant__Events__V1__OrgReactivated
+{
+  ProtobufCMessage base;
+  /*
+   * The tenant after the change.
+   */
+  Tenant__V1__Tenant *tenant;
+  /*
+   * What it was before.
+   */
+  Tenant__V1__TenantStatus previous_status;
+  /*
+   * As the operator gave it; may be empty.
+   */
+  char *reason;
+};
+#define TENANT__EVENTS__V1__ORG_REACTIVATED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__events__v1__org_reactivated__descriptor) \
+    , NULL, TENANT__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED, (char *)protobuf_c_empty_string }
+
+
+/*
+ * tenant.org.closed.v1: a tenant has ended, for ever.
+ */
+struct  Tenant__Events__V1__OrgClosed
+{
+  ProtobufCMessage base;
+  /*
+   * The tenant after the change.
+   */
+  Tenant__V1__Tenant *tenant;
+  /*
+   * What it was before.
+   */
+  Tenant__V1__TenantStatus previous_status;
+  /*
+   * As the operator gave it; may be empty.
+   */
+  char *reason;
+};
+#define TENANT__EVENTS__V1__ORG_CLOSED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__events__v1__org_closed__descriptor) \
+    , NULL, TENANT__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED, (char *)protobuf_c_empty_string }
+
+
 /* Tenant__Events__V1__OrgProvisioned methods */
 void   tenant__events__v1__org_provisioned__init
                      (Tenant__Events__V1__OrgProvisioned         *message);
@@ -100,6 +175,63 @@ Tenant__Events__V1__OrgUpdated *
 void   tenant__events__v1__org_updated__free_unpacked
                      (Tenant__Events__V1__OrgUpdated *message,
                       ProtobufCAllocator *allocator);
+/* Tenant__Events__V1__OrgSuspended methods */
+void   tenant__events__v1__org_suspended__init
+                     (Tenant__Events__V1__OrgSuspended         *message);
+size_t tenant__events__v1__org_suspended__get_packed_size
+                     (const Tenant__Events__V1__OrgSuspended   *message);
+size_t tenant__events__v1__org_suspended__pack
+                     (const Tenant__Events__V1__OrgSuspended   *message,
+                      uint8_t             *out);
+size_t tenant__events__v1__org_suspended__pack_to_buffer
+                     (const Tenant__Events__V1__OrgSuspended   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__Events__V1__OrgSuspended *
+       tenant__events__v1__org_suspended__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__events__v1__org_suspended__free_unpacked
+                     (Tenant__Events__V1__OrgSuspended *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__Events__V1__OrgReactivated methods */
+void   tenant__events__v1__org_reactivated__init
+                     (Tenant__Events__V1__OrgReactivated         *message);
+size_t tenant__events__v1__org_reactivated__get_packed_size
+                     (const Tenant__Events__V1__OrgReactivated   *message);
+size_t tenant__events__v1__org_reactivated__pack
+                     (const Tenant__Events__V1__OrgReactivated   *message,
+                      uint8_t             *out);
+size_t tenant__events__v1__org_reactivated__pack_to_buffer
+                     (const Tenant__Events__V1__OrgReactivated   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__Events__V1__OrgReactivated *
+       tenant__events__v1__org_reactivated__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__events__v1__org_reactivated__free_unpacked
+                     (Tenant__Events__V1__OrgReactivated *message,
+                      ProtobufCAllocator *allocator);
+/* Tenant__Events__V1__OrgClosed methods */
+void   tenant__events__v1__org_closed__init
+                     (Tenant__Events__V1__OrgClosed         *message);
+size_t tenant__events__v1__org_closed__get_packed_size
+                     (const Tenant__Events__V1__OrgClosed   *message);
+size_t tenant__events__v1__org_closed__pack
+                     (const Tenant__Events__V1__OrgClosed   *message,
+                      uint8_t             *out);
+size_t tenant__events__v1__org_closed__pack_to_buffer
+                     (const Tenant__Events__V1__OrgClosed   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__Events__V1__OrgClosed *
+       tenant__events__v1__org_closed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__events__v1__org_closed__free_unpacked
+                     (Tenant__Events__V1__OrgClosed *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tenant__Events__V1__OrgProvisioned_Closure)
@@ -107,6 +239,15 @@ typedef void (*Tenant__Events__V1__OrgProvisioned_Closure)
                   void *closure_data);
 typedef void (*Tenant__Events__V1__OrgUpdated_Closure)
                  (const Tenant__Events__V1__OrgUpdated *message,
+                  void *closure_data);
+typedef void (*Tenant__Events__V1__OrgSuspended_Closure)
+                 (const Tenant__Events__V1__OrgSuspended *message,
+                  void *closure_data);
+typedef void (*Tenant__Events__V1__OrgReactivated_Closure)
+                 (const Tenant__Events__V1__OrgReactivated *message,
+                  void *closure_data);
+typedef void (*Tenant__Events__V1__OrgClosed_Closure)
+                 (const Tenant__Events__V1__OrgClosed *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -116,6 +257,9 @@ typedef void (*Tenant__Events__V1__OrgUpdated_Closure)
 
 extern const ProtobufCMessageDescriptor tenant__events__v1__org_provisioned__descriptor;
 extern const ProtobufCMessageDescriptor tenant__events__v1__org_updated__descriptor;
+extern const ProtobufCMessageDescriptor tenant__events__v1__org_suspended__descriptor;
+extern const ProtobufCMessageDescriptor tenant__events__v1__org_reactivated__descriptor;
+extern const ProtobufCMessageDescriptor tenant__events__v1__org_closed__descriptor;
 
 PROTOBUF_C__END_DECLS
 
