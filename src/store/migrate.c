@@ -37,6 +37,7 @@ static int read_text(struct ctx *ctx, const char *folder, struct migration *migr
 static int check_order(struct ctx *ctx, const struct migrations *migrations, const char *folder);
 static int by_version(const void *a, const void *b);
 static int connect_to(struct ctx *ctx, const char *url, PGconn **out);
+static void ignore_notice(void *owner, const char *message);
 static int lock_history(struct ctx *ctx, PGconn *pq);
 static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migrations,
                      migrate_report *report, void *owner);
@@ -143,7 +144,15 @@ static int connect_to(struct ctx *ctx, const char *url, PGconn **out)
     *out = PQconnectdbParams(keys, values, 1);
     if (PQstatus(*out) != CONNECTION_OK)
         return FAULT(ctx, FAULT_DATABASE, "database.migrate_url: %.180s", PQerrorMessage(*out));
+    PQsetNoticeProcessor(*out, ignore_notice, NULL);
     return lock_history(ctx, *out);
+}
+
+/* libpq would print it. */
+static void ignore_notice(void *owner, const char *message)
+{
+    (void)owner;
+    (void)message;
 }
 
 /* One run at a time.  A session that is not ours alone cannot hold a lock: PgBouncer shows the client a
@@ -156,7 +165,6 @@ static int lock_history(struct ctx *ctx, PGconn *pq)
         return FAULT(ctx, FAULT_CONFIG,
                      "database.migrate_url leads through a pooler: migrations need a direct "
                      "connection to PostgreSQL");
-    TRY(ask(ctx, pq, "SET client_min_messages = warning", NULL, answer));
     TRY(ask(ctx, pq, "BEGIN", NULL, answer));
     TRY(ask(ctx, pq, "SELECT set_config('lock_timeout', '" LOCK_PATIENCE "', true)", NULL, answer));
     TRY(ask(ctx, pq, "SELECT pg_advisory_lock(" LOCK_KEY ")::text", NULL, answer));

@@ -56,10 +56,10 @@ static const struct stmt role_excess = {
         "AND pg_get_expr(y.polqual, c.oid) = CASE c.relname WHEN 'tenants' THEN '(id ' "
         "ELSE '(tenant_id ' END || '" TENANT_RULE "' "
         "AND pg_get_expr(y.polwithcheck, c.oid) = pg_get_expr(y.polqual, c.oid)) "
-        "UNION ALL SELECT 'table ' || c.relname || ' has no tenant column, and no comment that says "
-        "why' " OF_SCHEMA "WHERE n.nspname = 'tenant' AND c.relkind IN ('r', 'p') AND NOT "
-        "c.relispartition AND NOT (" TENANT_TABLE ") AND coalesce(obj_description(c.oid, 'pg_class'), "
-        "'') NOT LIKE 'No tenant column:%'"
+        "UNION ALL SELECT 'table ' || c.relname || ' has no tenant column, and no comment that "
+        "says why' " OF_SCHEMA "WHERE n.nspname = 'tenant' AND c.relkind IN ('r', 'p') AND NOT "
+        "c.relispartition AND NOT (" TENANT_TABLE ") AND coalesce(obj_description(c.oid, "
+        "'pg_class'), '') NOT LIKE 'No tenant column:%'"
         ") AS excess HAVING count(*) > 0",
     .param_count = 2,
     .columns = {"what", NULL},
