@@ -118,7 +118,7 @@ static inline void queue_event(struct tx *tx, const struct uuid *tenant)
         .payload = slice_of_str("payload"),
         .traceparent = "",
     };
-    outbox_store_append(tx, &event);
+    outbox_store_append(tx, &event, NULL);
 }
 
 /* A statement that takes its time: milliseconds. */

@@ -208,8 +208,12 @@ static inline struct tenant tenant_sample(struct arena *arena)
 /* Queues what a change leaves behind: audit and event. */
 static inline void change_queue(struct tx *tx, const struct tenant *tenant, const char *action)
 {
-    struct audit_entry entry = {
-        .tenant_id = tenant->id, .action = action, .reason = "", .version = tenant->version};
+    struct audit_entry entry = {.id = uuid_new(),
+                                .at_us = clock_wall() / NS_PER_US,
+                                .tenant_id = tenant->id,
+                                .action = action,
+                                .reason = "",
+                                .version = tenant->version};
     audit_store_append(tx, &entry);
     struct outbox_event event = {
         .tenant_id = tenant->id,
@@ -219,7 +223,7 @@ static inline void change_queue(struct tx *tx, const struct tenant *tenant, cons
         .payload = slice_of_str("payload"),
         .traceparent = "",
     };
-    outbox_store_append(tx, &event);
+    outbox_store_append(tx, &event, NULL);
 }
 
 /* CreateTenant's transaction. */
@@ -252,8 +256,9 @@ static inline int get(struct store *store, struct ctx *ctx, const struct uuid *i
                       struct tenant *tenant)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
+    struct epoch_seen seen;
     TRY(tx_begin(store, ctx, TX_READ, id, &tx));
-    return tenant_store_get(tx, id, tenant);
+    return tenant_store_get(tx, id, tenant, &seen);
 }
 
 static inline const char *uuid_of(struct arena *arena, const struct uuid *id)

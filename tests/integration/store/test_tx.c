@@ -105,11 +105,12 @@ START_TEST(another_tenants_row_is_not_there)
     struct tenant mine = tenant_made();
     struct tenant other = tenant_made();
     struct tenant back;
+    struct epoch_seen seen;
     struct tx *tx = NULL;
     ck_assert_int_eq(add(&mine), OK);
     ck_assert_int_eq(add(&other), OK);
     ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_READ, &mine.id, &tx), OK);
-    ck_assert_int_eq(tenant_store_get(tx, &other.id, &back), TENANT_NOT_FOUND);
+    ck_assert_int_eq(tenant_store_get(tx, &other.id, &back, &seen), TENANT_NOT_FOUND);
     tx_free(tx);
     other.version = 2;
     ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &mine.id, &tx), OK);
@@ -203,9 +204,10 @@ START_TEST(the_platform_finds_slugs_of_all_regions)
     ck_assert_int_eq(add(&there), OK);
     enum region regions[] = {REGION_EU, REGION_AP};
     for (int i = 0; i < 2; i++) {
+        struct epoch_seen seen;
         struct tx *tx = NULL;
         ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_PLATFORM_READ, NULL, &tx), OK);
-        ck_assert_int_eq(tenant_store_find_slug(tx, here.slug, regions[i], &back), OK);
+        ck_assert_int_eq(tenant_store_find_slug(tx, here.slug, regions[i], &back, &seen), OK);
         ck_assert_int_eq(back.home_region, regions[i]);
         tx_free(tx);
     }
