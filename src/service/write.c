@@ -16,8 +16,8 @@
 #define KEY_HEADER "idempotency-key"
 #define KEY_MAX 255
 #define RESOLVE_FLOOR_NS (10 * NS_PER_MS)
-#define RESOLVE_CAP_NS (200 * NS_PER_MS)
-#define RESOLVE_MAX_NS                                                                             \
+#define RESOLVE_CAP_NS (50 * NS_PER_MS)
+#define RESOLVE_MAX_NS (200 * NS_PER_MS) /* gone for longer it is an outage: the caller may repeat with its key */
     NS_PER_S /* a database that is gone for longer is an outage, and the caller may retry */
 
 static int begin(struct write *write, const ProtobufCMessage *request);
@@ -28,7 +28,7 @@ static struct slice copied(struct arena *arena, struct slice bytes);
 static void keep_reply(struct write *write, const ProtobufCMessage *reply);
 static struct slice pack(struct arena *arena, const ProtobufCMessage *message);
 static int resolve(struct write *write);
-static int ask(struct write *write, bool *committed);
+static int ask(struct write *write, struct ctx *ctx, bool *committed);
 static void queue_first(struct write *write);
 
 int write_begin(struct call *call, const ProtobufCMessage *request, bool validate_only,
@@ -225,19 +225,17 @@ static int resolve(struct write *write)
     struct ctx *ctx = &write->call->ctx;
     uint64_t now = clock_now();
     uint64_t left = deadline_left(ctx->deadline_ns, now) / 2;
-    uint64_t give_up = deadline_after(now, left < RESOLVE_MAX_NS ? left : RESOLVE_MAX_NS);
-    uint64_t deadline = ctx->deadline_ns;
+    struct ctx asking = *ctx; /* the call's own deadline is watched by others and stays */
+    asking.deadline_ns = deadline_after(now, left < RESOLVE_MAX_NS ? left : RESOLVE_MAX_NS);
     bool committed = false;
     int rc = COMMIT_UNCERTAIN;
     task_shield(ctx, true);
-    ctx->deadline_ns = give_up; /* of the questions too */
     for (unsigned attempt = 0; rc != OK; attempt++) {
         uint64_t pause = backoff_ns(attempt, RESOLVE_FLOOR_NS, RESOLVE_CAP_NS);
-        if (task_sleep(ctx, pause) != WAIT_READY)
+        if (task_sleep(&asking, pause) != WAIT_READY)
             break;
-        rc = ask(write, &committed);
+        rc = ask(write, &asking, &committed);
     }
-    ctx->deadline_ns = deadline;
     task_shield(ctx, false);
     if (rc != OK)
         return COMMIT_UNCERTAIN;
@@ -245,14 +243,13 @@ static int resolve(struct write *write)
 }
 
 /* The lock is released when the transaction has ended: who gets it sees what became of it. */
-static int ask(struct write *write, bool *committed)
+static int ask(struct write *write, struct ctx *ctx, bool *committed)
 {
-    struct call *call = write->call;
-    const struct service_env *env = call->service;
+    const struct service_env *env = write->call->service;
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows audit;
     struct rows point;
-    TRY(tx_begin(env->store, &call->ctx, TX_READ, &write->tenant, &tx));
+    TRY(tx_begin(env->store, ctx, TX_READ, &write->tenant, &tx));
     idempotency_store_lock(tx, write->lock);
     audit_store_find(tx, &write->audit, &audit);
     outbox_store_point(tx, &write->tenant, &point);
