@@ -17,8 +17,8 @@
 #define KEY_MAX 255
 #define RESOLVE_FLOOR_NS (10 * NS_PER_MS)
 #define RESOLVE_CAP_NS (50 * NS_PER_MS)
-#define RESOLVE_MAX_NS (200 * NS_PER_MS) /* gone for longer it is an outage: the caller may repeat with its key */
-    NS_PER_S /* a database that is gone for longer is an outage, and the caller may retry */
+/* A database that is gone for longer is an outage, and the caller may repeat with its key. */
+#define RESOLVE_MAX_NS (200 * NS_PER_MS)
 
 static int begin(struct write *write, const ProtobufCMessage *request);
 static int take_key(struct write *write);
