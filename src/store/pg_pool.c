@@ -240,6 +240,9 @@ static void connect_done(struct pg_conn *conn)
     metric_inc(pool->metrics.connected);
     conn_move(conn, CONN_BUSY);
     offer(conn);
+    /* those whose own attempts failed still wait */
+    if (pool->conns[CONN_CONNECTING].count < waitq_size(&pool->waiters))
+        connect_if_useful(pool);
 }
 
 /* The first waiter gets it; a freed connection never overtakes those who wait. */
