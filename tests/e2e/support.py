@@ -212,6 +212,24 @@ def update(service, tenant, paths, identity="admin", **kwargs):
     return service.stub(identity).UpdateTenant(request, timeout=10, **kwargs).tenant
 
 
+def call(service, method, request, identity="admin", metadata=(), **kwargs):
+    """Calls a method by name; returns the response, its bytes and its initial metadata."""
+    path = f"/tenant.v1.TenantService/{method}"
+    kind = getattr(tenants_pb2, f"{method}Response")
+    rpc = service.channel(identity).unary_unary(
+        path, request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=lambda data: (kind.FromString(data), data))
+    kwargs.setdefault("timeout", 10)
+    (response, data), done = rpc.with_call(request, metadata=metadata, **kwargs)
+    return response, data, dict(done.initial_metadata())
+
+
+def change_status(service, verb, tenant_id, identity="admin", metadata=(), **fields):
+    """verb: Suspend, Reactivate or Close."""
+    request = getattr(tenants_pb2, f"{verb}TenantRequest")(tenant_id=tenant_id, **fields)
+    return call(service, f"{verb}Tenant", request, identity, metadata)[0].tenant
+
+
 def tls(stack, identity):
     """An ssl context that speaks h2 as `identity` (None: no certificate)."""
     context = ssl.create_default_context(cafile=stack.pki / "ca.pem")
