@@ -19,6 +19,16 @@ static const struct metric_family redirects_family = {.name = "tenant_cache_redi
                                                       .help = "MOVED and ASK answers.",
                                                       .kind = METRIC_COUNTER,
                                                       .labels = {"kind"}};
+static const struct metric_family refusals_family = {
+    .name = "tenant_cache_refusals_total",
+    .help = "Entries that were found and not given, by what the view of epochs held against them.",
+    .kind = METRIC_COUNTER,
+    .labels = {"reason"}};
+static const struct metric_family coalesced_family = {
+    .name = "tenant_cache_coalesced_total",
+    .help = "Misses that waited for another reader of the same key.",
+    .kind = METRIC_COUNTER,
+    .labels = {"result"}};
 static const struct metric_family ready_family = {.name = "tenant_cache_redis_nodes_ready",
                                                   .help = "Connections to Redis nodes in use.",
                                                   .kind = METRIC_GAUGE};
@@ -51,6 +61,9 @@ static const char *const trouble_names[TROUBLE_COUNT] = {
     "connect", "tls",       "greeting",    "lost",     "protocol", "oversize",
     "timeout", "loading",   "clusterdown", "tryagain", "refused",  "unreachable",
     "full",    "redirects", "type",        "value",    "clock",    "map"};
+static const char *const refusal_names[REFUSED_COUNT] = {"view_stale", "older", "below_base",
+                                                         "other_era", "too_early"};
+static const char *const coalesced_names[FLIGHT_COUNT] = {"followed", "left"};
 static const char *const redirect_names[REDIRECT_COUNT] = {"moved", "ask"};
 
 struct names {
@@ -69,6 +82,8 @@ void cache_metrics_init(struct cache_metrics *counted, struct metrics *metrics)
     series(metrics, &puts_family, NAMES(put_names), counted->puts);
     series(metrics, &troubles_family, NAMES(trouble_names), counted->troubles);
     series(metrics, &redirects_family, NAMES(redirect_names), counted->redirects);
+    series(metrics, &refusals_family, NAMES(refusal_names), counted->refusals);
+    series(metrics, &coalesced_family, NAMES(coalesced_names), counted->coalesced);
     counted->round_trip = metrics_series(metrics, &round_trip_family, NULL);
     counted->nodes_ready = metrics_series(metrics, &ready_family, NULL);
     counted->breakers_open = metrics_series(metrics, &open_family, NULL);

@@ -9,7 +9,7 @@ enum cache_lookup { LOOKUP_MEMORY, LOOKUP_REDIS, LOOKUP_MISS, LOOKUP_COUNT };
 enum cache_put_fate {
     PUT_STORED,      /* Redis keeps it */
     PUT_OLDER,       /* memory or Redis knows a newer version */
-    PUT_STALE,       /* max_age passed before it arrived in memory or Redis */
+    PUT_STALE,       /* max_age passed, or the database's era, before it arrived in memory or Redis */
     PUT_LARGE,       /* over CACHE_VALUE_MAX */
     PUT_UNREACHABLE, /* the node's connection is not ready, or its breaker is open */
     PUT_FULL,        /* the connection's queue is full */
@@ -40,6 +40,23 @@ enum cache_trouble {
     TROUBLE_COUNT
 };
 
+/* Why an entry that was found is not given. */
+enum cache_refusal {
+    REFUSED_VIEW_STALE, /* the feed of epochs is cut off or late */
+    REFUSED_OLDER,      /* its tenant has changed since */
+    REFUSED_BELOW_BASE, /* too long ago to know */
+    REFUSED_OTHER_ERA,  /* the database was taken back in time, or failed over */
+    REFUSED_TOO_EARLY,  /* the caller's consistency token asks for more */
+    REFUSED_COUNT
+};
+
+/* Tasks that found another one reading what they missed. */
+enum cache_coalesced {
+    FLIGHT_FOLLOWED, /* and waited for it */
+    FLIGHT_LEFT,     /* and gave up waiting */
+    FLIGHT_COUNT
+};
+
 enum cache_redirect { REDIRECT_MOVED, REDIRECT_ASK, REDIRECT_COUNT };
 
 struct cache_metrics {
@@ -47,6 +64,8 @@ struct cache_metrics {
     struct metric *puts[PUT_COUNT];
     struct metric *troubles[TROUBLE_COUNT];
     struct metric *redirects[REDIRECT_COUNT];
+    struct metric *refusals[REFUSED_COUNT];
+    struct metric *coalesced[FLIGHT_COUNT];
     struct metric *round_trip;    /* histogram, seconds, from queueing to the last answer */
     struct metric *nodes_ready;   /* gauge */
     struct metric *breakers_open; /* gauge */

@@ -2,9 +2,9 @@
  *
  * Why an entry that is judged good is good: say it was read in a snapshot with xmin >= base, and a change C of
  * its tenant was committed before the last look's t0.  If C's id is below the entry's xmin, the entry's
- * snapshot saw it.  If not, C's id is at least base, and the first look whose snapshot saw C has brought it: the
- * looks follow each other without a gap, whatever the order of ids and commits.  So either the entry shows C, or
- * the view knows an epoch above the entry's.
+ * snapshot saw it.  If not, C's id is at least base, and the first look whose snapshot saw C has brought it:
+ * the looks follow each other without a gap, whatever the order of ids and commits.  So either the entry shows
+ * C, or the view knows an epoch above the entry's.
  *
  * Forgetting.  When the young tables are full the old ones are dropped.  All that was in them was seen by the
  * look that was current when they ceased to be young, so its ids are below that look's xmax: base becomes
@@ -24,7 +24,7 @@
 #define DEFAULT_TENANTS 65536
 #define SHARDS 64
 #define TENANTS_TO_SHARD 4096 /* smaller views stay whole */
-#define CACHE_LINE 64
+#define SHARD_GAP 44
 
 struct slot {
     struct uuid tenant; /* nil: empty */
@@ -32,10 +32,11 @@ struct slot {
 };
 
 struct shard {
-    _Alignas(CACHE_LINE) pthread_mutex_t lock;
+    pthread_mutex_t lock;
     struct slot *tables[2]; /* [view->young] and the old one; open addressing */
     size_t counts[2];
     unsigned young;
+    uint8_t apart[SHARD_GAP]; /* from the next one's cache line */
 };
 
 struct epoch_view {
@@ -86,10 +87,7 @@ static void gauge_add(struct metric *metric, int64_t change);
 
 struct epoch_view *epoch_view_new(const struct epoch_view_settings *settings)
 {
-    struct epoch_view *view = aligned_alloc(CACHE_LINE, sizeof *view);
-    if (view == NULL)
-        abort();
-    memset(view, 0, sizeof *view);
+    struct epoch_view *view = xcalloc(1, sizeof *view);
     size_t tenants = settings->tenants == 0 ? DEFAULT_TENANTS : settings->tenants;
     view->freshness_ns =
         settings->freshness_ns == 0 ? DEFAULT_FRESHNESS_NS : settings->freshness_ns;

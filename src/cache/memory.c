@@ -1,9 +1,13 @@
 /* Hash table with chains, one list in order of use per shard.
  *
+ * What the view of epochs judges is judged when it is read; in the table it only ages out.  Of two such values
+ * the one that has seen more stays, so the order in which reads arrive does not matter.
+ *
  * The floor.  A write leaves a floor in its key's entry: for as long as anything read before the write could
  * still count as fresh, only values of that version or a later one, or read after it, are taken or given.  When
- * a floor must make room, its moment becomes the shard's: then nothing read before it is taken for any key of
- * the shard.  So the bound on memory never breaks the promise, it only costs a few misses. */
+ * a floor must make room, its moment becomes the shard's: then, as long as the floor would have stood, nothing
+ * read before it is taken for any key of the shard.  So the bound on memory never breaks the promise, it only
+ * costs a few misses. */
 #include "cache/memory.h"
 
 #include "base/alloc.h"
@@ -26,7 +30,9 @@ struct entry {
     struct list_node use;    /* in the shard's order of use */
     uint64_t hash;           /* of the key */
     uint64_t version;        /* of the value */
-    uint64_t began_ns;       /* when the value's read began */
+    enum cache_rule rule;    /* how long it is good */
+    struct epoch_stamp stamp; /* CACHE_EPOCH: what it has seen */
+    uint64_t began_ns;       /* CACHE_AGED: when the value's read began; else when it was kept */
     bool has_value;          /* false: only a floor */
     uint64_t floor_version;  /* valid until floor_until_ns: what was written, 0: unknown … */
     uint64_t floor_ns;       /* … when it was known to be written … */
@@ -44,7 +50,14 @@ struct shard {
     size_t mask;          /* chains - 1 */
     struct list use;      /* most recent first */
     size_t bytes;         /* of all entries */
-    uint64_t distrust_ns; /* values read before this moment are refused for every key */
+    uint64_t distrust_ns;    /* values read before this moment are refused for every key … */
+    uint64_t distrust_until; /* … until then */
+};
+
+/* An item, and the era of the database that it was read in. */
+struct offer {
+    const struct cache_item *item;
+    uint64_t era;
 };
 
 struct cache_memory {
@@ -52,6 +65,7 @@ struct cache_memory {
     size_t shard_entries; /* bounds of each shard */
     size_t shard_bytes;
     uint64_t max_age_ns;
+    struct epoch_view *view;       /* may be NULL */
     struct metric *entries_metric; /* may be NULL */
     struct metric *bytes_metric;
     struct metric *evictions_metric;
@@ -72,15 +86,21 @@ static const struct metric_family evictions_family = {
 static void shard_init(struct shard *shard, size_t entries);
 static void shard_deinit(struct cache_memory *memory, struct shard *shard);
 static struct shard *shard_of(struct cache_memory *memory, uint64_t hash);
+static enum memory_answer answer_of(const struct cache_memory *memory, const struct entry *entry,
+                                    const struct cache_want *want, struct memory_hit *hit);
+static enum memory_verdict put(struct cache_memory *memory, const struct cache_item *item,
+                               uint64_t era);
 static enum memory_verdict judge(const struct cache_memory *memory, const struct shard *shard,
-                                 const struct entry *entry, const struct cache_item *item);
+                                 const struct entry *entry, const struct offer *offer);
 static bool is_outdone(const struct cache_memory *memory, const struct entry *entry,
-                       const struct cache_item *item, uint64_t now_ns);
+                       const struct offer *offer, uint64_t now_ns);
+static int rank_compare(const struct entry *entry, const struct offer *offer);
 static bool is_too_large(const struct cache_memory *memory, const struct cache_item *item);
-static bool is_fresh(const struct cache_memory *memory, uint64_t began_ns, uint64_t now_ns);
+static bool is_alive(const struct cache_memory *memory, const struct entry *entry,
+                     uint64_t now_ns);
 static bool has_floor(const struct entry *entry, uint64_t now_ns);
 static void keep(struct cache_memory *memory, struct shard *shard, struct entry *entry,
-                 const struct cache_item *item);
+                 const struct offer *offer);
 static void floor_clear(struct entry *entry);
 static void floor_set(const struct cache_memory *memory, struct entry *entry, uint64_t now_ns);
 static struct entry *entry_find(struct shard *shard, uint64_t hash, struct slice key);
@@ -99,6 +119,7 @@ struct cache_memory *cache_memory_new(const struct cache_memory_settings *settin
     size_t entries = settings->entries == 0 ? DEFAULT_ENTRIES : settings->entries;
     size_t bytes = settings->bytes == 0 ? DEFAULT_BYTES : settings->bytes;
     memory->max_age_ns = settings->max_age_ns == 0 ? DEFAULT_MAX_AGE_NS : settings->max_age_ns;
+    memory->view = settings->view;
     memory->shard_count = entries < ENTRIES_TO_SHARD ? 1 : SHARDS;
     memory->shard_entries = entries / memory->shard_count;
     memory->shard_bytes = bytes / memory->shard_count;
@@ -121,51 +142,60 @@ void cache_memory_free(struct cache_memory *memory)
     free(memory);
 }
 
-bool memory_get(struct cache_memory *memory, struct slice key, struct arena *arena,
-                struct memory_hit *hit)
+enum memory_answer memory_get(struct cache_memory *memory, const struct memory_ask *ask,
+                              struct memory_hit *hit)
 {
-    uint64_t hash = hash_table(key);
+    uint64_t hash = hash_table(ask->key);
     struct shard *shard = shard_of(memory, hash);
-    bool found = false;
     pthread_mutex_lock(&shard->lock);
-    struct entry *entry = entry_find(shard, hash, key);
-    uint64_t now = clock_now();
-    if (entry != NULL && entry->has_value && is_fresh(memory, entry->began_ns, now)) {
-        uint8_t *copy = arena_alloc_raw(arena, entry->value_size + 1);
+    struct entry *entry = entry_find(shard, hash, ask->key);
+    enum memory_answer answer = answer_of(memory, entry, ask->want, hit);
+    if (answer == MEMORY_HIT) {
+        uint8_t *copy = arena_alloc_raw(ask->arena, entry->value_size + 1);
         memcpy(copy, entry->bytes + entry->key_size, entry->value_size);
         hit->value = slice_make(copy, entry->value_size);
-        hit->version = entry->version;
-        hit->age_ns = now - entry->began_ns;
         list_remove(&shard->use, &entry->use);
         list_push_front(&shard->use, &entry->use);
-        found = true;
     }
     pthread_mutex_unlock(&shard->lock);
-    return found;
+    return answer;
 }
 
 enum memory_verdict memory_put(struct cache_memory *memory, const struct cache_item *item)
 {
-    uint64_t hash = hash_table(item->key);
-    struct shard *shard = shard_of(memory, hash);
-    pthread_mutex_lock(&shard->lock);
-    struct entry *entry = entry_find(shard, hash, item->key);
-    enum memory_verdict verdict = judge(memory, shard, entry, item);
-    if (verdict == MEMORY_KEPT || verdict == MEMORY_NOT_KEPT)
-        keep(memory, shard, entry, item);
-    pthread_mutex_unlock(&shard->lock);
-    return verdict;
+    uint64_t era = 0;
+    if (item->rule == CACHE_EPOCH &&
+        (memory->view == NULL || !epoch_view_era(memory->view, item->read_began_ns, &era)))
+        return MEMORY_STALE;
+    return put(memory, item, era);
 }
 
+enum memory_verdict memory_put_shared(struct cache_memory *memory, const struct cache_item *item,
+                                      uint64_t era)
+{
+    return put(memory, item, era);
+}
+
+/* The view is told first: from then on no worker takes an older state for good, wherever it finds it. */
 void memory_written(struct cache_memory *memory, const struct cache_item *item)
 {
+    struct offer offer = {.item = item};
+    bool known = true;
+    if (item->rule == CACHE_EPOCH) {
+        known = memory->view != NULL;
+        if (known)
+            epoch_view_raise(memory->view, &item->tenant, item->seen.epoch);
+        known = known && epoch_view_era(memory->view, item->read_began_ns, &offer.era);
+    }
     uint64_t hash = hash_table(item->key);
     struct shard *shard = shard_of(memory, hash);
     pthread_mutex_lock(&shard->lock);
     struct entry *entry = entry_find(shard, hash, item->key);
     uint64_t now = clock_now();
-    if (!is_outdone(memory, entry, item, now))
-        keep(memory, shard, entry, item);
+    if (!known && entry != NULL)
+        entry->has_value = false;
+    if (known && !is_outdone(memory, entry, &offer, now))
+        keep(memory, shard, entry, &offer);
     entry = entry_find(shard, hash, item->key);
     if (entry == NULL)
         entry = entry_make(memory, shard, item->key, 0);
@@ -199,6 +229,11 @@ void memory_forget(struct cache_memory *memory, struct slice key)
 uint64_t memory_max_age_ns(const struct cache_memory *memory)
 {
     return memory->max_age_ns;
+}
+
+struct epoch_view *memory_view(const struct cache_memory *memory)
+{
+    return memory->view;
 }
 
 void memory_usage(struct cache_memory *memory, size_t *entries, size_t *bytes)
@@ -243,30 +278,84 @@ static struct shard *shard_of(struct cache_memory *memory, uint64_t hash)
     return &memory->shards[(hash >> 56) % memory->shard_count];
 }
 
-static enum memory_verdict judge(const struct cache_memory *memory, const struct shard *shard,
-                                 const struct entry *entry, const struct cache_item *item)
+static enum memory_answer answer_of(const struct cache_memory *memory, const struct entry *entry,
+                                    const struct cache_want *want, struct memory_hit *hit)
 {
     uint64_t now = clock_now();
-    if (!is_fresh(memory, item->read_began_ns, now))
+    if (entry == NULL || !entry->has_value || !is_alive(memory, entry, now))
+        return MEMORY_MISS;
+    if ((want != NULL) != (entry->rule == CACHE_EPOCH))
+        return MEMORY_MISS;
+    uint64_t age = now - entry->began_ns;
+    if (want != NULL && memory->view == NULL)
+        return MEMORY_MISS;
+    if (want != NULL && epoch_compare(entry->stamp.seen.epoch, want->at_least) < 0)
+        return MEMORY_TOO_EARLY;
+    if (want != NULL) {
+        hit->why = epoch_view_judge(memory->view, &want->tenant, &entry->stamp, &age);
+        if (hit->why != EPOCH_GOOD)
+            return MEMORY_REFUSED;
+    }
+    *hit = (struct memory_hit){.version = entry->version, .rule = entry->rule, .age_ns = age};
+    return MEMORY_HIT;
+}
+
+static enum memory_verdict put(struct cache_memory *memory, const struct cache_item *item,
+                               uint64_t era)
+{
+    const struct offer offer = {.item = item, .era = era};
+    uint64_t hash = hash_table(item->key);
+    struct shard *shard = shard_of(memory, hash);
+    pthread_mutex_lock(&shard->lock);
+    struct entry *entry = entry_find(shard, hash, item->key);
+    enum memory_verdict verdict = judge(memory, shard, entry, &offer);
+    if (verdict == MEMORY_KEPT || verdict == MEMORY_NOT_KEPT)
+        keep(memory, shard, entry, &offer);
+    pthread_mutex_unlock(&shard->lock);
+    return verdict;
+}
+
+static enum memory_verdict judge(const struct cache_memory *memory, const struct shard *shard,
+                                 const struct entry *entry, const struct offer *offer)
+{
+    const struct cache_item *item = offer->item;
+    uint64_t now = clock_now();
+    assert(item->read_began_ns <= now);
+    if (item->rule == CACHE_AGED && now - item->read_began_ns >= memory->max_age_ns)
         return MEMORY_STALE;
-    if (item->read_began_ns < shard->distrust_ns)
+    if (now < shard->distrust_until && item->read_began_ns < shard->distrust_ns)
         return MEMORY_OLDER;
-    if (is_outdone(memory, entry, item, now))
+    if (is_outdone(memory, entry, offer, now))
         return MEMORY_OLDER;
     return is_too_large(memory, item) ? MEMORY_NOT_KEPT : MEMORY_KEPT;
 }
 
-/* Whether more is known about the key than what `item` says. */
+/* Whether more is known about the key than what the offer says. */
 static bool is_outdone(const struct cache_memory *memory, const struct entry *entry,
-                       const struct cache_item *item, uint64_t now_ns)
+                       const struct offer *offer, uint64_t now_ns)
 {
+    const struct cache_item *item = offer->item;
     if (entry == NULL)
         return false;
     if (has_floor(entry, now_ns) &&
         (item->version < entry->floor_version || item->read_began_ns < entry->forgotten_ns))
         return true;
-    return entry->has_value && item->version < entry->version &&
-           is_fresh(memory, entry->began_ns, now_ns);
+    return entry->has_value && is_alive(memory, entry, now_ns) && rank_compare(entry, offer) > 0;
+}
+
+/* Above 0: the entry has seen more.  What follows different rules, or is of different eras, does not compare:
+ * the later offer wins. */
+static int rank_compare(const struct entry *entry, const struct offer *offer)
+{
+    const struct cache_item *item = offer->item;
+    if (entry->rule != item->rule || entry->stamp.era != offer->era)
+        return -1;
+    int epochs = entry->rule == CACHE_EPOCH
+                     ? epoch_compare(entry->stamp.seen.epoch, item->seen.epoch)
+                     : 0;
+    if (epochs != 0)
+        return epochs;
+    return entry->version == item->version ? 0 : entry->version < item->version ? -1 : 1;
 }
 
 static bool is_too_large(const struct cache_memory *memory, const struct cache_item *item)
@@ -274,10 +363,11 @@ static bool is_too_large(const struct cache_memory *memory, const struct cache_i
     return item->value.size > CACHE_VALUE_MAX || item->value.size > memory->shard_bytes / 8;
 }
 
-static bool is_fresh(const struct cache_memory *memory, uint64_t began_ns, uint64_t now_ns)
+static bool is_alive(const struct cache_memory *memory, const struct entry *entry, uint64_t now_ns)
 {
-    assert(began_ns <= now_ns);
-    return now_ns - began_ns < memory->max_age_ns;
+    assert(entry->began_ns <= now_ns);
+    uint64_t life = entry->rule == CACHE_AGED ? memory->max_age_ns : MEMORY_LIFE_NS;
+    return now_ns - entry->began_ns < life;
 }
 
 static bool has_floor(const struct entry *entry, uint64_t now_ns)
@@ -287,15 +377,18 @@ static bool has_floor(const struct entry *entry, uint64_t now_ns)
 
 /* Takes the value over, or forgets the one that it outdates when it is too large to be kept. */
 static void keep(struct cache_memory *memory, struct shard *shard, struct entry *entry,
-                 const struct cache_item *item)
+                 const struct offer *offer)
 {
+    const struct cache_item *item = offer->item;
     if (is_too_large(memory, item)) {
         if (entry != NULL)
             entry->has_value = false;
         return;
     }
-    bool same = entry != NULL && entry->has_value && entry->version == item->version;
-    if (same && entry->began_ns >= item->read_began_ns)
+    bool same = entry != NULL && entry->has_value && rank_compare(entry, offer) == 0;
+    if (same && item->rule == CACHE_AGED && entry->began_ns >= item->read_began_ns)
+        return;
+    if (same && item->rule == CACHE_EPOCH && entry->stamp.seen.xmin > item->seen.xmin)
         return;
     if (entry == NULL || entry->room < item->key.size + item->value.size) {
         struct entry *larger = entry_make(memory, shard, item->key, item->value.size);
@@ -306,7 +399,9 @@ static void keep(struct cache_memory *memory, struct shard *shard, struct entry 
         memcpy(entry->bytes + entry->key_size, item->value.data, item->value.size);
     entry->value_size = item->value.size;
     entry->version = item->version;
-    entry->began_ns = item->read_began_ns;
+    entry->rule = item->rule;
+    entry->stamp = (struct epoch_stamp){.era = offer->era, .seen = item->seen};
+    entry->began_ns = item->rule == CACHE_AGED ? item->read_began_ns : clock_now();
     entry->has_value = true;
     list_remove(&shard->use, &entry->use);
     list_push_front(&shard->use, &entry->use);
@@ -388,8 +483,10 @@ static void make_room(struct cache_memory *memory, struct shard *shard)
     while (shard->use.count > memory->shard_entries ||
            (shard->bytes > memory->shard_bytes && shard->use.count > 1)) {
         struct entry *last = list_entry(list_last(&shard->use), struct entry, use);
-        if (has_floor(last, now) && last->floor_ns > shard->distrust_ns)
+        if (has_floor(last, now) && last->floor_ns > shard->distrust_ns) {
             shard->distrust_ns = last->floor_ns;
+            shard->distrust_until = last->floor_until_ns;
+        }
         entry_drop(memory, shard, last);
         if (memory->evictions_metric != NULL)
             metric_inc(memory->evictions_metric);

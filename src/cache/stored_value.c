@@ -1,4 +1,4 @@
-/* Fixed-width hex digits, so that the script in Redis can read the version without a library. */
+/* Fixed-width hex digits, so that the script in Redis can compare them without a library. */
 #include "cache/stored_value.h"
 
 #include "base/hash.h"
@@ -7,18 +7,39 @@
 #include <inttypes.h>
 
 #define CHECKSUM_AT 4
-#define BEGAN_AT 28
-#define WALL_AT 44
-#define KEY_SIZE_AT 60
+#define FIELDS_AT (STORED_RULE_AT + 1)
+#define FIELD_DIGITS 16
+#define KEY_SIZE_AT (FIELDS_AT + FIELD_COUNT * FIELD_DIGITS)
 
+/* In their order. */
+enum field { ERA, INCARNATION, COUNTER, VERSION, XMIN, BEGAN, WALL, FIELD_COUNT };
+
+_Static_assert(STORED_RANK_AT == FIELDS_AT + INCARNATION * FIELD_DIGITS, "the rank begins there");
+_Static_assert(STORED_HEAD_SIZE == KEY_SIZE_AT + 4, "the head ends with the key's size");
+
+static const char rule_letters[] = {[CACHE_AGED] = 'a', [CACHE_HINT] = 'h', [CACHE_EPOCH] = 'e'};
+
+static bool read_rule(uint8_t letter, enum cache_rule *rule);
 static bool read_hex(struct slice bytes, size_t at, size_t digits, uint64_t *value);
 
 void stored_value_encode(const struct stored_value *stored, struct buf *out)
 {
     assert(stored->key.size <= UINT16_MAX);
+    const struct epoch_stamp *stamp = &stored->stamp;
+    const uint64_t fields[FIELD_COUNT] = {
+        [ERA] = stamp->era,
+        [INCARNATION] = (uint64_t)stamp->seen.epoch.incarnation,
+        [COUNTER] = (uint64_t)stamp->seen.epoch.counter,
+        [VERSION] = stored->version,
+        [XMIN] = stamp->seen.xmin,
+        [BEGAN] = stored->began_us,
+        [WALL] = stored->wall_us,
+    };
     struct buf rest = BUF_EMPTY;
-    buf_printf(&rest, "%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%04zx", stored->version,
-               stored->began_us, stored->wall_us, stored->key.size);
+    buf_put(&rest, &rule_letters[stored->rule], 1);
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        buf_printf(&rest, "%016" PRIx64, fields[i]);
+    buf_printf(&rest, "%04zx", stored->key.size);
     buf_put_slice(&rest, stored->key);
     buf_put_slice(&rest, stored->value);
     buf_printf(out, STORED_MAGIC "%08" PRIx32, hash_fnv1a32(buf_slice(&rest)));
@@ -30,19 +51,24 @@ bool stored_value_decode(struct slice bytes, struct slice key, struct stored_val
 {
     if (bytes.size < STORED_HEAD_SIZE || !slice_starts_with(bytes, STORED_MAGIC))
         return false;
-    struct stored_value found = {0};
     uint64_t checksum = 0;
     uint64_t key_size = 0;
-    if (!read_hex(bytes, CHECKSUM_AT, 8, &checksum) ||
-        !read_hex(bytes, STORED_VERSION_AT, 16, &found.version) ||
-        !read_hex(bytes, BEGAN_AT, 16, &found.began_us) ||
-        !read_hex(bytes, WALL_AT, 16, &found.wall_us) ||
-        !read_hex(bytes, KEY_SIZE_AT, 4, &key_size))
+    uint64_t fields[FIELD_COUNT];
+    bool sound = read_hex(bytes, CHECKSUM_AT, 8, &checksum) &&
+                 read_hex(bytes, KEY_SIZE_AT, 4, &key_size);
+    for (size_t i = 0; sound && i < FIELD_COUNT; i++)
+        sound = read_hex(bytes, FIELDS_AT + i * FIELD_DIGITS, FIELD_DIGITS, &fields[i]);
+    if (!sound || checksum != hash_fnv1a32(slice_skip(bytes, STORED_RULE_AT)))
         return false;
-    if (checksum != hash_fnv1a32(slice_skip(bytes, STORED_VERSION_AT)))
-        return false;
+    struct stored_value found = {
+        .stamp = {.era = fields[ERA],
+                  .seen = {{(int64_t)fields[INCARNATION], (int64_t)fields[COUNTER]}, fields[XMIN]}},
+        .version = fields[VERSION],
+        .began_us = fields[BEGAN],
+        .wall_us = fields[WALL],
+    };
     struct slice rest = slice_skip(bytes, STORED_HEAD_SIZE);
-    if (key_size > rest.size)
+    if (!read_rule(bytes.data[STORED_RULE_AT], &found.rule) || key_size > rest.size)
         return false;
     found.key = slice_make(rest.data, (size_t)key_size);
     found.value = slice_skip(rest, (size_t)key_size);
@@ -50,6 +76,17 @@ bool stored_value_decode(struct slice bytes, struct slice key, struct stored_val
         return false;
     *stored = found;
     return true;
+}
+
+static bool read_rule(uint8_t letter, enum cache_rule *rule)
+{
+    for (size_t i = 0; i < sizeof rule_letters; i++) {
+        if (rule_letters[i] != letter)
+            continue;
+        *rule = (enum cache_rule)i;
+        return true;
+    }
+    return false;
 }
 
 static bool read_hex(struct slice bytes, size_t at, size_t digits, uint64_t *value)

@@ -16,6 +16,8 @@
 #include <pthread.h>
 
 struct cache_memory;
+struct epoch_feed;
+struct epoch_view;
 struct store_settings;
 struct event_source;
 struct ops;
@@ -72,6 +74,8 @@ struct serve {
     struct ops *ops;
     struct tls_context *server_tls;
     struct tls_context *client_tls; /* towards Redis */
+    struct epoch_view *epochs;      /* what is known of changes; judges the caches */
+    struct epoch_feed *epoch_feed;  /* keeps it up to date */
     struct cache_memory *memory;
     struct event_source *source;
     struct relay *relay;            /* NULL with --no-relay */

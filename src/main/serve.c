@@ -8,8 +8,10 @@
 #include "base/alloc.h"
 
 #include "cache/cache.h"
+#include "cache/epoch_view.h"
 #include "events/relay.h"
 #include "ops/ops.h"
+#include "service/epoch_feed.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -23,6 +25,7 @@
 
 static int serve_open(struct serve *serve);
 static int open_tls(struct serve *serve);
+static int open_epochs(struct serve *serve);
 static int open_workers(struct serve *serve);
 static int open_ports(struct serve *serve);
 static void serve_close(struct serve *serve);
@@ -72,6 +75,7 @@ static int serve_open(struct serve *serve)
     serve->source = wiring_source(app);
     if (app->config->relay.enabled && !app->options.no_relay)
         TRY(wiring_relay(app, serve->metrics, &serve->relay));
+    TRY(open_epochs(serve));
     TRY(open_workers(serve));
     TRY(open_ports(serve));
     serve->tick = timer_new(serve->loop, on_tick, serve);
@@ -98,6 +102,22 @@ static int open_tls(struct serve *serve)
     return tls_context_new(ctx, &settings, &serve->client_tls);
 }
 
+static int open_epochs(struct serve *serve)
+{
+    const struct config *config = serve->app->config;
+    const struct epoch_view_settings view = {
+        .freshness_ns = config->cache.max_age_ns,
+        .metrics = serve->metrics,
+    };
+    serve->epochs = epoch_view_new(&view);
+    const struct epoch_feed_settings feed = {
+        .platform_url = config->database.platform_url,
+        .view = serve->epochs,
+        .freshness_ns = config->cache.max_age_ns,
+    };
+    return epoch_feed_start(&serve->app->ctx, &feed, serve->metrics, &serve->epoch_feed);
+}
+
 static int open_workers(struct serve *serve)
 {
     const struct config_cache *cache = &serve->app->config->cache;
@@ -105,6 +125,7 @@ static int open_workers(struct serve *serve)
         .entries = cache->memory_entries,
         .bytes = cache->memory_bytes,
         .max_age_ns = cache->max_age_ns,
+        .view = serve->epochs,
         .metrics = serve->metrics,
     };
     serve->memory = cache_memory_new(&memory);
@@ -166,6 +187,7 @@ static void serve_close(struct serve *serve)
     for (unsigned i = 0; serve->workers != NULL && i < serve->worker_count; i++)
         worker_join(&serve->workers[i]);
     relay_stop(serve->relay);
+    epoch_feed_stop(serve->epoch_feed);
     ops_stop(serve->ops);
     timer_free(serve->tick);
     mailbox_close(serve->reports);
@@ -176,6 +198,7 @@ static void serve_close(struct serve *serve)
         metrics_free(serve->workers[i].metrics);
     loop_free(serve->loop);
     cache_memory_free(serve->memory);
+    epoch_view_free(serve->epochs);
     tls_context_unref(serve->server_tls);
     tls_context_unref(serve->client_tls);
     rpc_shared_free(serve->shared);

@@ -1,6 +1,6 @@
 /* A loop of looks.  A look that fails changes nothing: the view ages until caches stop answering from it, and
- * the next look asks for everything since the last that succeeded.  A database that was taken back in time, or is
- * another one, voids the view at once and is looked at from the beginning. */
+ * the next look asks for everything since the last that succeeded.  A database that was taken back in time, or
+ * is another one, voids the view at once and is looked at from the beginning. */
 #include "service/epoch_feed.h"
 
 #include "base/alloc.h"
@@ -172,7 +172,8 @@ static void *feed_main(void *argument)
         enum look_result result = feed_look(feed);
         look_note(feed, result);
         metric_observe(feed->seconds, (double)(clock_now() - began) / (double)NS_PER_S);
-        feed->failures = result == LOOK_FAILED || result == LOOK_RECOVERING ? feed->failures + 1 : 0;
+        bool failed = result == LOOK_FAILED || result == LOOK_RECOVERING;
+        feed->failures = failed ? feed->failures + 1 : 0;
         if (result != LOOK_REWOUND && feed->failures != 1)
             feed_pause(feed, began);
     }
@@ -184,8 +185,8 @@ static void *feed_main(void *argument)
 static enum look_result feed_look(struct epoch_feed *feed)
 {
     struct epoch_rows rows;
-    uint64_t time =
-        feed->failures > 0 || feed->snapshot == NULL ? RECONNECT_NS : feed->settings.freshness_ns / 2;
+    bool connected = feed->failures == 0 && feed->snapshot != NULL;
+    uint64_t time = connected ? feed->settings.freshness_ns / 2 : RECONNECT_NS;
     arena_reset(feed->ctx.arena);
     feed->ctx.deadline_ns = deadline_after(clock_now(), time);
     uint64_t t0 = clock_boot();

@@ -11,41 +11,42 @@
 
 #define ABSENT "none" /* the value of a slug that nobody has */
 
+static Tenant__V1__Tenant *profile_find(struct call *call, struct slice key,
+                                        const struct cache_want *want, struct cache_found *found);
+static int slug_find(struct call *call, const char *slug, struct slice key,
+                     Tenant__V1__Tenant **tenant);
 static struct slice profile_key(struct call *call, const struct uuid *id);
+static struct cache_item profile_item(struct call *call, const struct tenant *tenant,
+                                      const Tenant__V1__Tenant *message,
+                                      const struct epoch_seen *seen);
 static void put_slug(struct call *call, const char *slug, const struct tenant *tenant,
                      uint64_t began_ns, bool written);
+static void answer_from_cache(struct call *call, const struct cache_found *found);
 static void answer_source(struct call *call, const char *source, uint64_t age_ns);
 
 Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id,
-                                     struct epoch at_least)
+                                     struct epoch at_least, struct cache_flight *flight)
 {
     const struct service_env *env = call->service;
+    const struct cache_want want = {.tenant = *id, .at_least = at_least};
+    struct slice key = profile_key(call, id);
     struct cache_found found;
-    if (at_least.counter != 0)
-        return NULL; /* entries do not know their epoch */
-    if (!cache_get(env->cache, &call->ctx, profile_key(call, id), &found))
-        return NULL;
-    Tenant__V1__Tenant *tenant = tenant_message_unpack(call->ctx.arena, found.value, id);
+    Tenant__V1__Tenant *tenant = profile_find(call, key, &want, &found);
+    if (tenant == NULL && cache_flight_join(env->cache, &call->ctx, key, flight))
+        tenant = profile_find(call, key, &want, &found);
     if (tenant != NULL)
-        answer_source(call, found.source == CACHE_MEMORY ? "memory" : "redis", found.age_ns);
+        answer_from_cache(call, &found);
     return tenant;
 }
 
-int tenant_cache_lookup(struct call *call, const char *slug, Tenant__V1__Tenant **tenant)
+int tenant_cache_lookup(struct call *call, const char *slug, struct cache_flight *flight,
+                        Tenant__V1__Tenant **tenant)
 {
     const struct service_env *env = call->service;
-    struct cache_found found;
     struct slice key = cache_key_slug(&call->ctx, slice_of_str(slug));
-    if (!cache_get(env->cache, &call->ctx, key, &found))
-        return OK;
-    if (slice_is(found.value, ABSENT))
-        return TENANT_NOT_FOUND;
-    struct uuid id;
-    if (!id_parse(ID_TENANT, found.value, &id))
-        return OK;
-    Tenant__V1__Tenant *cached = tenant_cache_get(call, &id, (struct epoch){0, 0});
-    if (cached != NULL && strcmp(cached->slug, slug) == 0) /* it may have moved on to another slug */
-        *tenant = cached;
+    TRY(slug_find(call, slug, key, tenant));
+    if (*tenant == NULL && cache_flight_join(env->cache, &call->ctx, key, flight))
+        TRY(slug_find(call, slug, key, tenant));
     return OK;
 }
 
@@ -53,15 +54,10 @@ void tenant_cache_put(struct call *call, const struct tenant *tenant,
                       const Tenant__V1__Tenant *message, const struct epoch_seen *seen,
                       uint64_t began_ns)
 {
-    (void)seen;
     const struct service_env *env = call->service;
     assert(tenant->home_region == env->region);
-    const struct cache_item item = {
-        .key = profile_key(call, &tenant->id),
-        .value = tenant_message_pack(call->ctx.arena, message),
-        .version = (uint64_t)tenant->version,
-        .read_began_ns = began_ns,
-    };
+    struct cache_item item = profile_item(call, tenant, message, seen);
+    item.read_began_ns = began_ns;
     cache_put(env->cache, &item);
     put_slug(call, tenant->slug, tenant, began_ns, false);
 }
@@ -75,12 +71,8 @@ void tenant_cache_written(struct call *call, const struct tenant_written *writte
 {
     const struct service_env *env = call->service;
     const struct tenant *tenant = written->tenant;
-    const struct cache_item item = {
-        .key = profile_key(call, &tenant->id),
-        .value = tenant_message_pack(call->ctx.arena, written->message),
-        .version = (uint64_t)tenant->version,
-        .read_began_ns = written->began_ns,
-    };
+    struct cache_item item = profile_item(call, tenant, written->message, written->seen);
+    item.read_began_ns = written->began_ns;
     cache_written(env->cache, &item);
     put_slug(call, tenant->slug, tenant, written->began_ns, true);
     if (written->old_slug != NULL && strcmp(written->old_slug, tenant->slug) != 0)
@@ -101,11 +93,66 @@ void answer_from_primary(struct call *call)
     answer_source(call, "primary", 0);
 }
 
+static Tenant__V1__Tenant *profile_find(struct call *call, struct slice key,
+                                        const struct cache_want *want, struct cache_found *found)
+{
+    const struct service_env *env = call->service;
+    if (!cache_get(env->cache, &call->ctx, key, want, found))
+        return NULL;
+    Tenant__V1__Tenant *tenant =
+        tenant_message_unpack(call->ctx.arena, found->value, &want->tenant);
+    if (tenant == NULL)
+        cache_reject(env->cache, key);
+    return tenant;
+}
+
+/* An id is a hint only: what counts is whether the tenant has the slug now. */
+static int slug_find(struct call *call, const char *slug, struct slice key,
+                     Tenant__V1__Tenant **tenant)
+{
+    const struct service_env *env = call->service;
+    struct cache_found found;
+    struct cache_want want = {.at_least = {0, 0}};
+    if (!cache_get(env->cache, &call->ctx, key, NULL, &found))
+        return OK;
+    if (found.rule == CACHE_AGED && slice_is(found.value, ABSENT))
+        return TENANT_NOT_FOUND;
+    if (found.rule != CACHE_HINT || !id_parse(ID_TENANT, found.value, &want.tenant)) {
+        cache_reject(env->cache, key);
+        return OK;
+    }
+    Tenant__V1__Tenant *cached =
+        profile_find(call, profile_key(call, &want.tenant), &want, &found);
+    if (cached == NULL)
+        return OK;
+    if (strcmp(cached->slug, slug) != 0) { /* it has moved on to another slug */
+        cache_forget(env->cache, key);
+        return OK;
+    }
+    *tenant = cached;
+    answer_from_cache(call, &found);
+    return OK;
+}
+
 static struct slice profile_key(struct call *call, const struct uuid *id)
 {
     char text[ID_TEXT_SIZE];
     id_format(ID_TENANT, id, text);
     return cache_key_profile(&call->ctx, slice_of_str(text));
+}
+
+static struct cache_item profile_item(struct call *call, const struct tenant *tenant,
+                                      const Tenant__V1__Tenant *message,
+                                      const struct epoch_seen *seen)
+{
+    return (struct cache_item){
+        .key = profile_key(call, &tenant->id),
+        .value = tenant_message_pack(call->ctx.arena, message),
+        .version = (uint64_t)tenant->version,
+        .rule = CACHE_EPOCH,
+        .tenant = tenant->id,
+        .seen = *seen,
+    };
 }
 
 /* A slug passes from tenant to tenant, so its versions are the times of the changes; "none" has none. */
@@ -121,6 +168,7 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
         .value = slice_of_str(id),
         .version = tenant == NULL ? 0 : tenant->update_time_us,
         .read_began_ns = began_ns,
+        .rule = tenant == NULL ? CACHE_AGED : CACHE_HINT,
     };
     if (written)
         cache_written(env->cache, &item);
@@ -128,7 +176,11 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
         cache_put(env->cache, &item);
 }
 
-/* Headers are set once: a slug found in memory whose tenant came from Redis came from Redis. */
+static void answer_from_cache(struct call *call, const struct cache_found *found)
+{
+    answer_source(call, found->source == CACHE_MEMORY ? "memory" : "redis", found->age_ns);
+}
+
 static void answer_source(struct call *call, const char *source, uint64_t age_ns)
 {
     char age[24];

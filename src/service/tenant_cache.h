@@ -1,7 +1,8 @@
 /* What the caches keep of tenants: the packed Tenant message under its id, and the id under its slug.
  *
- * Only tenants of the own region are kept.  An entry is never older than what the caches promise
- * (cache/cache.h); whatever is wrong with one makes it "not found". */
+ * Only tenants of the own region are kept.  A profile is answered with while no later epoch of its tenant is
+ * known; an id found under a slug counts when the profile still has that slug; "none" counts for `max_age`
+ * (cache/cache.h).  Whatever is wrong with an entry makes it "not found". */
 #ifndef SERVICE_TENANT_CACHE_H
 #define SERVICE_TENANT_CACHE_H
 
@@ -9,15 +10,18 @@
 
 #include "base/epoch.h"
 
+#include "cache/cache.h"
+
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
 
 /* The tenant from memory or Redis, with x-source and x-staleness-ms set; NULL when it has to be read from
- * the database.  Suspends. */
+ * the database.  Then `flight` may lead: others who miss it wait until the caller's cache_flight_end().
+ * at_least: what is of an earlier epoch is not found.  Suspends. */
 Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id,
-                                     struct epoch at_least);
+                                     struct epoch at_least, struct cache_flight *flight);
 /* The same by slug: *tenant is NULL when the database has to be asked.  Refusal: TENANT_NOT_FOUND, when the
  * caches know that there is none.  Suspends. */
-int tenant_cache_lookup(struct call *call, const char *slug,
+int tenant_cache_lookup(struct call *call, const char *slug, struct cache_flight *flight,
                         Tenant__V1__Tenant **tenant) MUST_CHECK;
 
 /* What a read that began at `began_ns` has found … */

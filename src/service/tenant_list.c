@@ -16,7 +16,7 @@
 #define PAGE_DEFAULT 50
 #define PAGE_MAX 200
 
-struct list {
+struct listing {
     struct call *call;
     const Tenant__V1__ListTenantsRequest *in;
     struct tenant_query query;
@@ -27,16 +27,16 @@ struct list {
     struct epoch seen; /* of the consistency token's tenant */
 };
 
-static int check_request(struct list *list);
-static int check_page(struct list *list);
-static int read_page(struct list *list, const struct consistency_floor *floor);
-static void answer(const struct list *list, Tenant__V1__ListTenantsResponse *out);
+static int check_request(struct listing *list);
+static int check_page(struct listing *list);
+static int read_page(struct listing *list, const struct consistency_floor *floor);
+static void answer(const struct listing *list, Tenant__V1__ListTenantsResponse *out);
 
 int tenants_list(struct call *call, const Tenant__V1__ListTenantsRequest *in,
                  Tenant__V1__ListTenantsResponse *out)
 {
     const struct service_env *env = call->service;
-    struct list list = {.call = call, .in = in};
+    struct listing list = {.call = call, .in = in};
     struct consistency_floor floor;
     TRY(check_request(&list));
     TRY(consistency_floor(call, &floor));
@@ -52,7 +52,7 @@ int tenants_list(struct call *call, const Tenant__V1__ListTenantsRequest *in,
 }
 
 /* All that is wrong is told at once. */
-static int check_request(struct list *list)
+static int check_request(struct listing *list)
 {
     struct call *call = list->call;
     const char *rule = tenant_filter_parse(call->ctx.arena, list->in->filter, &list->query);
@@ -68,7 +68,7 @@ static int check_request(struct list *list)
     return call_violations(call) > 0 ? INVALID_ARGUMENT : OK;
 }
 
-static int check_page(struct list *list)
+static int check_page(struct listing *list)
 {
     struct call *call = list->call;
     const struct service_env *env = call->service;
@@ -96,7 +96,7 @@ static int check_page(struct list *list)
     return OK;
 }
 
-static int read_page(struct list *list, const struct consistency_floor *floor)
+static int read_page(struct listing *list, const struct consistency_floor *floor)
 {
     struct call *call = list->call;
     const struct service_env *env = call->service;
@@ -114,7 +114,7 @@ static int read_page(struct list *list, const struct consistency_floor *floor)
     return tenant_store_read_list(tx, &rows, &list->tenants, &list->count);
 }
 
-static void answer(const struct list *list, Tenant__V1__ListTenantsResponse *out)
+static void answer(const struct listing *list, Tenant__V1__ListTenantsResponse *out)
 {
     struct call *call = list->call;
     const struct service_env *env = call->service;

@@ -85,7 +85,8 @@ static int tenants_get(struct call *call, const Tenant__V1__GetTenantRequest *in
     (void)in; /* the tenant match has parsed its one field into call->tenant */
     struct consistency_floor floor;
     TRY(consistency_floor(call, &floor));
-    out->tenant = tenant_cache_get(call, &call->tenant, floor.epoch);
+    AUTO(cache_flight_end) struct cache_flight flight = CACHE_FLIGHT_NONE;
+    out->tenant = tenant_cache_get(call, &call->tenant, floor.epoch, &flight);
     if (out->tenant != NULL)
         return OK;
     for (bool again = true; again;) {
@@ -107,8 +108,9 @@ static int tenants_lookup(struct call *call, const Tenant__V1__LookupTenantReque
         return call_refuse_field(call, INVALID_ARGUMENT, "slug", rule);
     struct consistency_floor floor;
     TRY(consistency_floor(call, &floor));
+    AUTO(cache_flight_end) struct cache_flight flight = CACHE_FLIGHT_NONE;
     if (!floor.asked) /* which tenant has the slug is not of one tenant's epoch */
-        TRY(tenant_cache_lookup(call, in->slug, &out->tenant));
+        TRY(tenant_cache_lookup(call, in->slug, &flight, &out->tenant));
     if (out->tenant == NULL)
         TRY(lookup_stored(call, in->slug, &floor, &out->tenant));
     if (strcmp(call->caller, "admin") != 0)

@@ -1,5 +1,5 @@
-/* One statement, so that rows and snapshot belong together; see epoch_store.h.  The row with the nil id tells of
- * the look itself.
+/* One statement, so that rows and snapshot belong together; see epoch_store.h.  The row with the nil id tells
+ * of the look itself.
  *
  * A snapshot has not seen the ids it lists as running, and those from its xmax on; nothing else.  So the two
  * index conditions find exactly what is new, and a transaction that took its id early and commits late is
@@ -8,7 +8,8 @@
 
 #include <assert.h>
 
-#define CHANGED "SELECT tenant_id, incarnation, epoch, '', false, 0 FROM tenant.authz_epoch WHERE xid "
+#define CHANGED                                                                                    \
+    "SELECT tenant_id, incarnation, epoch, '', false, 0 FROM tenant.authz_epoch WHERE xid "
 
 /* The era: the timeline grows when a standby is promoted or a backup is recovered, and statistics begin anew
  * when a server recovers from a crash (it may then give ids a second time that were lost with the crash). */

@@ -23,9 +23,9 @@ struct epoch_rows {
     size_t count;
 };
 
-/* TX_PLATFORM_READ.  The epochs of all tenants whose last change the snapshot `before` did not see, in whatever
- * order ids were taken and transactions committed; `before` NULL: those of ids >= xmin, to begin with.  Reads no
- * more than these rows, also while a transaction stays open for hours.  Suspends.
+/* TX_PLATFORM_READ.  The epochs of all tenants whose last change the snapshot `before` did not see, in
+ * whatever order ids were taken and transactions committed; `before` NULL: those of ids >= xmin, to begin with.
+ * Reads no more than these rows, also while a transaction stays open for hours.  Suspends.
  * Refusals and faults of tx_run(). */
 int epoch_store_look(struct tx *tx, const char *before, size_t limit,
                      struct epoch_rows *rows) MUST_CHECK;

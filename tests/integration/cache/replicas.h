@@ -236,7 +236,7 @@ static inline void look_up(struct task *task, void *argument)
     ctx_init(&ctx, NULL, arena);
     ctx.task = task;
     uint64_t began = clock_now();
-    look->hit = cache_get(look->replica->cache, &ctx, look->key, &look->found);
+    look->hit = cache_get(look->replica->cache, &ctx, look->key, NULL, &look->found);
     look->took_ns = clock_now() - began;
     look->over = true;
 }

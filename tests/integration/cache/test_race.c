@@ -31,7 +31,7 @@ static void race_read(struct racer *racer, struct ctx *ctx, unsigned k, struct s
     struct cache_found found;
     uint64_t floor = race->acknowledged[racer->replica_index][k];
     uint64_t asked = clock_now();
-    if (!cache_get(racer->replica->cache, ctx, key, &found)) {
+    if (!cache_get(racer->replica->cache, ctx, key, NULL, &found)) {
         uint64_t began = clock_now();
         uint64_t version = race->version[k];
         task_sleep(ctx, rand_r(&racer->seed) % 60 * NS_PER_MS); /* the database's answer travels */

@@ -43,7 +43,8 @@ struct fake_redis {
     char password[64];
     struct slice keys[FAKE_KEYS], values[FAKE_KEYS];
     size_t key_count;
-    uint64_t end_ms; /* PXAT of the last store */
+    uint64_t end_ms; /* PXAT of the last store … */
+    bool relative;   /* … or PX */
 };
 
 static inline void fake_say(struct fake_redis *fake, const char *text)
@@ -138,7 +139,8 @@ static inline void fake_command(struct fake_redis *fake, const struct redis_repl
         ck_assert(slice_is(command->elements[1]->text, FAKE_SHA));
         fake->stores++;
         struct buf end = BUF_EMPTY;
-        buf_put_slice(&end, command->elements[5]->text);
+        fake->relative = slice_is(command->elements[5]->text, "PX");
+        buf_put_slice(&end, command->elements[6]->text);
         fake->end_ms = strtoull(buf_str(&end), NULL, 10);
         buf_deinit(&end);
         if (fake->store_answer == NULL)

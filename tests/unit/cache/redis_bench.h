@@ -109,6 +109,7 @@ static inline void open_whole(void)
 
 struct look {
     const char *key;
+    const struct cache_want *want;
     bool over, hit;
     struct cache_found found;
     uint64_t took_ns;
@@ -123,7 +124,7 @@ static inline void look_up(struct task *task, void *argument)
     ctx.task = task;
     look->task = task;
     uint64_t began = clock_now();
-    look->hit = cache_get(cache, &ctx, slice_of_str(look->key), &look->found);
+    look->hit = cache_get(cache, &ctx, slice_of_str(look->key), look->want, &look->found);
     look->took_ns = clock_now() - began;
     look->over = true;
 }

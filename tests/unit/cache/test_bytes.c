@@ -110,7 +110,9 @@ END_TEST
 
 /* --- the format -------------------------------------------------------------------------------- */
 
-static const struct stored_value sample = {.version = UINT64_C(0xfedcba9876543210),
+static const struct stored_value sample = {.rule = CACHE_EPOCH,
+                                           .stamp = {.era = UINT64_MAX, .seen = {{3, 41}, 7777}},
+                                           .version = UINT64_C(0xfedcba9876543210),
                                            .began_us = 1795418284000000,
                                            .wall_us = 1795418284000123,
                                            .key = {(const uint8_t *)"slugs/{a}", 9},
@@ -121,10 +123,14 @@ START_TEST(stored_values_round_trip)
     struct buf bytes = BUF_EMPTY;
     struct stored_value back;
     stored_value_encode(&sample, &bytes);
-    ck_assert(memcmp(bytes.data + STORED_VERSION_AT, "fedcba9876543210", 16) == 0);
+    ck_assert(memcmp(bytes.data + STORED_RANK_AT + 32, "fedcba9876543210", 16) == 0);
     ck_assert(stored_value_decode(buf_slice(&bytes), sample.key, &back));
     ck_assert(back.version == sample.version && back.began_us == sample.began_us);
     ck_assert_uint_eq(back.wall_us, sample.wall_us);
+    ck_assert_int_eq(back.rule, CACHE_EPOCH);
+    ck_assert_uint_eq(back.stamp.era, UINT64_MAX);
+    ck_assert_uint_eq(back.stamp.seen.xmin, 7777);
+    ck_assert_int_eq(epoch_compare(back.stamp.seen.epoch, (struct epoch){3, 41}), 0);
     ck_assert(slice_equal(back.value, sample.value));
     buf_deinit(&bytes);
 }
@@ -159,12 +165,30 @@ START_TEST(another_keys_value_is_refused)
     ck_assert(!stored_value_decode(buf_slice(&bytes), slice_of_str("slugs/{a"), &back));
     ck_assert_uint_eq(back.version, 5);
     /* a key longer than what follows, with a right checksum */
-    memcpy(bytes.data + 60, "00ff", 4);
+    memcpy(bytes.data + STORED_HEAD_SIZE - 4, "00ff", 4);
     char sum[9];
     snprintf(sum, sizeof sum, "%08x", hash_fnv1a32(slice_skip(buf_slice(&bytes), 12)));
     memcpy(bytes.data + 4, sum, 8);
     ck_assert(!stored_value_decode(buf_slice(&bytes), sample.key, &back));
     buf_deinit(&bytes);
+}
+END_TEST
+
+/* What an older release left in Redis. */
+START_TEST(the_old_format_is_refused)
+{
+    struct stored_value back;
+    const char *rest = "0000000000000001"
+                       "0000000000000002"
+                       "0000000000000003"
+                       "0009"
+                       "slugs/{a}none";
+    char old[160];
+    snprintf(old, sizeof old, "tc1:%08x%s", hash_fnv1a32(slice_of_str(rest)), rest);
+    ck_assert(!stored_value_decode(slice_of_str(old), sample.key, &back));
+    memset(old + strlen(old), 'x', 60); /* nor when it is longer */
+    old[159] = '\0';
+    ck_assert(!stored_value_decode(slice_make(old, 150), sample.key, &back));
 }
 END_TEST
 
@@ -234,6 +258,7 @@ Suite *suite_cache_bytes(void)
     tcase_add_test(tcase, a_huge_bulk_is_not_waited_for);
     tcase_add_test(tcase, arrays_are_bounded_before_they_are_allocated);
     tcase_add_test(tcase, stored_values_round_trip);
+    tcase_add_test(tcase, the_old_format_is_refused);
     tcase_add_test(tcase, every_changed_byte_and_every_cut_is_found);
     tcase_add_test(tcase, another_keys_value_is_refused);
     tcase_add_test(tcase, breaker_opens_after_errors_or_timeouts_in_a_row);

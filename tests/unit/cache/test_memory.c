@@ -45,11 +45,17 @@ static void written(const char *key, const char *value, uint64_t version, uint64
     memory_written(memory, &made);
 }
 
+static bool get(const char *key, struct memory_hit *hit)
+{
+    return memory_get(memory, &(struct memory_ask){slice_of_str(key), NULL, arena}, hit) ==
+           MEMORY_HIT;
+}
+
 /* 0: not found. */
 static uint64_t version_of(const char *key)
 {
     struct memory_hit hit = {.version = 0};
-    return memory_get(memory, slice_of_str(key), arena, &hit) ? hit.version : 0;
+    return get(key, &hit) ? hit.version : 0;
 }
 
 static void sleep_ns(uint64_t duration)
@@ -65,16 +71,16 @@ START_TEST(what_is_put_is_found)
     uint64_t began = clock_now();
     ck_assert_int_eq(put("k", "one", 1, began), MEMORY_KEPT);
     struct memory_hit hit;
-    ck_assert(memory_get(memory, slice_of_str("k"), arena, &hit));
+    ck_assert(get("k", &hit));
     ck_assert(slice_is(hit.value, "one"));
     ck_assert_uint_eq(hit.version, 1);
     ck_assert(hit.age_ns <= clock_now() - began);
-    ck_assert(!memory_get(memory, slice_of_str("K"), arena, &hit));
+    ck_assert(!get("K", &hit));
     ck_assert_int_eq(put("k", "a longer one", 2, clock_now()), MEMORY_KEPT);
     ck_assert_int_eq(put("empty", "", 2, clock_now()), MEMORY_KEPT);
-    ck_assert(memory_get(memory, slice_of_str("k"), arena, &hit));
+    ck_assert(get("k", &hit));
     ck_assert(slice_is(hit.value, "a longer one"));
-    ck_assert(memory_get(memory, slice_of_str("empty"), arena, &hit));
+    ck_assert(get("empty", &hit));
     ck_assert_uint_eq(hit.value.size, 0);
     size_t entries = 0;
     size_t bytes = 0;
@@ -121,7 +127,7 @@ START_TEST(the_same_version_keeps_its_latest_read)
     put("k", "v", 5, now);
     ck_assert_int_eq(put("k", "v", 5, now - NS_PER_S), MEMORY_KEPT);
     struct memory_hit hit;
-    ck_assert(memory_get(memory, slice_of_str("k"), arena, &hit));
+    ck_assert(get("k", &hit));
     ck_assert(hit.age_ns < NS_PER_S);
     close_memory();
 }
@@ -277,7 +283,8 @@ static void *race_read(void *argument)
         uint64_t floor = race->committed;
         struct memory_hit hit;
         arena_reset(own);
-        if (memory_get(memory, slice_of_str("k"), own, &hit)) {
+        if (memory_get(memory, &(struct memory_ask){slice_of_str("k"), NULL, own}, &hit) ==
+            MEMORY_HIT) {
             race->found++;
             if (hit.version < floor || !slice_is(hit.value, "value"))
                 race->wrong++;
