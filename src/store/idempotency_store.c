@@ -7,9 +7,14 @@
 
 /* Advisory locks of the transaction work through PgBouncer's transaction mode, unlike those of the session.
  * The lock is released after the commit is visible, so whoever gets it sees what its last holder wrote. */
+/* A transaction that was refused is rolled back after its caller was answered: who repeats the call at once
+ * is a few microseconds early, not in a race, and tries again. */
 static const struct stmt try_lock = {
     .name = "idempotency.try_lock",
-    .text = "SELECT 1 / pg_try_advisory_xact_lock($1)::int AS locked",
+    .text = "SELECT 1 / (CASE WHEN pg_try_advisory_xact_lock($1) THEN 1 "
+            "WHEN pg_sleep(0.01) IS NOT NULL AND pg_try_advisory_xact_lock($1) THEN 1 "
+            "WHEN pg_sleep(0.03) IS NOT NULL AND pg_try_advisory_xact_lock($1) THEN 1 "
+            "ELSE 0 END) AS locked",
     .param_count = 1,
     .columns = {"locked", NULL},
     .guard_refusal = IDEMPOTENCY_IN_PROGRESS,
