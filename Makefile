@@ -196,7 +196,7 @@ chaos-runner: $(chaos_RUNNER)
 	@echo $(chaos_RUNNER)
 
 .PHONY: chaos
-chaos: ## The long fault runs: relays that stop, are cut off, come late
+chaos: ## The long fault runs: relays cut off, 160 kills under load, 10,000 random walks
 	@tools/run-suites chaos
 
 # --- running ------------------------------------------------------------------------------------------
