@@ -1,29 +1,10 @@
 /* Every registered statement against the schema that the migrations make, as its own login: the server must
  * know each parameter and column as the program does, and the login's grants must suffice. */
 #include "tests/integration/store/folder.h"
-
-#include "store/epoch_store.h"
-#include "store/idempotency_store.h"
-#include "store/relay_store.h"
-#include "store/slug_store.h"
-#include "store/tenant_list_store.h"
+#include "tests/integration/store/registered.h"
 
 #define DATABASE "it_store_prepared"
 #define NOBODY "it_store_nobody"
-
-#define LIST(name) {#name, &(name)}
-static const struct registered {
-    const char *name;
-    const struct stmt_list *list;
-} registered[] = {
-    LIST(tenant_statements),      LIST(tenant_platform_statements),
-    LIST(tenant_list_statements), LIST(audit_statements),
-    LIST(outbox_statements),      LIST(platform_audit_statements),
-    LIST(idempotency_statements), LIST(slug_statements),
-    LIST(epoch_statements),       LIST(relay_statements),
-    LIST(startup_statements),
-};
-#define REGISTERED (sizeof registered / sizeof registered[0])
 
 static struct rig rig;
 static PGconn *logins[LOGIN_COUNT];
@@ -224,7 +205,7 @@ static void expect_registered(const char *name)
     bool found = false;
     for (size_t l = 0; l < REGISTERED; l++)
         found = found || strcmp(registered[l].name, name) == 0;
-    ck_assert_msg(found, "the list of statements %s is not tried here: put it into `registered`", name);
+    ck_assert_msg(found, "the list of statements %s is not tried here: put it into registered.h", name);
 }
 
 START_TEST(all_lists_are_here)

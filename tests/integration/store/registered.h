@@ -1,0 +1,28 @@
+/* Every list of statements that src/store declares; test_prepared.c finds one that is missing here. */
+#ifndef TESTS_STORE_REGISTERED_H
+#define TESTS_STORE_REGISTERED_H
+
+#include "store/audit_store.h"
+#include "store/epoch_store.h"
+#include "store/idempotency_store.h"
+#include "store/outbox_store.h"
+#include "store/relay_store.h"
+#include "store/slug_store.h"
+#include "store/startup_checks.h"
+#include "store/tenant_list_store.h"
+
+#define LIST(name) {#name, &(name)}
+static const struct registered {
+    const char *name;
+    const struct stmt_list *list;
+} registered[] = {
+    LIST(tenant_statements),      LIST(tenant_platform_statements),
+    LIST(tenant_list_statements), LIST(audit_statements),
+    LIST(outbox_statements),      LIST(platform_audit_statements),
+    LIST(idempotency_statements), LIST(slug_statements),
+    LIST(epoch_statements),       LIST(relay_statements),
+    LIST(startup_statements),
+};
+#define REGISTERED (sizeof registered / sizeof registered[0])
+
+#endif

@@ -1,0 +1,465 @@
+/* Every function of the store once, in a database of its own: it does what its header says, and each statement
+ * goes out with parameter types that the server takes.  libpq's own trace tells what was sent. */
+#include "tests/integration/store/folder.h"
+#include "tests/integration/store/registered.h"
+
+#include "gen/errors.h"
+#include "store/store_int.h"
+
+#define DATABASE "it_store_calls"
+#define METHOD "/tenant.v1.TenantService/CreateTenant"
+
+static struct rig rig;
+static PGconn *root; /* superuser in the database */
+static struct store *store;
+static char urls[LOGIN_COUNT][URL_SIZE];
+static FILE *traces[LOGIN_COUNT];
+
+/* Connects a login, so that its one connection can be traced. */
+static void connect_and_trace(enum store_login login, enum tx_mode mode)
+{
+    static const struct stmt nothing = {.name = "test.nothing", .text = "SELECT 1", .columns = {NULL}};
+    struct tx *tx = NULL;
+    ck_assert_int_eq(tx_begin(store, &rig.ctx, mode, NULL, &tx), OK);
+    tx_queue(tx, &nothing, NULL, NULL);
+    expect_rc(&rig.ctx, tx_commit(tx), OK);
+    tx_free(tx);
+    struct list_node *node = list_first(&store->pools[login].conns[CONN_IDLE]);
+    ck_assert_ptr_nonnull(node);
+    traces[login] = tmpfile();
+    PQtrace(list_entry(node, struct pg_conn, node)->pq, traces[login]);
+}
+
+static void setup(void)
+{
+    rig_open(&rig);
+    rig.ctx.caller = "admin";
+    database_create(rig.root, DATABASE);
+    database_migrate(&rig.ctx, DATABASE);
+    url_direct(urls[LOGIN_APP], "STACK_DATABASE_URL", DATABASE);
+    url_direct(urls[LOGIN_PLATFORM], "STACK_PLATFORM_URL", DATABASE);
+    url_direct(urls[LOGIN_RELAY], "STACK_RELAY_URL", DATABASE);
+    const struct store_settings settings = {.urls = {urls[0], urls[1], urls[2]}};
+    ck_assert_int_eq(store_open(&rig.ctx, NULL, &settings, NULL, &store), OK);
+    char url[URL_SIZE];
+    url_with(url, env("STACK_SUPERUSER_URL"), 0, DATABASE);
+    root = sql_open(url);
+    connect_and_trace(LOGIN_APP, TX_CATALOG);
+    connect_and_trace(LOGIN_PLATFORM, TX_PLATFORM_READ);
+    connect_and_trace(LOGIN_RELAY, TX_RELAY);
+}
+
+static void teardown(void)
+{
+    store_close(store);
+    for (int login = 0; login < LOGIN_COUNT; login++)
+        fclose(traces[login]);
+    PQfinish(root);
+    database_drop(rig.root, DATABASE);
+    rig_close(&rig);
+}
+
+static struct tx *begin(enum tx_mode mode, const struct uuid *tenant)
+{
+    struct tx *tx = NULL;
+    ck_assert_int_eq(tx_begin(store, &rig.ctx, mode, tenant, &tx), OK);
+    return tx;
+}
+
+static void commit(struct tx *tx)
+{
+    expect_rc(&rig.ctx, tx_commit(tx), OK);
+    tx_free(tx);
+}
+
+/* --- the app login ---------------------------------------------------------------------------------------- */
+
+static const struct idempotency_scope scope = {.principal = "admin", .method = METHOD, .key = "key-1"};
+static const uint8_t fingerprint[FINGERPRINT_BYTES] = {1, 2, 3};
+
+/* A creation as the service makes it. */
+static void call_create(const struct tenant *tenant, struct audit_entry *entry)
+{
+    static const char *const changed[] = {"slug", "display_name"};
+    struct rows point;
+    struct rows found;
+    struct rows made;
+    struct uuid made_id;
+    struct outbox_point at;
+    const uint8_t *kept = NULL;
+    bool is_there = true;
+    struct idempotency_record record = {.fingerprint = fingerprint, .reply = slice_of_str("reply")};
+    struct tx *tx = begin(TX_WRITE, &tenant->id);
+    idempotency_store_lock(tx, 42);
+    idempotency_store_try_lock(tx, 42);
+    idempotency_store_find(tx, &scope, &found);
+    platform_idempotency_find(tx, &scope, &made);
+    expect_rc(&rig.ctx, tx_run(tx), OK);
+    ck_assert_int_eq(idempotency_store_read(tx, &found, &is_there, &record), OK);
+    ck_assert(!is_there);
+    ck_assert_int_eq(platform_idempotency_read(tx, &made, &is_there, &made_id, &kept), OK);
+    ck_assert(!is_there);
+    tenant_store_insert(tx, tenant);
+    slug_store_take(tx, tenant);
+    *entry = (struct audit_entry){uuid_new(), clock_wall() / NS_PER_US, tenant->id, "tenant.create", "",
+                                  changed, 2, 1};
+    audit_store_append(tx, entry);
+    const struct outbox_event event = {tenant->id, uuid_new(), 3, "tenant.org.provisioned.v1",
+                                       slice_of_str("payload"), ""};
+    outbox_store_append(tx, &event, &point);
+    idempotency_store_insert(tx, &scope, &record, 3600 * NS_PER_S);
+    platform_idempotency_insert(tx, &scope, fingerprint, &tenant->id, 3600 * NS_PER_S);
+    expect_rc(&rig.ctx, tx_commit(tx), OK);
+    ck_assert_int_eq(outbox_store_read_point(tx, &point, &at), OK);
+    ck_assert_int_eq(at.sequence, 1);
+    ck_assert_int_eq(at.seen.epoch.counter, 1);
+    tx_free(tx);
+}
+
+/* What the creation left, seen by the tenant. */
+static void call_questions(const struct tenant *tenant, const struct audit_entry *entry)
+{
+    struct rows point;
+    struct rows found;
+    struct rows made;
+    struct rows audit;
+    struct outbox_point at;
+    struct idempotency_record record;
+    struct uuid made_id;
+    const uint8_t *kept = NULL;
+    bool is_there = false;
+    struct tx *tx = begin(TX_READ, &tenant->id);
+    idempotency_store_find(tx, &scope, &found);
+    platform_idempotency_find(tx, &scope, &made);
+    outbox_store_point(tx, &tenant->id, &point);
+    audit_store_find(tx, entry, &audit);
+    expect_rc(&rig.ctx, tx_run(tx), OK);
+    ck_assert_int_eq(idempotency_store_read(tx, &found, &is_there, &record), OK);
+    ck_assert(is_there);
+    ck_assert(slice_equal(record.reply, slice_of_str("reply")));
+    ck_assert_mem_eq(record.fingerprint, fingerprint, FINGERPRINT_BYTES);
+    ck_assert_int_eq(record.sequence, 1);
+    ck_assert_int_eq(record.epoch.counter, 1);
+    ck_assert_int_eq(platform_idempotency_read(tx, &made, &is_there, &made_id, &kept), OK);
+    ck_assert(is_there && uuid_equal(&made_id, &tenant->id));
+    ck_assert_mem_eq(kept, fingerprint, FINGERPRINT_BYTES);
+    ck_assert_int_eq(outbox_store_read_point(tx, &point, &at), OK);
+    ck_assert_int_eq(at.sequence, 1);
+    ck_assert_uint_eq(audit.count, 1);
+    tx_free(tx);
+}
+
+/* Renames: the last ten former slugs stay the tenant's own, one that comes back is in use again. */
+static void call_renames(struct tenant *tenant)
+{
+    const char *first = tenant->slug;
+    for (int i = 0; i < FORMER_SLUGS_KEPT + 3; i++) {
+        struct tenant current;
+        struct tx *tx = begin(TX_WRITE, &tenant->id);
+        ck_assert_int_eq(tenant_store_lock(tx, &tenant->id, &current), OK);
+        const char *old = current.slug;
+        current.slug = arena_printf(rig.ctx.arena, "%s-%d", first, i);
+        current.version++;
+        tenant_store_update(tx, &current);
+        slug_store_release(tx, &current, old);
+        slug_store_take(tx, &current);
+        commit(tx);
+        *tenant = current;
+    }
+    ck_assert_int_eq(sql_count(root, "tenant.slug_reservations WHERE released_at IS NULL"), 1);
+    ck_assert_int_eq(sql_count(root, "tenant.slug_reservations WHERE released_at IS NOT NULL"),
+                     FORMER_SLUGS_KEPT);
+    ck_assert_str_eq(sql(root, "SELECT slug FROM tenant.slug_reservations WHERE released_at IS NULL"),
+                     tenant->slug);
+}
+
+static void call_checks(void)
+{
+    int version = 0;
+    expect_rc(&rig.ctx, schema_version_read(store, &rig.ctx, TX_CATALOG, &version), OK);
+    ck_assert_int_ge(version, STORE_SCHEMA_VERSION);
+    expect_rc(&rig.ctx, role_check(store, &rig.ctx, LOGIN_APP, "database.url"), OK);
+}
+
+/* --- the platform login --------------------------------------------------------------------------------------- */
+
+/* Pages of one row each, in every order and direction: all rows, once, in order. */
+static void call_lists(size_t tenants)
+{
+    for (int way = 0; way < TENANT_ORDER_COUNT * 2; way++) {
+        const struct tenant_query query = {.order = (enum tenant_order)(way / 2), .descending = way % 2 == 1};
+        struct tenant_page page = {.query = &query, .region = REGION_EU, .limit = 1};
+        size_t seen = 0;
+        for (;; seen++) {
+            struct rows rows;
+            struct tenant *items = NULL;
+            size_t count = 0;
+            struct tx *tx = begin(TX_PLATFORM, NULL);
+            tenant_store_list(tx, &page, &rows);
+            expect_rc(&rig.ctx, tx_run(tx), OK);
+            ck_assert_int_eq(tenant_store_read_list(tx, &rows, &items, &count), OK);
+            commit(tx);
+            if (count == 0)
+                break;
+            const char *key = tenant_page_key(rig.ctx.arena, query.order, &items[0]);
+            int order = page.has_cursor ? strcmp(key, page.after_key) : 0;
+            ck_assert(query.descending ? order <= 0 : order >= 0);
+            page.has_cursor = true;
+            page.after_key = key;
+            page.after_id = items[0].id;
+        }
+        ck_assert_uint_eq(seen, tenants);
+    }
+}
+
+/* A page with every condition at once. */
+static void call_filter(const struct tenant *tenant, size_t expected)
+{
+    const struct tenant_query query = {
+        .status = tenant_status_name(tenant->status),
+        .type = tenant_type_name(tenant->type),
+        .slug = {.prefix = "it-"},
+        .display_name = {.exact = tenant->display_name},
+        .create_time = {.from_us = tenant->create_time_us, .to_us = tenant->create_time_us + 1},
+        .update_time = {.from_us = 1, .to_us = tenant->update_time_us + 1},
+        .labels = tenant->labels,
+    };
+    const struct tenant_page page = {.query = &query, .region = REGION_EU, .limit = 50};
+    struct rows rows;
+    struct rows epoch_rows;
+    struct epoch epoch;
+    struct tx *tx = begin(TX_PLATFORM, NULL);
+    tenant_store_list(tx, &page, &rows);
+    tenant_store_epoch(tx, &tenant->id, &epoch_rows);
+    platform_audit_append(tx, "tenant.list", "");
+    commit(tx);
+    ck_assert_uint_eq(rows.count, expected);
+    tx = begin(TX_PLATFORM, NULL);
+    tenant_store_epoch(tx, &tenant->id, &epoch_rows);
+    expect_rc(&rig.ctx, tx_run(tx), OK);
+    ck_assert_int_eq(tenant_store_read_epoch(tx, &epoch_rows, &epoch), OK);
+    ck_assert_int_eq(epoch.counter, 1);
+    commit(tx);
+}
+
+static void call_platform(const struct tenant *tenant)
+{
+    struct epoch_rows look;
+    struct epoch_seen seen;
+    struct tenant found;
+    struct tx *tx = begin(TX_PLATFORM_READ, NULL);
+    ck_assert_int_eq(tenant_store_find_slug(tx, tenant->slug, REGION_EU, &found, &seen), OK);
+    ck_assert(uuid_equal(&found.id, &tenant->id));
+    ck_assert_int_eq(seen.epoch.counter, 1);
+    tx_free(tx);
+    tx = begin(TX_PLATFORM_READ, NULL);
+    expect_rc(&rig.ctx, epoch_store_look(tx, NULL, 10, &look), OK);
+    ck_assert(look.complete && !look.recovering);
+    tx_free(tx);
+    tx = begin(TX_PLATFORM_READ, NULL);
+    expect_rc(&rig.ctx, epoch_store_look(tx, "1:1:", 10, &look), OK);
+    ck_assert_uint_eq(look.count, 2); /* both tenants: everything is newer than the first transaction */
+    tx_free(tx);
+}
+
+/* --- the relay login ------------------------------------------------------------------------------------------ */
+
+static void call_leases(const struct relay_caller *caller)
+{
+    struct relay_leases leases;
+    uint16_t claimed = 0;
+    expect_rc(&rig.ctx, relay_store_renew(caller, &leases), OK);
+    ck_assert_uint_eq(leases.live_owners, 1);
+    expect_rc(&rig.ctx, relay_store_claim(caller, 0x000f, &claimed), OK);
+    ck_assert_uint_eq(claimed, 0x000f);
+    expect_rc(&rig.ctx, relay_store_renew(caller, &leases), OK);
+    ck_assert_str_eq(leases.owners[3], caller->owner);
+    ck_assert_str_eq(leases.owners[4], "");
+    expect_rc(&rig.ctx, relay_store_release(caller, 0x000f, true), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.relay_lease WHERE owner <> ''"), 0);
+    ck_assert_int_eq(sql_count(root, "tenant.relay_owner"), 0);
+}
+
+/* Two events: one acknowledged, one found in the stream. */
+static void call_shipping(const struct relay_caller *caller)
+{
+    const struct outbox_read read = {.shards = 0xffff, .rows_max = 10, .payload_max = 1 << 20};
+    struct outbox_batch batch;
+    struct outbox_stats stats;
+    size_t moved = 0;
+    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    ck_assert_uint_eq(stats.pending, 2);
+    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    ck_assert_uint_eq(batch.count, 2);
+    ck_assert_str_eq(batch.rows[0].subject, "tenant.org.provisioned.v1");
+    const struct sent_key key = {batch.rows[0].shard, batch.rows[0].id, 7};
+    expect_rc(&rig.ctx, relay_store_settle(caller, &key, 1, &moved), OK);
+    ck_assert_uint_eq(moved, 1);
+    const struct outbox_row *row = &batch.rows[1];
+    struct stored_event item = {8, row->msg_id, row->tenant_id, row->seq, row->incarnation};
+    const struct stored_events stored = {row->shard, &item, 1};
+    expect_rc(&rig.ctx, relay_store_settle_stored(caller, &stored, &moved), OK);
+    ck_assert_uint_eq(moved, 1);
+    ck_assert_str_eq(sql(root, "SELECT string_agg(stream_seq || ' ' || epoch, ', ' ORDER BY stream_seq) FROM "
+                               "tenant.outbox_sent"),
+                     "7 1, 8 1");
+    sql(root, "UPDATE tenant.outbox_sent SET sent_at = sent_at - interval '1 day'");
+    expect_rc(&rig.ctx, relay_store_prune(caller, 3600 * NS_PER_S, 10, &moved), OK);
+    ck_assert_uint_eq(moved, 2);
+    ck_assert_int_eq(sql_count(root, "tenant.outbox_sent"), 0);
+}
+
+/* --- what was sent ---------------------------------------------------------------------------------------------- */
+
+static const char *trace_read(enum store_login login)
+{
+    long size = ftell(traces[login]);
+    char *text = arena_alloc(rig.ctx.arena, (size_t)size + 1);
+    rewind(traces[login]);
+    ck_assert_uint_eq(fread(text, 1, (size_t)size, traces[login]), (size_t)size);
+    return text;
+}
+
+/* Where the statement stands in the trace, behind its text: the number of parameters and their types. */
+static const char *sent_types(const char *trace, const struct stmt *stmt)
+{
+    const char *quoted = arena_printf(rig.ctx.arena, "\tParse\t \"\" \"%s\" ", stmt->text);
+    const char *at = strstr(trace, quoted);
+    ck_assert_msg(at != NULL, "%s is never sent: call what uses it here", stmt->name);
+    return at + strlen(quoted);
+}
+
+/* The server takes the statement with the types that were sent, and knows its columns. */
+static void expect_taken(PGconn *pq, const struct stmt *stmt, const char *types)
+{
+    Oid oids[STMT_PARAMS_MAX] = {0};
+    char *end = NULL;
+    long count = strtol(types, &end, 10);
+    ck_assert_msg(count == (long)stmt->param_count, "%s: %ld types", stmt->name, count);
+    for (long i = 0; i < count; i++) {
+        oids[i] = (Oid)strtoul(end, &end, 10);
+        ck_assert_msg(oids[i] != 0, "%s: $%ld was sent without a type", stmt->name, i + 1);
+    }
+    PGresult *prepared = PQprepare(pq, "", stmt->text, (int)count, oids);
+    ck_assert_msg(PQresultStatus(prepared) == PGRES_COMMAND_OK, "%s: %s", stmt->name, PQerrorMessage(pq));
+    PQclear(prepared);
+    PGresult *described = PQdescribePrepared(pq, "");
+    for (int i = 0; i < PQnfields(described) && stmt->columns[0] != NULL; i++)
+        ck_assert_str_eq(PQfname(described, i), stmt->columns[i]);
+    PQclear(described);
+}
+
+static void expect_all_sent(void)
+{
+    const char *sent[LOGIN_COUNT];
+    PGconn *logins[LOGIN_COUNT];
+    unsigned statements = 0;
+    for (int login = 0; login < LOGIN_COUNT; login++) {
+        ck_assert_uint_eq(store->pools[login].conns[CONN_IDLE].count, 1); /* the traced one lived */
+        sent[login] = trace_read((enum store_login)login);
+        logins[login] = sql_open(urls[login]);
+    }
+    for (size_t l = 0; l < REGISTERED; l++) {
+        const struct stmt_list *list = registered[l].list;
+        for (size_t i = 0; i < list->count; i++, statements++) {
+            /* written by both logins with one statement */
+            bool platform = strncmp(list->items[i]->name, "platform_audit.", 15) == 0;
+            enum store_login login = platform ? LOGIN_PLATFORM : list->login;
+            expect_taken(logins[login], list->items[i], sent_types(sent[login], list->items[i]));
+        }
+    }
+    ck_assert_uint_ge(statements, 40);
+    for (int login = 0; login < LOGIN_COUNT; login++)
+        PQfinish(logins[login]);
+}
+
+START_TEST(every_function_and_every_statement)
+{
+    struct tenant first = tenant_sample(rig.ctx.arena);
+    struct tenant second = tenant_sample(rig.ctx.arena);
+    struct epoch_seen seen;
+    struct tenant back;
+    struct audit_entry entry;
+    call_create(&first, &entry);
+    call_questions(&first, &entry);
+    call_renames(&first);
+    struct tx *tx = begin(TX_READ, &first.id);
+    ck_assert_int_eq(tenant_store_get(tx, &first.id, &back, &seen), OK);
+    ck_assert_str_eq(back.slug, first.slug);
+    tx_free(tx);
+    expect_rc(&rig.ctx, create(store, &rig.ctx, &second), OK);
+    call_checks();
+    call_lists(2);
+    call_filter(&second, 1);
+    call_platform(&first);
+    const struct relay_caller caller = {store, &rig.ctx, "relay-test", 5 * NS_PER_S};
+    call_leases(&caller);
+    call_shipping(&caller);
+    expect_all_sent();
+}
+END_TEST
+
+/* A lock that another transaction has: nothing behind it happens, and it ends with its transaction. */
+START_TEST(a_key_in_progress_is_refused)
+{
+    struct tenant tenant = tenant_sample(rig.ctx.arena);
+    sql(root, "SELECT pg_advisory_lock(4711)");
+    struct tx *tx = begin(TX_WRITE, &tenant.id);
+    idempotency_store_try_lock(tx, 4711);
+    tenant_store_insert(tx, &tenant);
+    ck_assert_int_eq(tx_commit(tx), IDEMPOTENCY_IN_PROGRESS);
+    tx_free(tx);
+    ck_assert_int_eq(sql_count(root, "tenant.tenants"), 0);
+    sql(root, "SELECT pg_advisory_unlock(4711)");
+    tx = begin(TX_WRITE, &tenant.id);
+    idempotency_store_try_lock(tx, 4711);
+    tenant_store_insert(tx, &tenant);
+    commit(tx);
+    ck_assert_int_eq(sql_count(root, "pg_locks WHERE locktype = 'advisory'"), 0);
+}
+END_TEST
+
+/* A former slug is nobody else's, in its region. */
+START_TEST(a_former_slug_stays_reserved)
+{
+    struct tenant first = tenant_sample(rig.ctx.arena);
+    struct tenant second = tenant_sample(rig.ctx.arena);
+    const char *old = first.slug;
+    struct tx *tx = begin(TX_WRITE, &first.id);
+    tenant_store_insert(tx, &first);
+    slug_store_take(tx, &first);
+    commit(tx);
+    call_renames(&first);
+    second.slug = arena_printf(rig.ctx.arena, "%s-%d", old, FORMER_SLUGS_KEPT);
+    tx = begin(TX_WRITE, &second.id);
+    tenant_store_insert(tx, &second);
+    slug_store_take(tx, &second);
+    ck_assert_int_eq(tx_commit(tx), SLUG_TAKEN);
+    tx_free(tx);
+    second.home_region = REGION_AP;
+    tx = begin(TX_WRITE, &second.id);
+    tenant_store_insert(tx, &second);
+    slug_store_take(tx, &second);
+    commit(tx);
+    struct tenant third = tenant_sample(rig.ctx.arena);
+    third.slug = old; /* let go of long ago */
+    tx = begin(TX_WRITE, &third.id);
+    tenant_store_insert(tx, &third);
+    slug_store_take(tx, &third);
+    commit(tx);
+}
+END_TEST
+
+Suite *suite_store_calls_it(void);
+Suite *suite_store_calls_it(void)
+{
+    Suite *suite = suite_create("store_calls");
+    TCase *tests = tcase_create("calls");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, every_function_and_every_statement);
+    tcase_add_test(tests, a_key_in_progress_is_refused);
+    tcase_add_test(tests, a_former_slug_stays_reserved);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
