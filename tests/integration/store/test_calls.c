@@ -104,7 +104,7 @@ static void call_create(const struct tenant *tenant, struct audit_entry *entry)
     *entry = (struct audit_entry){uuid_new(), clock_wall() / NS_PER_US, tenant->id, "tenant.create", "",
                                   changed, 2, 1};
     audit_store_append(tx, entry);
-    const struct outbox_event event = {tenant->id, uuid_new(), 3, "tenant.org.provisioned.v1",
+    const struct outbox_event event = {tenant->id, uuid_new(), 0, "tenant.org.provisioned.v1",
                                        slice_of_str("payload"), ""};
     outbox_store_append(tx, &event, &point);
     idempotency_store_insert(tx, &scope, &record, 3600 * NS_PER_S);
