@@ -3,7 +3,7 @@
  * What the view of epochs judges is judged when it is read; in the table it only ages out.  Of two such values
  * the one that has seen more stays, so the order in which reads arrive does not matter.
  *
- * The floor.  A write leaves a floor in its key's entry: for as long as anything read before the write could
+ * The floor.  A write that the view does not judge leaves a floor in its key's entry: for as long as anything read before the write could
  * still count as fresh, only values of that version or a later one, or read after it, are taken or given.  When
  * a floor must make room, its moment becomes the shard's: then, as long as the floor would have stood, nothing
  * read before it is taken for any key of the shard.  So the bound on memory never breaks the promise, it only
@@ -44,14 +44,20 @@ struct entry {
     uint8_t bytes[]; /* key, value */
 };
 
+/* Of floors that made room: what was read before `before_ns` is refused until `until_ns`. */
+struct distrust {
+    uint64_t before_ns;
+    uint64_t until_ns;
+};
+
 struct shard {
     pthread_mutex_t lock;
     struct entry **chains;
     size_t mask;          /* chains - 1 */
     struct list use;      /* most recent first */
     size_t bytes;         /* of all entries */
-    uint64_t distrust_ns;    /* values read before this moment are refused for every key … */
-    uint64_t distrust_until; /* … until then */
+    struct distrust written;   /* where the view does not judge */
+    struct distrust forgotten; /* for every value */
 };
 
 /* An item, and the era of the database that it was read in. */
@@ -98,7 +104,11 @@ static int rank_compare(const struct entry *entry, const struct offer *offer);
 static bool is_too_large(const struct cache_memory *memory, const struct cache_item *item);
 static bool is_alive(const struct cache_memory *memory, const struct entry *entry,
                      uint64_t now_ns);
+static bool is_distrusted(const struct distrust *distrust, const struct cache_item *item,
+                          uint64_t now_ns);
 static bool has_floor(const struct entry *entry, uint64_t now_ns);
+static void floor_raise(struct cache_memory *memory, struct shard *shard,
+                        const struct cache_item *item, uint64_t now_ns);
 static void keep(struct cache_memory *memory, struct shard *shard, struct entry *entry,
                  const struct offer *offer);
 static void floor_clear(struct entry *entry);
@@ -196,15 +206,8 @@ void memory_written(struct cache_memory *memory, const struct cache_item *item)
         entry->has_value = false;
     if (known && !is_outdone(memory, entry, &offer, now))
         keep(memory, shard, entry, &offer);
-    entry = entry_find(shard, hash, item->key);
-    if (entry == NULL)
-        entry = entry_make(memory, shard, item->key, 0);
-    if (!has_floor(entry, now))
-        floor_clear(entry);
-    if (item->version > entry->floor_version)
-        entry->floor_version = item->version;
-    floor_set(memory, entry, now);
-    make_room(memory, shard);
+    if (!known || item->rule != CACHE_EPOCH)
+        floor_raise(memory, shard, item, now);
     pthread_mutex_unlock(&shard->lock);
 }
 
@@ -323,7 +326,8 @@ static enum memory_verdict judge(const struct cache_memory *memory, const struct
     assert(item->read_began_ns <= now);
     if (item->rule == CACHE_AGED && now - item->read_began_ns >= memory->max_age_ns)
         return MEMORY_STALE;
-    if (now < shard->distrust_until && item->read_began_ns < shard->distrust_ns)
+    if (is_distrusted(&shard->forgotten, item, now) ||
+        (item->rule != CACHE_EPOCH && is_distrusted(&shard->written, item, now)))
         return MEMORY_OLDER;
     if (is_outdone(memory, entry, offer, now))
         return MEMORY_OLDER;
@@ -370,9 +374,29 @@ static bool is_alive(const struct cache_memory *memory, const struct entry *entr
     return now_ns - entry->began_ns < life;
 }
 
+static bool is_distrusted(const struct distrust *distrust, const struct cache_item *item,
+                          uint64_t now_ns)
+{
+    return now_ns < distrust->until_ns && item->read_began_ns < distrust->before_ns;
+}
+
 static bool has_floor(const struct entry *entry, uint64_t now_ns)
 {
     return now_ns < entry->floor_until_ns;
+}
+
+static void floor_raise(struct cache_memory *memory, struct shard *shard,
+                        const struct cache_item *item, uint64_t now_ns)
+{
+    struct entry *entry = entry_find(shard, hash_table(item->key), item->key);
+    if (entry == NULL)
+        entry = entry_make(memory, shard, item->key, 0);
+    if (!has_floor(entry, now_ns))
+        floor_clear(entry);
+    if (item->version > entry->floor_version)
+        entry->floor_version = item->version;
+    floor_set(memory, entry, now_ns);
+    make_room(memory, shard);
 }
 
 /* Takes the value over, or forgets the one that it outdates when it is too large to be kept. */
@@ -483,10 +507,9 @@ static void make_room(struct cache_memory *memory, struct shard *shard)
     while (shard->use.count > memory->shard_entries ||
            (shard->bytes > memory->shard_bytes && shard->use.count > 1)) {
         struct entry *last = list_entry(list_last(&shard->use), struct entry, use);
-        if (has_floor(last, now) && last->floor_ns > shard->distrust_ns) {
-            shard->distrust_ns = last->floor_ns;
-            shard->distrust_until = last->floor_until_ns;
-        }
+        struct distrust *left = last->forgotten_ns != 0 ? &shard->forgotten : &shard->written;
+        if (has_floor(last, now) && last->floor_ns > left->before_ns)
+            *left = (struct distrust){last->floor_ns, last->floor_until_ns};
         entry_drop(memory, shard, last);
         if (memory->evictions_metric != NULL)
             metric_inc(memory->evictions_metric);
