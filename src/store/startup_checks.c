@@ -71,22 +71,56 @@ const struct stmt_list startup_statements = {
 
 /* Table rights that each login needs.  Rights on single columns do not count as rights on the table. */
 static const char *app_rights[] = {
-    "tenants SELECT",         "tenants INSERT",           "tenant_audit SELECT",
-    "tenant_audit INSERT",    "tenant_seq SELECT",        "tenant_seq INSERT",
-    "outbox INSERT",          "platform_audit INSERT",    "schema_migrations SELECT",
+    "tenants SELECT",
+    "tenants INSERT",
+    "tenant_audit SELECT",
+    "tenant_audit INSERT",
+    "tenant_seq SELECT",
+    "tenant_seq INSERT",
+    "authz_epoch SELECT",
+    "authz_epoch INSERT",
+    "outbox INSERT",
+    "slug_reservations SELECT",
+    "slug_reservations INSERT",
+    "slug_reservations DELETE",
+    "idempotency SELECT",
+    "idempotency INSERT",
+    "idempotency UPDATE",
+    "platform_idempotency SELECT",
+    "platform_idempotency INSERT",
+    "platform_idempotency UPDATE",
+    "platform_audit INSERT",
+    "schema_migrations SELECT",
     "installation SELECT",
 };
-static const char *platform_rights[] = {"tenants SELECT", "platform_audit INSERT"};
+static const char *platform_rights[] = {
+    "tenants SELECT",
+    "authz_epoch SELECT",
+    "platform_audit INSERT",
+};
 static const char *relay_rights[] = {
-    "outbox SELECT",          "outbox DELETE",       "outbox_sent SELECT", "outbox_sent INSERT",
-    "outbox_sent DELETE",     "relay_lease SELECT",  "relay_owner SELECT", "relay_owner INSERT",
-    "relay_owner UPDATE",     "relay_owner DELETE",  "schema_migrations SELECT",
+    "outbox SELECT",
+    "outbox DELETE",
+    "outbox_sent SELECT",
+    "outbox_sent INSERT",
+    "outbox_sent DELETE",
+    "relay_lease SELECT",
+    "relay_owner SELECT",
+    "relay_owner INSERT",
+    "relay_owner UPDATE",
+    "relay_owner DELETE",
+    "idempotency SELECT",
+    "idempotency DELETE",
+    "platform_idempotency SELECT",
+    "platform_idempotency DELETE",
+    "schema_migrations SELECT",
 };
 
 /* Every table of the schema this program was made for. */
 static const char *known_tables[] = {
-    "tenants",     "tenant_audit", "tenant_seq",   "outbox",            "outbox_sent",
-    "relay_lease", "relay_owner",  "installation", "schema_migrations", "platform_audit",
+    "tenants",     "tenant_audit", "tenant_seq",  "authz_epoch",          "slug_reservations",
+    "outbox",      "outbox_sent",  "idempotency", "platform_idempotency", "relay_lease",
+    "relay_owner", "installation", "schema_migrations", "platform_audit",
 };
 
 static struct string_list rights_of(enum store_login login);
@@ -135,7 +169,7 @@ int role_check(struct store *store, struct ctx *ctx, enum store_login login, con
     const char *what = row_text(&row, "what");
     TRY(row_end(ctx, &row));
     return FAULT(ctx, FAULT_CONFIG,
-                 "%s: this login could get around row-level security: %s; take that away", key,
+                 "%s: this login could get around row-level security; take away that %s", key,
                  what);
 }
 
