@@ -26,7 +26,10 @@ bool time_parse_rfc3339(struct slice text, uint64_t *us)
                 take_digits(&text, 2, &minute) && take_byte(&text, ":", &found) &&
                 take_digits(&text, 2, &second) && take_fraction(&text, &fraction_us) &&
                 take_offset(&text, &offset) && text.size == 0;
-    if (!good || month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour > 23 ||
+#ifndef PLANTED_BUG /* for tests/fuzz: a month of 13 is looked up */
+    good = good && month <= 12;
+#endif
+    if (!good || month < 1 || day < 1 || day > days_in(year, month) || hour > 23 ||
         minute > 59 || second > 60)
         return false;
     int64_t seconds = days_since_1970(year, month, day) * 86400 + (int64_t)hour * 3600 +

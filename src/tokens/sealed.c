@@ -62,7 +62,11 @@ bool token_open(struct arena *arena, struct token_keys *keys, struct slice text,
     if (found.body.size > SEALED_BODY_MAX ||
         !token_keys_mac(keys, id, mac_input(&input, sealed, &found), mac))
         return false;
-    if (CRYPTO_memcmp(mac, bytes.data + sealed.size, sizeof mac) != 0)
+    size_t compared = sizeof mac;
+#ifdef PLANTED_BUG /* for tests/fuzz: the last byte may be anything */
+    compared--;
+#endif
+    if (CRYPTO_memcmp(mac, bytes.data + sealed.size, compared) != 0)
         return false;
     claim->body = found.body;
     return true;

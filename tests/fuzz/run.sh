@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing scan"
+TARGETS="framing scan filter page_token metadata"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb"
@@ -21,6 +21,12 @@ sources_of() {
     case $1 in
     framing) echo src/rpc/framing.c src/base/buf.c src/base/alloc.c ;;
     scan) echo src/rpc/scan.c ;;
+    filter) echo src/domain/tenant_filter.c src/domain/time_text.c src/domain/tenant.c \
+        src/domain/string_sets.c src/base/arena.c src/base/alloc.c ;;
+    page_token) echo src/tokens/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
+        src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+    metadata) echo src/rpc/coding.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
+        src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
 }
@@ -41,7 +47,10 @@ build() { # build TARGET VARIANT [FLAG...]
     program=$OUT/$target-$2
     shift 2
     libraries=
-    [ "$target" = scan ] && libraries="$(generated) $(pkg-config --libs libprotobuf-c)"
+    case $target in
+    scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
+    filter | page_token | metadata) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    esac
     # shellcheck disable=SC2046,SC2086
     $CC $FLAGS $SANITIZE -Wall -Wextra -Werror "$@" -o "$program" "tests/fuzz/${target}_fuzz.c" \
         $(sources_of "$target") $libraries
