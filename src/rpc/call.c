@@ -17,6 +17,8 @@ struct running_call *running_call_of(struct call *call)
     return (struct running_call *)(void *)((char *)call - offsetof(struct running_call, call));
 }
 
+/* Keys arrive in lower case (RFC 9113 section 8.2: "Field names MUST be converted to lowercase
+ * when constructing an HTTP/2 message"; nghttp2 refuses others), so bytes are compared. */
 struct slice call_metadata(const struct call *call, const char *key)
 {
     const struct running_call *running =
@@ -50,6 +52,8 @@ void call_set_trailer(struct call *call, const char *key, struct slice value)
     put_header(running, &running->trailers[running->trailer_count++], key, value);
 }
 
+/* A client's hundred violations are counted and 64 of them kept: the struct has a fixed size,
+ * the answer says how many are missing. */
 int call_refuse_field(struct call *call, int reason, const char *field, const char *rule)
 {
     assert(reason > OK);
@@ -96,6 +100,8 @@ static struct slice first_of_list(struct slice text)
     return text;
 }
 
+/* Reserved names are ours: a handler that set one would break the protocol, which is a bug and
+ * not input. */
 static void put_header(struct running_call *running, struct call_header *place, const char *key,
                        struct slice value)
 {

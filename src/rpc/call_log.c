@@ -40,6 +40,9 @@ void call_finished(struct running_call *call, const struct status *status)
     log_line(&face->ctx, level, "rpc.call", fields);
 }
 
+/* Writes are logged for the audit's sake, failures for the operator's; reads at tens of
+ * thousands a second would be a log nobody can pay for.  The window is not aligned: it begins
+ * with the first read after a second. */
 static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
                             const struct status *status, uint64_t spent_ns)
 {

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+/* PROTOCOL-HTTP2.md: "positive integer as ASCII string of at most 8 digits" */
 #define TIMEOUT_DIGITS_MAX 8
 #define TIMEOUT_VALUE_MAX UINT64_C(99999999)
 
@@ -60,6 +61,8 @@ char *percent_decode(struct arena *arena, struct slice text)
     return out;
 }
 
+/* PROTOCOL-HTTP2.md: Percent-Byte-Unencoded is "%x20-%x24 / %x26-%x7E", space and VCHAR without
+ * the percent. */
 static bool is_plain(uint8_t byte)
 {
     return byte >= 0x20 && byte <= 0x7e && byte != '%';
@@ -84,6 +87,7 @@ static bool escape_read(struct slice text, size_t at, uint8_t *byte)
     return true;
 }
 
+/* Lower case too: the grammar has 0-9 A-F, but a decoder that is strict loses a message. */
 static int hex_value(uint8_t byte)
 {
     if (byte >= '0' && byte <= '9')
@@ -95,6 +99,8 @@ static int hex_value(uint8_t byte)
     return -1;
 }
 
+/* PROTOCOL-HTTP2.md: "Implementations MUST accept padded and un-padded values and should emit
+ * un-padded values." */
 void base64_encode(struct buf *out, struct slice bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -172,6 +178,8 @@ static int base64_value(uint8_t byte)
     return byte == '/' ? 63 : -1;
 }
 
+/* "0n" is taken as it stands although the grammar says positive: such a call has expired, and
+ * says so. */
 bool timeout_parse(struct slice text, uint64_t *duration_ns)
 {
     if (text.size < 2 || text.size > TIMEOUT_DIGITS_MAX + 1)
@@ -199,6 +207,7 @@ static uint64_t unit_of_letter(uint8_t letter)
     return 0;
 }
 
+/* Rounded up, because a timeout that shrinks by rounding at every hop ends calls early. */
 void timeout_format(uint64_t duration_ns, char out[TIMEOUT_TEXT_SIZE])
 {
     size_t chosen = TIMEOUT_UNIT_COUNT;

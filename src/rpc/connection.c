@@ -1,7 +1,19 @@
 /*~ A connection: a socket, TLS, and the HTTP/2 session on top; or a plain health probe.
  *
  * Everything here runs in callbacks of the loop.  connection_close() may be called anywhere: the memory goes at
- * the end of the turn, so that nobody meets a dead connection. */
+ * the end of the turn, so that nobody meets a dead connection.
+ *
+ *    accepted
+ *       |
+ *    SNIFFING --first byte is not TLS's--> PROBE --its answer is written--.
+ *       |                                                                 v
+ *    HANDSHAKE ---peer is known---> HTTP2 ---last frame is written---> LINGERING
+ *       |                             |                                   |
+ *       '-- any state: failure, time-out, the peer's end ------------> CLOSED, freed
+ *
+ * The total count was taken by the listener before the socket came here and is given back by
+ * connection_close(), once; the count of the identity is taken after the handshake, because
+ * only the certificate tells whose it is. */
 #include "base/alloc.h"
 #include "base/random.h"
 
@@ -15,6 +27,8 @@
 
 #define READS_PER_TURN 4      /* then others have their turn */
 #define OUT_CHUNK (64u << 10) /* bytes of frames gathered for one write */
+/* A peer that never ends its side keeps the descriptor for no longer, and makes us read no
+ * more. */
 #define LINGER_NS NS_PER_S
 #define LINGER_BYTES_MAX (256u << 10)
 #define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
@@ -74,6 +88,7 @@ void connection_close(struct connection *connection)
     if (connection->counted)
         shared_identity_leave(worker->shared, connection->identity_key);
     shared_connection_leave(worker->shared);
+    /* linger() has sent close_notify already */
     if (connection->tls != NULL && !lingering)
         tls_stream_shutdown(connection->tls);
 }
@@ -84,6 +99,8 @@ void connection_flush_later(struct connection *connection)
         loop_defer(connection->worker->loop, &connection->flush);
 }
 
+/* Called every SWEEP_NS (worker.c), so each time-out is late by up to that.  May close the
+ * connection, which the caller's walk over the list has to expect. */
 void connection_sweep(struct connection *connection, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &connection->worker->limits;
@@ -108,12 +125,14 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
     }
     if (connection->h2 == NULL)
         return;
+    /* from here the session's own limits hold: idle, stalls, age */
     if (connection->h2->settings_acked && connection->h2->preface_done)
         connection->deadline_ns = NO_DEADLINE;
     bool old = now_ns >= connection->age_limit_ns ||
                connection->h2->request_count >= limits->requests_per_connection;
     if (old)
         h2_shutdown(connection->h2);
+    /* long after the GOAWAY: what still runs is cancelled when write_out() lingers */
     bool over = now_ns >= deadline_after(connection->age_limit_ns, limits->age_grace_ns);
     if (!h2_sweep(connection->h2, now_ns) || over)
         connection->last_write = true;
@@ -121,6 +140,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
         connection_flush_later(connection);
 }
 
+/* A probe is left alone: it ends by itself, and its answer tells the kubelet that we are going. */
 void connection_drain(struct connection *connection)
 {
     if (connection->h2 != NULL)
@@ -129,6 +149,8 @@ void connection_drain(struct connection *connection)
         connection_close(connection);
 }
 
+/* Must not touch the connection after a callee that may close it, but for reading the state:
+ * the memory lives to the end of the turn, the io and the session need not. */
 static void on_io(void *owner, unsigned events)
 {
     struct connection *connection = owner;
@@ -161,6 +183,8 @@ static void on_io(void *owner, unsigned events)
     }
 }
 
+/* The byte is only peeked at: TLS and the probe's reader both want the stream from its
+ * beginning. */
 static void sniff(struct connection *connection)
 {
     uint8_t first;
@@ -181,6 +205,8 @@ static void sniff(struct connection *connection)
     shake_hands(connection);
 }
 
+/* The handshake's deadline was set at accept and is not renewed by progress, so that a client
+ * that sends one byte a second does not hold a slot for longer than a silent one. */
 static void shake_hands(struct connection *connection)
 {
     switch (tls_stream_handshake(connection->tls)) {
@@ -214,12 +240,16 @@ static void handshake_failed(struct connection *connection)
     connection_close(connection);
 }
 
+/* The limit per identity keeps one broken client's reconnect loop from using up the process's
+ * connections for all others.  ALPN was checked in the handshake. */
 static void begin_http2(struct connection *connection)
 {
     struct rpc_worker *worker = connection->worker;
     const char *uri = tls_stream_peer_uri(connection->tls);
     connection->identity = worker->hooks.identity(worker->hooks.owner, uri);
     connection->identity_key = xstrdup(uri == NULL ? "-" : uri);
+    /* Under the URI and not under the name: many certificates may be "stranger", and one
+     * stranger must not use up the share of the next. */
     connection->counted = shared_identity_enter(worker->shared, connection->identity_key,
                                                 worker->limits.connections_per_identity);
     if (!connection->counted) {
@@ -237,6 +267,8 @@ static void begin_http2(struct connection *connection)
     connection_flush_later(connection);
 }
 
+/* Reads until the socket is dry or the share of the turn is used.  The bytes lie in the
+ * worker's one buffer: h2_receive() copies what it keeps. */
 static void read_http2(struct connection *connection)
 {
     uint8_t *bytes = connection->worker->read_buffer;
@@ -277,6 +309,8 @@ static void read_probe(struct connection *connection)
     connection_flush_later(connection);
 }
 
+/* At the end of each turn in which anything happened here: reading, an answered call, an ended
+ * task.  One flush for all of them lets answers of one turn share TLS records and system calls. */
 static void on_flush(void *owner)
 {
     struct connection *connection = owner;
@@ -342,7 +376,8 @@ static void discard_input(struct connection *connection)
         connection_close(connection);
 }
 
-/* False: the socket is full (it is watched) or the connection is closed. */
+/* False: the socket is full (it is watched) or the connection is closed. A stall is only timed
+ * under TLS: a probe's one small answer is bounded by the deadline of its state. */
 static bool write_some(struct connection *connection, size_t *written)
 {
     struct slice bytes = buf_slice(&connection->out);

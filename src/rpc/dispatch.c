@@ -1,7 +1,18 @@
 /* From a request's headers and bytes to its handler.
  *
  * What metadata can tell is checked before anything of the body is looked at; the body is scanned and
- * unpacked on the loop's own stack; only a request that passed all of it costs a task. */
+ * unpacked on the loop's own stack; only a request that passed all of it costs a task.
+ *
+ *    headers --> make_call --> check_metadata --> message whole --> run_checks --> task runs --> answered
+ *                                   |                                  |
+ *                                   '-------- refused: answered -------'
+ *
+ * In each of these states the deadline answers at once (dispatch_expire); a task that runs is
+ * then cancelled, owns the call with its arena, and frees both at its end.  So it does after a
+ * reset.
+ *
+ * Exactly one answer leaves per call: `answered` of the stream guards the wire, `reported` of
+ * the call guards counters and log. */
 #include "rpc/dispatch.h"
 
 #include "rpc/coding.h"
@@ -29,6 +40,7 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
 static void on_handler_end(struct task *task, void *argument);
 static void answer_result(struct h2_stream *stream, int result);
 
+/* Linear: a worker serves a few dozen methods, and comparing sizes first settles most of them. */
 struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice path)
 {
     for (size_t i = 0; i < worker->slot_count; i++) {
@@ -47,6 +59,8 @@ void dispatch_find_method(struct h2_stream *stream)
         stream->framing.limit = stream->slot->method->policy.max_request_bytes;
 }
 
+/* A refusal of the metadata is answered before the body has come: what of it still arrives is
+ * dropped by the session and never buffered. */
 void dispatch_headers(struct h2_stream *stream)
 {
     int http_status = http_fault(stream);
@@ -62,6 +76,8 @@ void dispatch_headers(struct h2_stream *stream)
         answer_result(stream, call->result);
 }
 
+/* The caller has counted it as started in this turn.  A refusal here has cost no task and no
+ * stack. */
 void dispatch_message(struct h2_stream *stream)
 {
     struct running_call *call = stream->call;
@@ -86,6 +102,9 @@ void dispatch_message(struct h2_stream *stream)
     metric_gauge_add(h2->worker->metrics->running, 1);
 }
 
+/* The client learns of its deadline in time even when a handler hangs in a wait that is
+ * shielded (a COMMIT): the answer goes out of an arena that from here on belongs to the task,
+ * which frees it at its end. */
 void dispatch_expire(struct h2_stream *stream)
 {
     struct running_call *call = stream->call;
@@ -105,6 +124,7 @@ void call_leave_stream(struct running_call *call)
     assert(call->running);
     call->stream = NULL;
     call->call.wire = NULL;
+    /* NULL before its first turn: run_handler() then sees that the stream is gone */
     if (call->task != NULL)
         task_cancel(call->task);
 }
@@ -124,6 +144,8 @@ static int http_fault(const struct h2_stream *stream)
     return known ? 0 : 415;
 }
 
+/* All of the call lies in the stream's arena, the slices of the fields too: they live as long
+ * as the call and need no copies. */
 static void make_call(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
@@ -168,6 +190,9 @@ static int check_metadata(struct running_call *call)
     return call->worker->hooks.gate(face);
 }
 
+/* gRPC: "If Timeout is omitted a server should assume an infinite timeout" (PROTOCOL-HTTP2.md).
+ * We assume the method's own: a wait without end would hold a task and a database connection.
+ * A refused call gets a deadline too, because the sweep and answer_result() look at it. */
 static int take_deadline(struct running_call *call)
 {
     const struct rpc_limits *limits = &call->worker->limits;
@@ -186,7 +211,10 @@ static int take_deadline(struct running_call *call)
     return OK;
 }
 
-/* After END_STREAM or a framing error: checks what came, up to the handler. */
+/* After END_STREAM or a framing error: checks what came, up to the handler. The cheapest first;
+ * scan_message() before the unpacking, whose recursion and allocation it bounds.  The framing's
+ * buffer goes as soon as the message lies unpacked in the arena: a running call need not hold
+ * both. */
 static int run_checks(struct running_call *call, struct h2_stream *stream)
 {
     TRY(message_fault(stream));
@@ -199,6 +227,9 @@ static int run_checks(struct running_call *call, struct h2_stream *stream)
     return call->worker->hooks.match(&call->call, message);
 }
 
+/* What broke the framing.  Only a size is the client's to mend and thus a refusal; the rest are
+ * clients that break the protocol, and their operators find the text in our log, not in the
+ * answer. */
 static int message_fault(const struct h2_stream *stream)
 {
     struct ctx *ctx = &stream->call->call.ctx;
@@ -218,6 +249,8 @@ static int message_fault(const struct h2_stream *stream)
     return FAULT(ctx, FAULT_PROTOCOL, "the stream ended before a whole message had come");
 }
 
+/* protobuf-c's NULL does not say why; a full arena is the one cause that the scan cannot
+ * exclude. */
 static int unpack_request(struct running_call *call, struct slice bytes, ProtobufCMessage **message)
 {
     const ProtobufCMessageDescriptor *type = call->call.method->request;
@@ -240,6 +273,8 @@ static int unpack_request(struct running_call *call, struct slice bytes, Protobu
     return OK;
 }
 
+/* On the task's own stack of 64 KiB.  Suspends wherever the handler does; after that the stream
+ * may be gone, so everything from here on is reached through the call only. */
 static void run_handler(struct task *task, void *argument)
 {
     struct running_call *call = argument;
@@ -257,6 +292,8 @@ static void run_handler(struct task *task, void *argument)
         call->result = pack_reply(call, out);
 }
 
+/* Packed in the task, so that a large answer is charged to it and not to the loop's own work.
+ * A stored reply (idempotency) goes out byte for byte as it was first sent. */
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message)
 {
     struct slice stored = call->call.stored_reply;
@@ -280,7 +317,8 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
     return OK;
 }
 
-/* On the loop's stack, when the task is over. */
+/* On the loop's stack, when the task is over. The connection may be gone (call->h2 is NULL
+ * then), or only the stream. */
 static void on_handler_end(struct task *task, void *argument)
 {
     (void)task;
@@ -319,6 +357,7 @@ static void answer_result(struct h2_stream *stream, int result)
     h2_answer(stream, &status);
 }
 
+/* The first of that name.  Linear: at most `header_fields` of them, 64 by default. */
 static struct slice field_value(const struct h2_stream *stream, const char *name)
 {
     size_t size = strlen(name);

@@ -27,6 +27,8 @@ void framing_deinit(struct framing *framing)
     framing->failed = false;
 }
 
+/* Total over all splits: the same bytes give the same result however DATA frames cut them.  The
+ * caller feeds nothing after an error. */
 enum framing_result framing_feed(struct framing *framing, struct slice bytes)
 {
     assert(!framing->failed);
@@ -71,6 +73,8 @@ static enum framing_result prefix_check(struct framing *framing)
     return FRAMING_OK;
 }
 
+/* The buffer grows with the bytes that came and not with the length announced: "1 MiB" costs a
+ * sender its megabyte before it costs us ours. */
 static void message_take(struct framing *framing, struct slice *bytes)
 {
     size_t size = smaller(framing_missing(framing), bytes->size);

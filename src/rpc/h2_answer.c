@@ -7,6 +7,7 @@
 
 #include <assert.h>
 
+/* headers and trailers of the handler in one block (Trailers-Only), and at most 12 of our own */
 #define FIELDS_MAX (2 * CALL_HEADERS_MAX + 12)
 
 /* Header fields being put together; texts live until the library has copied them. */
@@ -25,6 +26,8 @@ static void submit_with_message(struct h2_stream *stream, const struct running_c
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                           uint32_t *flags, nghttp2_data_source *source, void *user);
 
+/* A status that is not OK goes out as Trailers-Only, one HEADERS frame with END_STREAM, even
+ * when the handler had filled a response. */
 void h2_answer(struct h2_stream *stream, const struct status *status)
 {
     struct h2 *h2 = stream->h2;
@@ -72,7 +75,8 @@ static void submit_with_message(struct h2_stream *stream, const struct running_c
     (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, &provider);
 }
 
-/* Pulled by the library as flow control allows. */
+/* Pulled by the library as flow control allows.  NO_END_STREAM, because the trailers end it.  With its last
+ * byte the reply leaves `queued`, though the connection's own buffer may still hold it (OUT_CHUNK). */
 /* lint-allow parameters: nghttp2's type */
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                           uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -95,6 +99,8 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     return (ssize_t)count;
 }
 
+/* "grpc-accept-encoding" tells clients that have not asked yet that only identity is understood
+ * here. */
 static void add_response_headers(struct fields *fields, const struct running_call *call)
 {
     add_text(fields, ":status", "200");

@@ -64,6 +64,7 @@ void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
 {
     struct h2 *h2 = user;
+    /* any other frame means that the block before it has ended */
     if (head->type != NGHTTP2_CONTINUATION)
         h2->header_block_ns = 0;
     if (head->type == NGHTTP2_HEADERS && head->stream_id > 0) {
@@ -87,6 +88,8 @@ static void take_new_stream(struct h2 *h2, int32_t id)
         rpc_metrics_limit(h2->worker->metrics->set, "concurrent_streams");
 }
 
+/* Measured against what the peer did of use: requests it made and frames of ours that it took.
+ * A flood of frames without either ends the connection; a long-lived busy one never gets near. */
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
@@ -119,6 +122,8 @@ static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
     }
 }
 
+/* Counted before the library knows whether the headers are sound: malformed requests use up
+ * requests_per_connection as well. */
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)session;
@@ -187,6 +192,8 @@ static const char *count_header(struct h2_stream *stream, size_t size)
     return stream->header_bytes > limits->header_bytes ? "header_bytes" : NULL;
 }
 
+/* Only whole and valid frames come here; the bytes of a DATA frame were given to on_data()
+ * before. */
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)session;
@@ -211,6 +218,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* A second HEADERS frame is the request's trailers: gRPC sends none, HTTP/2 allows them, they
+ * end the stream. */
 static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
 {
     struct h2_stream *stream =
@@ -263,6 +272,8 @@ static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "pings");
 }
 
+/* Both are awaited under preface_timeout: a client that does not speak HTTP/2 after its
+ * handshake is gone in seconds (connection_sweep). */
 static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
 {
     if (frame->hd.flags & NGHTTP2_FLAG_ACK)
@@ -327,6 +338,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* The library answers it with RST_STREAM or GOAWAY by itself, which on_frame_send() budgets. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
                             void *user)
 {

@@ -47,6 +47,8 @@ const struct rpc_limits rpc_limits_default = {
     .deadline_cap_ns = 30 * NS_PER_S,
 };
 
+/* Tokens are fractions, so that slow rates refill between quick calls.  The first call starts
+ * it full: a fresh connection's burst is its right. */
 bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns)
 {
     assert(now_ns >= budget->at_ns);

@@ -2,7 +2,15 @@
  *
  * h2_receive() feeds the library, whose callbacks record (h2_callbacks.c), then h2_process() acts: it gives
  * windows back, makes calls of complete headers, hands whole messages to dispatch.c, and starts handlers as
- * far as the limits allow.  Answers come back through h2_answer.c. */
+ * far as the limits allow.  Answers come back through h2_answer.c.
+ *
+ * Windows, in bytes that a client may have under way:
+ *
+ *      connection  1 MiB   given back always: it only has to keep a fast link busy
+ *      stream      64 KiB  given back as the message is read, for large ones when there is room
+ *
+ * What is held per connection is bounded by the streams' windows and the reservations
+ * (h2_stream.c). */
 #include "rpc/h2.h"
 
 #include "base/alloc.h"
@@ -43,6 +51,8 @@ struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
     return h2;
 }
 
+/* Streams first: closing one cancels its call, and the calls that still run then lose the
+ * session. */
 void h2_free(struct h2 *h2)
 {
     if (h2 == NULL)
@@ -84,6 +94,8 @@ bool h2_send(struct h2 *h2, struct buf *out, size_t size)
     return !h2->failed;
 }
 
+/* True once a GOAWAY went either way and no stream is left, or after a fatal error once our
+ * GOAWAY was fetched. */
 bool h2_is_over(const struct h2 *h2)
 {
     return nghttp2_session_want_read(h2->session) == 0 &&
@@ -102,6 +114,7 @@ void h2_shutdown(struct h2 *h2)
     h2->wants_flush(h2->owner);
 }
 
+/* Every 50 ms per connection: one pass over at most `concurrent_streams` streams. */
 bool h2_sweep(struct h2 *h2, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
@@ -122,6 +135,9 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns)
     return !h2->failed;
 }
 
+/* Windows are ours to give back (no_auto_window_update), or the library would acknowledge bytes
+ * nobody has room for.  Closed streams are not kept: their only use is the priority tree, which
+ * we do not announce. */
 static nghttp2_option *session_options(const struct rpc_limits *limits)
 {
     nghttp2_option *option = NULL;
@@ -137,6 +153,8 @@ static nghttp2_option *session_options(const struct rpc_limits *limits)
     return option;
 }
 
+/* The settings are advice until acknowledged: limits are enforced from the first byte all the
+ * same.  RFC 7540's priorities are declined (RFC 9218 section 2.1): clients need not send them. */
 static void session_begin(struct h2 *h2)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
@@ -177,8 +195,10 @@ static void give_up_fatally(struct h2 *h2, int error)
         h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "fatal_frame");
 }
 
-/* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams; what it had
- * already sent is still served; then comes the GOAWAY with the true last id. */
+/* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams;
+ * what it had already sent is still served; then comes the GOAWAY with the true last id.  The
+ * ping behind the notice tells when the peer has seen it; a peer that does not answer gets a
+ * second. */
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
 {
     if (h2->shutdown_ns != 0 && now_ns - h2->shutdown_ns < SHUTDOWN_NOTICE_NS)
@@ -199,6 +219,7 @@ static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
             reset_stalled(stream, "write_stall");
         return;
     }
+    /* headers still coming: headers_timeout watches those; or answered as plain HTTP */
     if (stream->call == NULL)
         return;
     bool waits_for_us = stream->dispatched || list_is_linked(&stream->held_node) ||

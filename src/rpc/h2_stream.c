@@ -1,4 +1,12 @@
-/* A stream from its first frame to its last, and what is done with all that have news. */
+/* A stream from its first frame to its last, and what is done with all that have news.
+ *
+ *    open ──headers──> started ──message whole──> dispatched ──answer submitted──> answered ──> closed
+ *                         │                 │                                       ^
+ *                         │ refused         └─ held: no handler slot, or answers unsent
+ *                         └─────────────────────────────────────────────────────────┘
+ *
+ * The arena holds the headers and then the call.  It goes back to the worker when the stream
+ * closes, unless a task still runs in it: then the task has it. */
 #include "rpc/h2.h"
 
 #include "base/alloc.h"
@@ -10,6 +18,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* As announced in h2_session.c: what a client may send of a message before anybody looks at its
+ * length. */
 #define STREAM_WINDOW (64u << 10)
 
 static struct h2_stream *stream_take(struct rpc_worker *worker);
@@ -21,6 +31,7 @@ static bool may_grow(struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
 
+/* The framing's limit is the default one until the path is known (dispatch_find_method). */
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
 {
     struct h2_stream *stream = stream_take(h2->worker);
@@ -39,6 +50,8 @@ struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
     return stream;
 }
 
+/* Called by the library for every end of a stream, by h2_free() for those that are left.  Gives
+ * back all the stream counts for: places in lists, reserved bytes, unsent bytes. */
 void h2_stream_close(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
@@ -90,6 +103,8 @@ void h2_process(struct h2 *h2)
     }
 }
 
+/* First come, first served: a request that came later never overtakes, or a busy client's
+ * oldest call would wait for its deadline. */
 void h2_start_held(struct h2 *h2)
 {
     while (!list_is_empty(&h2->held) && may_start(h2)) {
@@ -100,6 +115,8 @@ void h2_start_held(struct h2 *h2)
     }
 }
 
+/* One step at most per news; may be called when nothing is to do.  After dispatch_* the stream
+ * is still open: the library closes it only when frames are sent or received. */
 static void process_stream(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
@@ -132,8 +149,9 @@ static void process_stream(struct h2_stream *stream)
     dispatch_message(stream);
 }
 
-/* Window goes back as bytes enter the message buffer; a message larger than one window only when it fits
- * into what the connection may hold, in order of arrival. */
+/* Window goes back as bytes enter the message buffer; a message larger than one window only
+ * when it fits into what the connection may hold, in order of arrival. Nothing is given for
+ * bytes that nobody will read: the client's sending then stops after one window. */
 static void give_windows(struct h2_stream *stream)
 {
     if (stream->unacked == 0 || stream->ended)
@@ -145,6 +163,9 @@ static void give_windows(struct h2_stream *stream)
     stream->unacked = 0;
 }
 
+/* Two of the largest messages at once per connection.  Only the first in line is let in,
+ * however small the next one is, so that a large one is not starved by a stream of smaller
+ * ones. */
 static bool may_grow(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
@@ -171,6 +192,7 @@ static void wake_waiting(struct h2 *h2)
         h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
+/* `queued` holds back a client that asks and does not read: its answers would pile up here. */
 static bool may_start(const struct h2 *h2)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
@@ -190,6 +212,7 @@ void h2_stream_drop_message(struct h2_stream *stream)
     wake_waiting(h2);
 }
 
+/* Streams come and go with every call: the struct is kept, and zeroed at each new life. */
 static struct h2_stream *stream_take(struct rpc_worker *worker)
 {
     struct list_node *node = list_pop_front(&worker->spare_streams);

@@ -1,4 +1,8 @@
-/* Accepts and hands sockets to the worker with the fewest connections. */
+/* Accepts and hands sockets to the worker with the fewest connections.
+ *
+ * One accept queue for all workers instead of SO_REUSEPORT: HTTP/2 connections live long, and
+ * the kernel's hash would leave one worker with twice the connections of another for as long.
+ * Runs on one loop; touches workers through their any-thread functions only. */
 #include "base/alloc.h"
 
 #include "rpc/rpc_int.h"
@@ -11,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* the kernel caps it at net.core.somaxconn */
 #define BACKLOG 512
 #define ACCEPTS_PER_TURN 32
 #define PAUSE_NS                                                                                   \
@@ -88,6 +93,7 @@ void rpc_listener_close(struct rpc_listener *listener)
     free(listener);
 }
 
+/* SO_REUSEADDR: a restart must not wait for the TIME_WAIT of the last life's connections. */
 static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
                        const struct rpc_listener_settings *settings)
 {
@@ -112,6 +118,8 @@ static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
     return OK;
 }
 
+/* The token is taken before accepting: a connection over the rate waits in the kernel's queue
+ * and costs us nothing, while one accepted and closed costs a handshake of the client. */
 static void on_readable(void *owner, unsigned events)
 {
     (void)events;
@@ -134,6 +142,7 @@ static void on_readable(void *owner, unsigned events)
     }
 }
 
+/* Without the pause a level-triggered listener that cannot accept (EMFILE) would spin. */
 static void pause_accepting(struct rpc_listener *listener, const char *limit)
 {
     rpc_metrics_limit(listener->metrics, limit);
@@ -151,6 +160,8 @@ static void on_resume(void *owner)
     io_watch(listener->io, IO_READ, on_readable, listener);
 }
 
+/* TCP_NODELAY: answers are small and written in one piece, and Nagle would hold the last
+ * segment back until the client's delayed ACK. */
 static void hand_over(struct rpc_listener *listener, int fd)
 {
     int yes = 1;

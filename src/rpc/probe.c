@@ -1,7 +1,11 @@
 /* Plain HTTP/1.1 health probes beside mTLS, as the kubelet sends them: GET on the probe's paths and nothing
- * else (decisions: "nothing but health is ever served without a client certificate"). */
+ * else (decisions: "nothing but health is ever served without a client certificate").
+ *
+ * One request, one answer, then the connection lingers: no keep-alive, no body, no header is
+ * looked at. */
 #include "rpc/rpc_int.h"
 
+/* A kubelet's request is a few lines; proxies before us may add headers. */
 #define PROBE_REQUEST_MAX 4096
 #define PROBE_PATH_MAX 64
 
@@ -9,6 +13,8 @@ static bool request_is_whole(struct slice request);
 static void answer(struct connection *connection, int status, const char *body);
 static bool take_path(struct slice request, char path[PROBE_PATH_MAX]);
 
+/* Answers at the first bytes that cannot become "GET ": another protocol's client learns soon
+ * that TLS is spoken here, instead of waiting for the time-out. */
 bool probe_receive(struct connection *connection, struct slice bytes)
 {
     struct rpc_worker *worker = connection->worker;

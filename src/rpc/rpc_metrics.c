@@ -1,4 +1,8 @@
-/* The rpc room's series. */
+/* The rpc room's series.
+ *
+ * Names and labels are those of the platform's dashboards ("http" for every request protocol)
+ * and must not change without them.  A tenant's id is never a label: it is hashed into 64
+ * buckets, which bounds the number of series. */
 #include "rpc/rpc_metrics.h"
 
 #include "base/alloc.h"
@@ -75,6 +79,7 @@ const struct metric_family *const rpc_metric_families[] = {
 
 static void bucket_text(unsigned bucket, char out[3]);
 
+/* The set is the worker's own; series that every call touches are looked up here once. */
 struct rpc_metrics *rpc_metrics_new(struct metrics *set)
 {
     struct rpc_metrics *metrics = xcalloc(1, sizeof *metrics);
@@ -96,6 +101,7 @@ void rpc_metrics_free(struct rpc_metrics *metrics)
     free(metrics);
 }
 
+/* Looked up by name each time: limits are hit seldom, and the caller need not know a handle. */
 void rpc_metrics_limit(struct metrics *set, const char *limit)
 {
     metric_inc(metrics_series(set, &limits_family, (const char *const[]){limit}));
@@ -106,6 +112,7 @@ void rpc_metrics_handshake_failed(struct metrics *set, const char *reason)
     metric_inc(metrics_series(set, &handshake_family, (const char *const[]){reason}));
 }
 
+/* The two hot series are cached per method, code and bucket; errors take the slow way. */
 void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *outcome)
 {
     struct method_metrics *method = outcome->method;
@@ -133,6 +140,8 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
                               (const char *const[]){method->route, reason, text}));
 }
 
+/* FNV and not the keyed hash: the same tenant must be in the same bucket in every process and
+ * release. */
 unsigned tenant_bucket(const struct uuid *tenant)
 {
     if (uuid_is_nil(tenant))

@@ -1,4 +1,7 @@
-/* Counts over all workers: connections in total and per identity. */
+/* Counts over all workers: connections in total and per identity.
+ *
+ * The table only grows: an entry is some tens of bytes, and our own authority says who gets
+ * one. */
 #include "base/alloc.h"
 
 #include "rpc/rpc_int.h"
@@ -41,6 +44,7 @@ void rpc_shared_free(struct rpc_shared *shared)
     free(shared);
 }
 
+/* Any thread.  Once per connection, so a lock is cheap enough. */
 bool shared_identity_enter(struct rpc_shared *shared, const char *key, uint32_t limit)
 {
     pthread_mutex_lock(&shared->lock);
@@ -60,6 +64,7 @@ void shared_identity_leave(struct rpc_shared *shared, const char *key)
     pthread_mutex_unlock(&shared->lock);
 }
 
+/* Adds first and takes back: two threads at the limit may both be refused, never both let in. */
 bool shared_connection_enter(struct rpc_shared *shared, uint32_t limit)
 {
     if (atomic_fetch_add(&shared->connections, 1) < limit)

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #define ERROR_DOMAIN "tenant.ghasi.io"
+/* For retriable refusals whose handler named no pause: clients would else choose their own. */
 #define RETRY_DEFAULT_NS NS_PER_S
 
 /* Clients commonly accept 8 KiB of headers.  The packed details grow by a third in base64, the message
@@ -85,6 +86,8 @@ void status_of_result(struct ctx *ctx, int result, const struct call_details *de
     status->details = details_pack(ctx, status, details);
 }
 
+/* Total: whatever a handler returned becomes a code, because a call without a status leaves its
+ * client waiting for the deadline. */
 static const struct error_entry *entry_of_result(int result)
 {
     const struct error_entry *entry = error_lookup(result > 0 ? result : refusal_of_fault(result));
@@ -95,6 +98,8 @@ static const struct error_entry *entry_of_result(int result)
     return entry;
 }
 
+/* Only lost dependencies are UNAVAILABLE, which clients retry.  A FAULT_PROTOCOL is
+ * INTERNAL: retrying it would bring the same. */
 static int refusal_of_fault(int fault)
 {
     switch ((enum fault_kind)fault) {
@@ -117,8 +122,9 @@ static int refusal_of_fault(int fault)
     return INTERNAL;
 }
 
-/* "INVALID_ARGUMENT: The request breaks … (tenant.slug: must be set and 2 more)": people see this text in
- * any client, the details only in few. */
+/* "INVALID_ARGUMENT: The request breaks … (tenant.slug: must be set and 2 more)": people see
+ * this text in any client, the details only in few.  The request id is added where we are to
+ * blame: it is what the operator will search the log for. */
 static const char *message_make(struct ctx *ctx, const struct error_entry *entry,
                                 const struct call_details *details)
 {
@@ -160,6 +166,8 @@ static struct slice details_pack(struct ctx *ctx, const struct status *status,
     return best;
 }
 
+/* Called several times per refusal while details_pack() searches: garbage stays in the call's
+ * arena, some tens of kilobytes at worst. */
 static struct slice status_pack(struct ctx *ctx, const struct status *status,
                                 const struct call_details *details, size_t violations)
 {
@@ -181,6 +189,8 @@ static struct slice status_pack(struct ctx *ctx, const struct status *status,
     return message_pack(ctx->arena, &message.base);
 }
 
+/* ErrorInfo always comes first and is never left out: `reason` with `domain` is what clients
+ * switch on (AIP-193), everything else is for people. */
 static Google__Protobuf__Any *any_of_reason(struct arena *arena, const char *reason,
                                             const struct call_details *details)
 {
@@ -202,6 +212,7 @@ static Google__Protobuf__Any *any_of_reason(struct arena *arena, const char *rea
     return any_pack(arena, &info.base);
 }
 
+/* The list may be cut, the number of violations not: the last one says how many more there are. */
 static Google__Protobuf__Any *any_of_violations(struct arena *arena,
                                                 const struct call_details *details, size_t count)
 {

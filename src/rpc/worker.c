@@ -1,4 +1,8 @@
-/* A worker: its connections, its pools, its sweep of time-outs, its end. */
+/* A worker: its connections, its pools, its sweep of time-outs, its end.
+ *
+ * Everything here belongs to the worker's thread, but for rpc_worker_take() and
+ * rpc_worker_connections(), which the listener's thread calls.  A worker is drained before it
+ * is closed: close asserts that nothing is left. */
 #include "base/alloc.h"
 
 #include "rpc/rpc_int.h"
@@ -8,7 +12,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* The shortest limits are seconds: being late by a twentieth of one does not matter, a timer
+ * per stream would. */
 #define SWEEP_NS (50 * NS_PER_MS)
+/* more than one turn's accepts (ACCEPTS_PER_TURN): a worker that takes none of them is stuck */
 #define MAILBOX_SIZE 256
 #define ARENA_CAP ((size_t)32 << 20) /* bytes one call may unpack into */
 
@@ -38,6 +45,8 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     return worker;
 }
 
+/* Closing the mailbox hands the sockets still in it to on_socket(), which closes them since we
+ * drain. */
 void rpc_worker_close(struct rpc_worker *worker)
 {
     if (worker == NULL)
@@ -69,6 +78,8 @@ bool rpc_worker_take(struct rpc_worker *worker, int fd)
     return mailbox_post(worker->mailbox, (void *)(intptr_t)fd);
 }
 
+/* The janitor is set for now, so that a worker without connections reports at once; `done` runs
+ * in the janitor's callback and must not close the worker there. */
 void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)(void *owner),
                       void *owner)
 {
@@ -85,6 +96,7 @@ void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)
     timer_set(worker->janitor, clock_now());
 }
 
+/* Kept with their first chunk of 4 KiB: a small call allocates nothing. */
 struct arena *worker_arena_take(struct rpc_worker *worker)
 {
     if (worker->spare_arena_count == 0)
@@ -102,6 +114,7 @@ void worker_arena_give(struct rpc_worker *worker, struct arena *arena)
     worker->spare_arenas[worker->spare_arena_count++] = arena;
 }
 
+/* The slots' addresses are kept by streams and calls: both arrays live as long as the worker. */
 static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings)
 {
     size_t count = settings->registration_count;
@@ -127,6 +140,7 @@ static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settin
     }
 }
 
+/* The listener counted the socket in the total; whoever closes it gives that back. */
 static void on_socket(void *owner, void *message)
 {
     struct rpc_worker *worker = owner;
@@ -162,6 +176,8 @@ static void on_sweep(void *owner)
         timer_set(worker->janitor, deadline_after(now, SWEEP_NS));
 }
 
+/* Calls may outlive their connections: a shielded COMMIT is waited for, beyond the grace if it
+ * must. */
 static void check_drained(struct rpc_worker *worker)
 {
     if (!list_is_empty(&worker->connections) || worker->running_calls > 0 ||
