@@ -3,11 +3,11 @@
  * What the view of epochs judges is judged when it is read; in the table it only ages out.  Of two such values
  * the one that has seen more stays, so the order in which reads arrive does not matter.
  *
- * The floor.  A write that the view does not judge leaves a floor in its key's entry: for as long as anything read before the write could
- * still count as fresh, only values of that version or a later one, or read after it, are taken or given.  When
- * a floor must make room, its moment becomes the shard's: then, as long as the floor would have stood, nothing
- * read before it is taken for any key of the shard.  So the bound on memory never breaks the promise, it only
- * costs a few misses. */
+ * The floor.  A write that the view does not judge leaves a floor in its key's entry: for as long as anything
+ * read before the write could still count as fresh, only values of that version or a later one, or read after
+ * it, are taken or given.  When a floor must make room, its moment becomes the shard's: then, as long as the
+ * floor would have stood, nothing read before it is taken for any key of the shard.  So the bound on memory
+ * never breaks the promise, it only costs a few misses. */
 #include "cache/memory.h"
 
 #include "base/alloc.h"

@@ -9,7 +9,11 @@
 #include "loop/task.h"
 #include "tests/unit/cache/fake_redis.h"
 
+#ifdef __SANITIZE_THREAD__
+#define OP_NS (200 * NS_PER_MS)
+#else
 #define OP_NS (40 * NS_PER_MS) /* of the tests: the machine may be busy */
+#endif
 #define KEY "tenants/{tnt_a}/profile"
 
 static struct loop *loop;

@@ -209,7 +209,8 @@ START_TEST(the_queue_is_bounded)
         start(&looks[i], "slugs/{none}");
     for (size_t i = 0; i < 600; i++)
         turn_until(looks[i].over);
-    ck_assert_uint_eq(errors("full"), 600 - 512);
+    ck_assert_uint_ge(errors("full"), 600 - 512);
+    ck_assert_uint_le(errors("full"), 600 - 511); /* the connection's own TIME may be under way */
     ck_assert_uint_eq(counted("tenant_cache_lookups_total{result=\"miss\"}"), 600);
     ck_assert_uint_eq(counted("tenant_cache_redis_in_flight"),
                       0); /* the breaker ended the wait */
