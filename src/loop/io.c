@@ -14,6 +14,8 @@ static void io_disarm(struct io *io);
 static void on_closed(uv_handle_t *handle);
 static enum wait_result poll_plainly(const struct io *io, unsigned events, uint64_t deadline_ns);
 
+/* The descriptor must be non-blocking and watched by nobody else: libuv allows one poll handle
+ * per descriptor. */
 struct io *io_open(struct loop *loop, int fd)
 {
     assert(fd >= 0);
@@ -46,6 +48,7 @@ void io_close(struct io *io)
         free(io);
         return;
     }
+    /* a task that waits must not touch the io again: it is told through its own io_wait */
     io->closing = true;
     if (io->waiter != NULL) {
         io->waiter->closed = true;
@@ -72,6 +75,8 @@ void io_arm(struct io *io)
     assert(rc == 0);
 }
 
+/* One waiting task per io (asserted).  A wait that ends by its deadline or cancellation leaves
+ * the descriptor armed; see io_arm(). */
 enum wait_result task_wait_io(struct ctx *ctx, struct io *io, unsigned events,
                               uint64_t deadline_ns)
 {
@@ -93,6 +98,7 @@ enum wait_result task_wait_io(struct ctx *ctx, struct io *io, unsigned events,
     return result;
 }
 
+/* The callback may close the io: `closing` is looked at before anything else is done with it. */
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct io *io = poll->data;
@@ -131,6 +137,7 @@ static void on_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
+/* POLLERR and POLLHUP count as ready: the next read or write tells. */
 static enum wait_result poll_plainly(const struct io *io, unsigned events, uint64_t deadline_ns)
 {
     struct pollfd poll_fd = {.fd = io->fd};

@@ -1,4 +1,9 @@
-/* The loop: libuv's phases with tasks and deferred work after each poll. */
+/* The loop: libuv's phases with tasks and deferred work after each poll.
+ *
+ *    a turn:  timers ─ poll ─ io and mailbox callbacks ─ ready tasks ─ deferred work ─ closed handles freed
+ *
+ * uv_check runs right after the poll and its callbacks, which is where tasks and deferred work
+ * hook in. */
 #include "base/alloc.h"
 #include "base/clock.h"
 
@@ -73,6 +78,7 @@ void loop_turn(struct loop *loop, uint64_t timeout_ns)
     uv_timer_stop(&loop->turn_limit);
 }
 
+/* On the loop's thread only: uv_stop() is not thread-safe.  Others post to a mailbox. */
 void loop_stop(struct loop *loop)
 {
     uv_stop(&loop->uv);
@@ -130,6 +136,8 @@ void loop_timer_arm(struct loop *loop, uv_timer_t *timer, uint64_t deadline_ns,
     assert(rc == 0);
 }
 
+/* Deferred work may make tasks ready and tasks may defer: what is left over keeps the poll from
+ * waiting. */
 static void on_turn_end(uv_check_t *check)
 {
     struct loop *loop = check->data;
@@ -180,6 +188,7 @@ static void on_keep_going(uv_idle_t *idle)
     (void)idle; /* being active is the point: libuv polls without waiting */
 }
 
+/* The timer only ends the poll. */
 static void on_turn_limit(uv_timer_t *timer)
 {
     (void)timer;

@@ -1,4 +1,12 @@
-/* The loop room's own: how loops, tasks and waits fit together. */
+/* The loop room's own: how loops, tasks and waits fit together.
+ *
+ *    task_start ──> READY ──loop_run_tasks──> RUNNING ──task_suspend──> WAITING
+ *                     ^                        │                        │
+ *                     └──────── task_wake ─────┼────────────────────────┘
+ *                                              └──the function returned──> ENDED, kept as a spare
+ *
+ * One task runs at a time, on the loop's thread; whoever is not a task runs on the loop's own
+ * stack. */
 #ifndef LOOP_LOOP_INT_H
 #define LOOP_LOOP_INT_H
 
@@ -8,6 +16,7 @@
 
 #include <uv.h>
 
+/* Owned by its thread.  libuv's handles are members: the loop must not move. */
 struct loop {
     uv_loop_t uv;
     uv_check_t turn_end;      /* runs after poll and its callbacks: tasks, then deferred work */
@@ -28,13 +37,16 @@ struct loop {
     uint64_t slice_ns;        /* the longest run of one task since loop_slice_take() */
 };
 
-/* A task waiting in task_wait_io(); on that task's stack. */
+/* A task waiting in task_wait_io(); on that task's stack.  The io points to it while the wait
+ * lasts, and lets go of it before the stack frame goes away. */
 struct io_wait {
     struct task *task;
     bool ready;  /* the event came */
     bool closed; /* the io was closed meanwhile */
 };
 
+/* One watcher per descriptor, for a callback or one task or both at once.  Freed by libuv's
+ * close callback, a turn after io_close(). */
 struct io {
     struct loop *loop;       /* NULL: a plain thread's */
     int fd;
@@ -48,18 +60,21 @@ struct io {
     bool closing;
 };
 
+/* WAITING is the only state from which task_wake() does something: waking twice is waking once. */
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 
+/* Reused from one life to the next with its stack and timer; function, argument and flags are
+ * set anew. */
 struct task {
     struct list_node node;   /* on loop->ready while TASK_READY, on spare_tasks between two lives */
     struct loop *loop;
     struct stack *stack;
     struct switch_context context;
     task_function *function;
-    task_function *on_end;
+    task_function *on_end; /* on the loop's stack; may be NULL */
     void *argument;
     enum task_state state;
-    bool cancelled;
+    bool cancelled; /* sticky */
     bool shielded;
     bool timed_out;          /* the wait's timer fired */
     uint64_t deadline_ns;    /* of the wait */
@@ -68,15 +83,19 @@ struct task {
 
 /* Puts a waiting task on the ready list; nothing happens when it is ready already. */
 void task_wake(struct task *task);
-/* Gives up the CPU until something wakes the task or the deadline's timer fires. */
+/* Gives up the CPU until something wakes the task or the deadline's timer fires.  Says nothing
+ * about why it came back: the caller looks again, with task_wait_over(), in a loop. */
 void task_suspend(struct task *task, uint64_t deadline_ns);
-/* True when the wait has ended: what was waited for came (`done` wins), cancellation, or the deadline. */
+/* True when the wait has ended: what was waited for came (`done` wins), cancellation, or the
+ * deadline.  Takes the timer's mark; a shielded task does not see its cancellation. */
 bool task_wait_over(struct task *task, bool done, enum wait_result *result);
-/* Runs ready tasks, each once; those woken meanwhile run in the next turn. */
+/* Runs ready tasks, each once; those woken meanwhile run in the next turn.  On the loop's own
+ * stack only. */
 void loop_run_tasks(struct loop *loop);
 /* Makes the next poll not wait because something is ready. */
 void loop_keep_going(struct loop *loop);
-/* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds: never early. */
+/* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds: never early.
+ * Replaces what was armed before. */
 void loop_timer_arm(struct loop *loop, uv_timer_t *timer, uint64_t deadline_ns,
                     uv_timer_cb callback);
 /* Makes libuv watch what callback and waiter want. */

@@ -39,6 +39,8 @@ struct mailbox *mailbox_open(struct loop *loop, size_t capacity, mailbox_callbac
     return mailbox;
 }
 
+/* Any thread.  What the poster wrote before is visible to the callback: the lock orders it.
+ * libuv merges wake-ups, so one delivery may find many messages. */
 bool mailbox_post(struct mailbox *mailbox, void *message)
 {
     pthread_mutex_lock(&mailbox->lock);
@@ -82,6 +84,8 @@ static void deliver(struct mailbox *mailbox, size_t most)
         mailbox->callback(mailbox->owner, message);
 }
 
+/* The lock is held for one message only, never while the callback runs: it may post to this
+ * mailbox. */
 static bool mailbox_take(struct mailbox *mailbox, void **message)
 {
     pthread_mutex_lock(&mailbox->lock);

@@ -1,5 +1,8 @@
 /* Switching stacks: the smallest face over libboost-context, or over ucontext with
- * -DLOOP_SWITCH_UCONTEXT. */
+ * -DLOOP_SWITCH_UCONTEXT.
+ *
+ * Called by task.c and loop.c only.  A context runs on one thread at a time; here always on its
+ * loop's. */
 #ifndef LOOP_SWITCH_H
 #define LOOP_SWITCH_H
 
@@ -7,7 +10,7 @@
 
 struct hop;
 
-/* A mapped stack with a guard page below it. */
+/* A mapped stack with a guard page below it.  Freed only when no context will run on it again. */
 struct stack {
     struct stack *next; /* in a pool */
     void *base;         /* lowest usable byte */
@@ -19,7 +22,7 @@ void stack_free(struct stack *stack);
 
 typedef void switch_entry(void *argument);
 
-/* A place to come back to. */
+/* A place to come back to.  Must not move while another context may come back to it. */
 struct switch_context {
     void *place;         /* the backend's own */
     switch_entry *entry; /* until it first runs */

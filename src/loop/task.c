@@ -1,7 +1,11 @@
 /*~ Tasks: where straight-line code meets the loop.
  *
  * A task runs until it waits: task_suspend() switches to the loop's own stack.  Whoever makes the wait end
- * puts the task on the ready list; loop_run_tasks() switches back to it at the end of the turn. */
+ * puts the task on the ready list; loop_run_tasks() switches back to it at the end of the turn.
+ *
+ * A wait is always a loop around task_suspend(), because a task may be woken for more reasons
+ * than one (a cancellation, a timer, an event that another took).  What decides is the state
+ * that task_wait_over() reads. */
 #include "loop/task.h"
 
 #include "base/alloc.h"
@@ -23,6 +27,8 @@ static void on_timer(uv_timer_t *timer);
 static void on_timer_closed(uv_handle_t *handle);
 static void task_close(struct task *task);
 
+/* Refuses at the cap instead of queueing: a queue in front of a server that is full only adds
+ * waiting to calls that will fail.  The argument must live until on_end ran. */
 bool task_start(struct loop *loop, task_function *function, void *argument, task_function *on_end)
 {
     if (loop->task_count >= loop->task_capacity) {
@@ -42,6 +48,8 @@ bool task_start(struct loop *loop, task_function *function, void *argument, task
     return true;
 }
 
+/* Nothing is interrupted: the task sees it at its present or next wait, and unwinds by its own
+ * returns. */
 void task_cancel(struct task *task)
 {
     assert(task->state != TASK_ENDED);
@@ -54,6 +62,7 @@ bool task_is_cancelled(const struct task *task)
     return task->cancelled;
 }
 
+/* The flag is the task's and not counted: shields must not be nested. */
 void task_shield(struct ctx *ctx, bool shielded)
 {
     if (ctx->task != NULL)
@@ -80,6 +89,8 @@ uint64_t task_refusals(const struct loop *loop)
     return loop->task_refusals;
 }
 
+/* From the frame that asks down to the guard page; stacks grow downwards on all machines we
+ * build for. */
 size_t task_stack_left(const struct ctx *ctx)
 {
     if (ctx->task == NULL)
@@ -101,9 +112,12 @@ enum wait_result task_sleep(struct ctx *ctx, uint64_t duration_ns)
     ctx->task->timed_out = false;
     while (!task_wait_over(ctx->task, false, &result))
         task_suspend(ctx->task, deadline);
+    /* the timer of a sleep is its success, but not when the work's own deadline was the earlier
+     * one */
     return result == WAIT_TIMEOUT && deadline == end ? WAIT_READY : result;
 }
 
+/* Back in the next turn: loop_run_tasks() runs no more than was ready when it began. */
 void task_yield(struct ctx *ctx)
 {
     if (ctx->task == NULL)
@@ -133,6 +147,8 @@ void waitq_init(struct waitq *queue)
     list_init(&queue->waiters);
 }
 
+/* The waiter lives on this stack: it leaves the list before the frame goes, whatever ended the
+ * wait. */
 enum wait_result waitq_wait(struct ctx *ctx, struct waitq *queue, uint64_t deadline_ns,
                             void **given)
 {
@@ -150,6 +166,8 @@ enum wait_result waitq_wait(struct ctx *ctx, struct waitq *queue, uint64_t deadl
     return result;
 }
 
+/* Hand-over, not a signal: between a signal and the waiter's turn somebody else could take the
+ * thing, and under load the one who waited longest would wait on. */
 bool waitq_wake(struct waitq *queue, void *given)
 {
     struct list_node *node = list_pop_front(&queue->waiters);
@@ -179,6 +197,8 @@ void task_wake(struct task *task)
     loop_keep_going(task->loop);
 }
 
+/* A task that is woken late and past its deadline counts as timed out even if the timer's
+ * callback has not run. */
 void task_suspend(struct task *task, uint64_t deadline_ns)
 {
     assert(task->loop->current == task); /* only the running task can wait */
@@ -193,6 +213,8 @@ void task_suspend(struct task *task, uint64_t deadline_ns)
         task->timed_out = true;
 }
 
+/* What came in time wins over a cancellation that came together with it: a connection that was
+ * handed over must not get lost. */
 bool task_wait_over(struct task *task, bool done, enum wait_result *result)
 {
     bool timed_out = task->timed_out;
@@ -208,6 +230,8 @@ bool task_wait_over(struct task *task, bool done, enum wait_result *result)
     return true;
 }
 
+/* Bounded by what was ready at the start: tasks that wake each other for ever would else keep
+ * the poll from running. */
 void loop_run_tasks(struct loop *loop)
 {
     for (size_t left = loop->ready.count; left > 0; left--) {
@@ -222,6 +246,8 @@ void loop_drop_spare_tasks(struct loop *loop)
         task_close(list_entry(node, struct task, node));
 }
 
+/* on_end runs on the loop's stack and may free what the task worked on; the task itself goes
+ * back last. */
 static void task_resume(struct task *task)
 {
     struct loop *loop = task->loop;
@@ -243,6 +269,7 @@ static void task_resume(struct task *task)
     task_give(task);
 }
 
+/* The first frame of every task's stack; it never returns. */
 static void task_entry(void *argument)
 {
     struct task *task = argument;
@@ -251,6 +278,7 @@ static void task_entry(void *argument)
     switch_away(&task->context, &task->loop->main_context);
 }
 
+/* The last one given is taken first: its stack is the most likely to be in the cache. */
 static struct task *task_take(struct loop *loop)
 {
     struct list_node *node = list_pop_front(&loop->spare_tasks);

@@ -45,12 +45,16 @@ bool timer_is_set(const struct timer *timer)
     return timer->deadline_ns != NO_DEADLINE;
 }
 
+/* The memory goes with libuv's close callback: freeing from within the timer's own callback is
+ * allowed. */
 void timer_free(struct timer *timer)
 {
     if (timer != NULL)
         uv_close((uv_handle_t *)&timer->uv, on_closed);
 }
 
+/* Disarmed before the callback, so that it may arm the timer again.  `in_timers` is for
+ * loop_timer_arm(). */
 static void on_timer(uv_timer_t *uv)
 {
     struct timer *timer = uv->data;

@@ -7,12 +7,14 @@
 #include "rpc/call.h"
 #include "rpc/status.h"
 
+/* per block; a handler that sets more is a bug (asserted) */
 #define CALL_HEADERS_MAX 16
 
 struct h2_stream;
 struct rpc_worker;
 struct method_slot;
 
+/* Both in the call's arena. */
 struct call_header {
     const char *key;    /* lower-case */
     struct slice value; /* ready for the wire */

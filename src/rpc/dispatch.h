@@ -17,7 +17,7 @@ struct method_slot {
     struct method_metrics metrics;
 };
 
-/* NULL when no registered service has that path. */
+/* NULL when no registered service has that path.  The slot lives as long as the worker. */
 struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice path);
 
 #endif

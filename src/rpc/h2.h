@@ -20,6 +20,8 @@ struct header_field {
     struct slice value;
 };
 
+/* One request and its answer.  Owned by the session's nghttp2 stream: made at its first
+ * HEADERS, freed in on_stream_close() or h2_free().  h2_stream.c has the states. */
 struct h2_stream {
     struct list_node node;       /* on h2->streams */
     struct list_node ready_node; /* on h2->ready: something to do after the library returns */
@@ -42,7 +44,7 @@ struct h2_stream {
     bool headers_done;
     bool ended;         /* END_STREAM came */
     bool started;       /* its call was made, or it was answered without one */
-    bool dispatched;    /* its handler's task was started */
+    bool dispatched;    /* checked and handed to a handler, refused, or expired */
     bool answered;      /* a response was submitted */
     bool rest_unwanted; /* RST_STREAM(NO_ERROR) once the answer is out */
     struct running_call
@@ -51,6 +53,7 @@ struct h2_stream {
     size_t reply_sent;
 };
 
+/* Owned by its connection; all functions belong to the worker's thread. */
 struct h2 {
     struct rpc_worker *worker;
     void *owner; /* the connection … */
@@ -81,6 +84,8 @@ struct h2 {
     bool failed;               /* nothing more can be read: send what there is and close */
 };
 
+/* `caller` is borrowed and must outlive the session.  `wants_flush` may be called within any
+ * function below, and must not send at once. */
 struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
                   void (*wants_flush)(void *owner));
 /* Cancels running calls; their tasks end by themselves. */

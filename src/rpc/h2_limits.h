@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A token bucket: `burst` at once, refilled by `rate` per second. */
+/* A token bucket: `burst` at once, refilled by `rate` per second.  Zero-initialised it is full
+ * at its first use. */
 struct budget {
     double tokens;
     uint64_t at_ns;

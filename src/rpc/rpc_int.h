@@ -1,4 +1,13 @@
-/* The rpc room's own: workers and connections. */
+/* The rpc room's own: workers and connections.
+ *
+ * Everything belongs to the worker's thread, but for the shared_ functions and
+ * rpc_worker_take().  Who owns whom:
+ *
+ *    rpc_worker ─── connection ─── tls_stream
+ *                        └── h2 ─── h2_stream ─── running_call (the task owns it while it runs)
+ *
+ * A connection is freed at the end of the turn, a worker when the last connection and call are
+ * gone. */
 #ifndef RPC_RPC_INT_H
 #define RPC_RPC_INT_H
 
@@ -45,6 +54,7 @@ struct connection {
 };
 
 #define RPC_READ_SIZE 16384
+/* Calls at once, kept warm: 256 arenas of 4 KiB are a megabyte per worker. */
 #define ARENAS_SPARE 256
 #define STREAMS_SPARE 256
 
@@ -78,24 +88,34 @@ struct rpc_worker {
     uint32_t log_lines;                /* sampled lines in it */
 };
 
+/* An empty arena with a cap of 32 MiB for one call.  Give it back when nothing points into it
+ * any more: it is poisoned or reused at once. */
 struct arena *worker_arena_take(struct rpc_worker *worker);
 void worker_arena_give(struct rpc_worker *worker, struct arena *arena);
 
+/* Takes the descriptor over, whose place in the total count the listener has taken.  Closes
+ * both in the end. */
 void connection_open(struct rpc_worker *worker, int fd);
-/* Ends it now; freed at the end of the turn. */
+/* Ends it now; freed at the end of the turn.  May be called more than once, and from any
+ * callback of the loop. */
 void connection_close(struct connection *connection);
-/* Sends what the session has at the end of the turn. */
+/* Sends what the session has at the end of the turn.  Nothing happens when it is closed or
+ * lingers, or when it was asked already. */
 void connection_flush_later(struct connection *connection);
-/* Time-outs of one connection. */
+/* Time-outs of one connection.  May close it. */
 void connection_sweep(struct connection *connection, uint64_t now_ns);
+/* GOAWAY on an HTTP/2 connection; closes one whose handshake is still under way. */
 void connection_drain(struct connection *connection);
 
-/* probe.c: true once the answer is in connection->out. */
+/* probe.c: true once the answer is in connection->out.  Takes any bytes, whole requests or
+ * parts.  Nothing more may be given after true. */
 bool probe_receive(struct connection *connection, struct slice bytes);
 
-/* False when the identity has too many connections. */
+/* False when the identity has too many connections.  Any thread.  Each true needs one
+ * shared_identity_leave() with the same key, and no other. */
 bool shared_identity_enter(struct rpc_shared *shared, const char *key, uint32_t limit);
 void shared_identity_leave(struct rpc_shared *shared, const char *key);
+/* False when the process has too many.  Any thread; left once per true. */
 bool shared_connection_enter(struct rpc_shared *shared, uint32_t limit);
 void shared_connection_leave(struct rpc_shared *shared);
 

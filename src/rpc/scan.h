@@ -9,6 +9,7 @@
 
 #define SCAN_DEPTH_MAX 16     /* nested messages */
 #define SCAN_FIELDS_MAX 20000 /* fields and elements in the whole message, unknown ones too */
+/* bytes, terminator included; a longer path ends at the last segment that fits */
 #define SCAN_PATH_SIZE 160
 
 enum scan_result {

@@ -7,9 +7,15 @@
 
 #include <stddef.h>
 
+/* Kept per call; more are counted.  What travels may be fewer still: details have to fit into 4
+ * KiB. */
 #define STATUS_VIOLATIONS_MAX 64
+/* ErrorInfo.metadata; the handlers' own keys, so more than these is a bug (asserted by
+ * call_refuse_with). */
 #define STATUS_METADATA_MAX 8
 
+/* gRPC's numbers (grpc/doc/statuscodes.md), which travel as text in the grpc-status trailer.
+ * Never renumber. */
 enum grpc_code {
     GRPC_OK = 0,
     GRPC_CANCELLED = 1,
@@ -34,12 +40,14 @@ enum grpc_code {
 /* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is no code. */
 const char *grpc_code_name(int code);
 
+/* Borrowed texts: of the call's arena or constants. */
 struct status_pair {
-    const char *key;
-    const char *value;
+    const char *key;   /* a field's path, or ErrorInfo.metadata's key */
+    const char *value; /* the rule, or the value */
 };
 
-/* Details gathered while a call is refused.  Strings live in the call's arena. */
+/* Details gathered while a call is refused.  Strings live in the call's arena.  Zeroed with the
+ * call; filled by call_refuse_*() only.  Dropped when the call ends with a fault. */
 struct call_details {
     struct status_pair violations[STATUS_VIOLATIONS_MAX]; /* field, rule */
     size_t violation_count;
@@ -49,7 +57,7 @@ struct call_details {
     uint64_t retry_ns; /* RetryInfo; 0: none */
 };
 
-/* What goes onto the wire. */
+/* What goes onto the wire.  Valid as long as the arena of the call. */
 struct status {
     enum grpc_code code;
     const char *reason;   /* of the catalogue; NULL when code is OK */
@@ -58,9 +66,10 @@ struct status {
     uint64_t retry_ns;    /* for the retry-after trailer; 0: none */
 };
 
-/* The status for a handler's result: OK, a refusal with its details (may be NULL), or a fault, which
- * becomes UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or INTERNAL with the request id as reference and never
- * the fault's text.  A retriable refusal without a delay gets a default one.  Lives in ctx->arena. */
+/* The status for a handler's result: OK, a refusal with its details (may be NULL), or a fault,
+ * which becomes UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or INTERNAL with the request id as
+ * reference and never the fault's text.  A retriable refusal without a delay gets a default
+ * one.  Lives in ctx->arena.  Never fails and never suspends. */
 void status_of_result(struct ctx *ctx, int result, const struct call_details *details,
                       struct status *status);
 
