@@ -1,10 +1,19 @@
 """What caches may answer: never older than 200 ms, on the replica that wrote never older than the write,
 whatever Redis does and whoever loses the feed of changes.  Two replicas share the stack."""
+import os
+import pathlib
 import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
 import threading
 import time
 
 import grpc
+import psycopg
 import pytest
 
 from support import Service, call, create, get, update
@@ -243,6 +252,75 @@ def test_a_stopped_redis_costs_a_few_calls_and_then_none(service, stack, redis, 
     assert timeouts <= 3 * len(REDIS) * 2 * 4, "per node and worker: three, and what was under way"
     assert unreachable >= 50, "most look-ups found the breaker open"
     assert took < 30
+
+
+# --- a standby ----------------------------------------------------------------------------------------------
+
+
+class Standby:
+    """A copy of the stack's database that is in recovery, as after a fail-over that was not finished."""
+
+    def __init__(self, stack):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenant-standby-"))
+        self.folder.chmod(0o755)
+        data = self.folder / "data"
+        with stack.superuser() as db:
+            source = pathlib.Path(db.execute("SHOW data_directory").fetchone()[0])
+            pid = (source / "postmaster.pid").read_text().split()[0]
+            db.execute("SELECT pg_backup_start('standby', true)")
+            subprocess.run(["cp", "-a", source, data], check=False)  # files may come and go meanwhile
+            label = db.execute("SELECT labelfile FROM pg_backup_stop(false)").fetchone()[0]
+            subprocess.run(["cp", "-a", f"{source}/pg_wal/.", data / "pg_wal"], check=False)
+        owner = source.stat()
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        for name, text in (("backup_label", label), ("standby.signal", "")):
+            (data / name).write_text(text)
+            os.chown(data / name, owner.st_uid, owner.st_gid)
+        self.url = re.sub(r":\d+/", f":{self.port}/", stack.env["STACK_SUPERUSER_URL"])
+        self.platform_url = re.sub(r":\d+/", f":{self.port}/", stack.env["STACK_PLATFORM_URL"])
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(
+            [os.readlink(f"/proc/{pid}/exe"), "-D", data, "-p", str(self.port)], cwd="/",
+            user=owner.st_uid, group=owner.st_gid, stdout=self.log, stderr=self.log)
+
+    def ask(self, statement):
+        with psycopg.connect(self.url, autocommit=True) as db:
+            return db.execute(statement).fetchone()[0]
+
+    def answers(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        try:
+            return self.ask("SELECT pg_is_in_recovery()")
+        except psycopg.OperationalError:
+            return None
+
+    def close(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+
+def test_a_standby_vouches_for_nothing(stack, unique, eventually):
+    standby = Standby(stack)
+    replica = None
+    try:
+        eventually(standby.answers, 20, 0.1)
+        replica = Service(stack, DATABASE_PLATFORM_URL=standby.platform_url)
+        tenant = create(replica, unique())
+        eventually(lambda: replica.metric("tenant_epoch_feed_looks_total", result="recovering") >= 3)
+        for _ in range(20):
+            assert answer(replica, tenant.tenant_id)[1:] == ("primary", 0)
+        assert replica.metric("tenant_epoch_view_fresh") == 0
+        assert standby.ask("SELECT pg_promote()")
+        eventually(lambda: replica.metric("tenant_epoch_view_fresh") == 1, 20)
+    finally:
+        if replica:
+            assert replica.stop() == 0
+        standby.close()
 
 
 # --- all at once ------------------------------------------------------------------------------------------
