@@ -89,6 +89,7 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
         .is_serving = is_serving,
         .state = serve->health,
     };
+    service_metrics_init(&worker->env.metrics, worker->metrics);
     bool known = region_parse(slice_of_str(region), &worker->env.region);
     assert(known); /* the configuration was checked */
 }

@@ -22,11 +22,15 @@ int consistency_floor(struct call *call, struct consistency_floor *floor)
     if (text.data == NULL)
         return OK;
     struct consistency_point point;
+    const char *rule = NULL;
     if (!consistency_token_parse(call->ctx.arena, env->token_keys, text, &point))
-        return call_refuse_field(call, METADATA_INVALID, HEADER,
-                                 "must be a token that this service gave, unchanged");
-    if (!uuid_is_nil(&call->tenant) && !uuid_equal(&call->tenant, &point.tenant))
-        return call_refuse_field(call, METADATA_INVALID, HEADER, "belongs to another tenant");
+        rule = "must be a token that this service gave, unchanged";
+    else if (!uuid_is_nil(&call->tenant) && !uuid_equal(&call->tenant, &point.tenant))
+        rule = "belongs to another tenant";
+    if (rule != NULL) {
+        metric_inc(env->metrics.consistency[CONSISTENCY_FORGED]);
+        return call_refuse_field(call, METADATA_INVALID, HEADER, rule);
+    }
     floor->asked = true;
     floor->tenant = point.tenant;
     floor->epoch = point.epoch;
@@ -37,11 +41,17 @@ int consistency_floor(struct call *call, struct consistency_floor *floor)
 int consistency_reached(struct call *call, struct consistency_floor *floor, struct epoch epoch,
                         bool *again)
 {
+    const struct service_env *env = call->service;
     *again = epoch_compare(epoch, floor->epoch) < 0;
-    if (!*again)
+    if (!*again) {
+        if (floor->asked)
+            metric_inc(env->metrics.consistency[CONSISTENCY_MET]);
         return OK;
-    if (deadline_left(floor->give_up_ns, clock_now()) == 0)
+    }
+    if (deadline_left(floor->give_up_ns, clock_now()) == 0) {
+        metric_inc(env->metrics.consistency[CONSISTENCY_GAVE_UP]);
         return CONSISTENCY_UNAVAILABLE;
+    }
     uint64_t pause = backoff_ns(floor->looks++, LOOK_FLOOR_NS, LOOK_CAP_NS);
     return wait_fault(&call->ctx, task_sleep(&call->ctx, pause), "a change to become visible");
 }

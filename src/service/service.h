@@ -6,6 +6,7 @@
 
 #include "domain/tenant.h"
 #include "rpc/call.h"
+#include "service/service_metrics.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -26,6 +27,7 @@ struct service_env {
     uint64_t freshness_ns;             /* how old a cached answer may be: a suspension waits as long */
     uint64_t consistency_wait_ns;      /* how long a read waits for what its token stands for */
     uint64_t idempotency_ttl_ns;       /* how long an answer is kept under its key */
+    struct service_metrics metrics;    /* the worker's series */
     void (*wake_relay)(void *relay);   /* called after a commit that left events; NULL: none here */
     void *relay;
     bool (*is_serving)(void *state);   /* for grpc.health.v1: not starting, not draining */

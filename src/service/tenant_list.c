@@ -86,10 +86,12 @@ static int check_page(struct listing *list)
         return OK;
     const struct page_cursor *cursor = page_token_parse(
         call->ctx.arena, env->token_keys, &list->bound, slice_of_str(list->in->page_token));
-    if (cursor == NULL)
+    if (cursor == NULL) {
+        metric_inc(env->metrics.page_tokens_refused);
         return call_refuse_field(call, INVALID_ARGUMENT, "page_token",
                                  "must be the next_page_token of a call with the same filter and "
                                  "order_by by the same caller");
+    }
     list->page.has_cursor = true;
     list->page.after_key = cursor->key;
     list->page.after_id = cursor->id;

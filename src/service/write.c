@@ -61,7 +61,10 @@ int write_replay(struct write *write)
         TRY(replay_made(write, &record));
     else
         TRY(idempotency_store_read(write->tx, &write->found, &found, &record));
-    if (memcmp(record.fingerprint, write->fingerprint, FINGERPRINT_BYTES) != 0)
+    const struct service_env *env = call->service;
+    bool same = memcmp(record.fingerprint, write->fingerprint, FINGERPRINT_BYTES) == 0;
+    metric_inc(env->metrics.keys[same ? KEY_REPLAYED : KEY_MISMATCH]);
+    if (!same)
         return call_refuse_field(call, IDEMPOTENCY_REPLAY_MISMATCH, KEY_HEADER,
                                  "was used for another request of this method");
     call->stored_reply = copied(call->ctx.arena, record.reply); /* the rows end with their tx */
@@ -85,12 +88,17 @@ int write_commit(struct write *write, const ProtobufCMessage *reply)
     else if (rc == COMMIT_UNCERTAIN && appended)
         rc = resolve(write);
     TRY(rc);
+    if (write->keyed)
+        metric_inc(((const struct service_env *)call->service)->metrics.keys[KEY_FIRST]);
     consistency_answer(call, &write->tenant, write->at.seen.epoch, write->at.sequence);
     return OK;
 }
 
+/* A refused call's lock must be free before its caller can repeat it. */
 void write_end(struct write *write)
 {
+    if (write->tx != NULL && write->keyed)
+        tx_rollback(write->tx);
     tx_free_ptr(&write->tx);
 }
 
@@ -108,6 +116,8 @@ static int begin(struct write *write, const ProtobufCMessage *request)
         request_fingerprint(call->ctx.arena, request, write->fingerprint);
     write->lock = lock_number(write);
     TRY(tx_begin(env->store, &call->ctx, TX_WRITE, &write->tenant, &write->tx));
+    if (write->keyed)
+        tx_end_yourself(write->tx);
     queue_first(write);
     return OK;
 }
@@ -237,6 +247,10 @@ static int resolve(struct write *write)
         rc = ask(write, &asking, &committed);
     }
     task_shield(ctx, false);
+    const struct service_env *env = write->call->service;
+    metric_inc(env->metrics.resolutions[rc != OK     ? RESOLVED_UNKNOWN
+                                        : committed ? RESOLVED_COMMITTED
+                                                    : RESOLVED_NOTHING]);
     if (rc != OK)
         return COMMIT_UNCERTAIN;
     return committed ? OK : DATABASE_UNAVAILABLE;

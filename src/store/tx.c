@@ -47,6 +47,7 @@ struct tx {
     bool refused;                /* the server itself said no */
     bool failed;                 /* only freeing is left */
     bool committed;
+    bool keeps_failed; /* a failed run leaves the rollback to tx_rollback() */
     struct queued queue[QUEUE_MAX];
     size_t queue_count;
     struct encoded values[QUEUE_MAX * STMT_PARAMS_MAX];
@@ -116,6 +117,27 @@ int tx_run(struct tx *tx)
 int tx_commit(struct tx *tx)
 {
     return run(tx, true);
+}
+
+void tx_end_yourself(struct tx *tx)
+{
+    tx->keeps_failed = true;
+}
+
+void tx_rollback(struct tx *tx)
+{
+    if (tx->conn == NULL || !tx->begun || tx->committed || tx->stopped)
+        return;
+    struct pg_conn *conn = tx->conn;
+    bool sent = pg_conn_send(conn, "ROLLBACK", &(struct pg_params){0}) && pg_conn_sync(conn);
+    enum pg_wait wait = sent ? pg_conn_flush(tx->ctx, conn, answer_deadline(tx)) : PG_LOST;
+    if (wait == PG_DONE)
+        (void)collect_sync(tx);
+    else
+        (void)lost(tx, wait);
+    tx->failed = true; /* only freeing is left */
+    if (tx->lost)
+        pool_drop(TAKE(tx->conn));
 }
 
 void tx_free(struct tx *tx)
@@ -196,7 +218,7 @@ static int run(struct tx *tx, bool commit)
     buf_clear(&tx->bytes);
     if (tx->lost)
         pool_drop(TAKE(tx->conn));
-    else if (tx->committed || tx->failed)
+    else if (tx->committed || (tx->failed && (!tx->keeps_failed || tx->stopped)))
         pool_give(TAKE(tx->conn)); /* early: others wait for it */
     return rc;
 }

@@ -153,23 +153,17 @@ def test_a_malformed_key_is_refused(service, unique, bad):
     assert "255" in error.fields["idempotency-key"]
 
 
-def test_while_the_first_still_runs(service, stack, unique):
+def test_while_the_first_still_runs(service, stack, unique, eventually):
     """The first call waits for a row that we hold; the second learns that it is not done yet."""
     tenant, k = create(service, unique()), unique("k")
-    with concurrent.futures.ThreadPoolExecutor() as pool, stack.superuser() as db:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'"
+    with concurrent.futures.ThreadPoolExecutor() as pool, stack.superuser() as db, stack.superuser() as eye:
         with db.transaction():
             db.execute("SELECT FROM tenant.tenants WHERE id = %s FOR UPDATE", [tenant_uuid(tenant.tenant_id)])
             first = pool.submit(call, service, "UpdateTenant", rename(tenant, "One"), metadata=key(k))
-            error = None
-            for _ in range(100):
-                try:
-                    call(service, "UpdateTenant", rename(tenant, "One"), metadata=key(k), timeout=0.5)
-                except grpc.RpcError as caught:
-                    if caught.code() == CODE.ABORTED:
-                        error = refused(call, service, "UpdateTenant", rename(tenant, "One"), metadata=key(k))
-                        break
-                time.sleep(0.02)
-        assert error is not None and error.reason == "IDEMPOTENCY_IN_PROGRESS" and error.retry_s > 0
+            eventually(lambda: eye.execute(waiting).fetchone()[0], 5)
+            error = refused(call, service, "UpdateTenant", rename(tenant, "One"), metadata=key(k))
+        assert (error.code, error.reason) == (CODE.ABORTED, "IDEMPOTENCY_IN_PROGRESS") and error.retry_s > 0
         assert first.result(10)[0].tenant.display_name == "One"
     _, _, head = call(service, "UpdateTenant", rename(tenant, "One"), metadata=key(k))
     assert head["idempotency-replayed"] == "true"
