@@ -72,6 +72,7 @@ const struct event_type *event_type_of(enum event_kind kind)
     return &types[kind];
 }
 
+/* Called inside the transaction that changes the tenant, so occurred_at is that row's own time. */
 struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
 {
     EventEnvelope envelope;
@@ -89,6 +90,7 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
     return message_pack(ctx->arena, &envelope.base);
 }
 
+/* Proto3 leaves zeroes out, so the appended fields are exactly the four set here. */
 void envelope_append(struct buf *envelope, const struct envelope_position *position)
 {
     EventEnvelope tail;
@@ -108,6 +110,7 @@ void envelope_append(struct buf *envelope, const struct envelope_position *posit
     buf_commit(envelope, tenant__events__v1__event_envelope__pack(&tail, room));
 }
 
+/* No `default`: a new kind without a payload must not compile. */
 static struct slice payload_pack(struct arena *arena, const struct event *event)
 {
     switch (event->kind) {
@@ -183,6 +186,7 @@ static void names_put(EventEnvelope *envelope, struct arena *arena, const struct
 }
 
 /* Who caused it and from where. */
+/* The actor is who called, by the name of its certificate; our own jobs act as the service. */
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event)
 {
     Tenant__Events__V1__EventSource *source = arena_alloc(ctx->arena, sizeof *source);

@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* A peer that is silently gone is found after PINGS_OUT_MAX + 1 intervals; the windows' own
+ * deadline is shorter, so this only ends connections on which nothing is sent. */
 #define CONNECT_TIMEOUT_MS 5000
 #define WRITE_DEADLINE_MS 5000
 #define PING_INTERVAL_MS 5000
@@ -27,6 +29,8 @@
 #define API_PREFIX "$JS.API."
 #define SUBJECT_MAX 256
 #define INBOX_PREFIX_MAX 96
+/* Room for the answers to sixteen full windows and a tail: the library drops what is over, and
+ * a dropped answer would look like a server that does not answer. */
 #define INBOX_MESSAGES_MAX 65536
 #define INBOX_BYTES_MAX (256 * 1024 * 1024)
 
@@ -55,6 +59,7 @@ static bool is_given(const char *text);
 static int64_t request_timeout_ms(const struct ctx *ctx);
 static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag);
 
+/* Blocks the calling thread.  Certificates and the seed are read here and not kept by us. */
 int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
                    struct jetstream **out)
 {
@@ -72,6 +77,7 @@ int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
     return OK;
 }
 
+/* Inboxes of this connection first: they hold subscriptions of it. */
 void jetstream_close(struct jetstream *js)
 {
     if (js == NULL)
@@ -86,12 +92,15 @@ bool jetstream_is_open(const struct jetstream *js)
     return natsConnection_Status(js->connection) == NATS_CONN_STATUS_CONNECTED;
 }
 
+/* As the server said in its INFO. */
 size_t jetstream_max_payload(const struct jetstream *js)
 {
     int64_t size = natsConnection_GetMaxPayload(js->connection);
     return size <= 0 ? SIZE_MAX : (size_t)size;
 }
 
+/* The answer is the server's JSON whatever it says: errors of the API are inside, and the
+ * caller's to read. */
 int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, struct slice payload,
                       struct buf *reply)
 {
@@ -111,6 +120,8 @@ int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, s
     return OK;
 }
 
+/* "NATS/1.0", one line per header, an empty line: what HPUB counts as header bytes, and the
+ * payload. */
 size_t jetstream_message_size(const struct jetstream_message *message)
 {
     size_t size = message->payload.size + strlen("NATS/1.0\r\n\r\n");
@@ -120,6 +131,8 @@ size_t jetstream_message_size(const struct jetstream_message *message)
     return size;
 }
 
+/* A subscription for answers to "_INBOX.xyz.*": the last token is the tag, so one subscription
+ * serves all. */
 int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream_inbox **out)
 {
     natsInbox *name = NULL;
@@ -153,6 +166,8 @@ void jetstream_inbox_close(struct jetstream_inbox *inbox)
     free(inbox);
 }
 
+/* Written to the library's buffer, which its own thread flushes: a write that stalls fails the
+ * connection after WRITE_DEADLINE_MS and never blocks us for longer. */
 int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
                    const struct jetstream_message *message, uint64_t tag)
 {
@@ -174,6 +189,7 @@ int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
     return checked(ctx, status, "publish");
 }
 
+/* Destroys the answer before it: the caller has used or copied that. */
 int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
                       struct jetstream_reply *reply, bool *received)
 {
@@ -222,6 +238,7 @@ static int options_fill(struct ctx *ctx, natsOptions *options,
     return is_given(settings->seed_file) ? nkey_set(ctx, options, settings->seed_file) : OK;
 }
 
+/* At most SERVERS_MAX; further ones are passed over.  The library picks among them at random. */
 static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls)
 {
     char *copy = xstrdup(urls);
@@ -250,6 +267,8 @@ static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream
     return OK;
 }
 
+/* The library wants the public half beside the seed's file, which it reads again at each
+ * connect: we need the text only to derive that half, and wipe it. */
 static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file)
 {
     char seed[2 * NKEY_SEED_SIZE];
@@ -300,12 +319,14 @@ static bool is_given(const char *text)
     return text != NULL && text[0] != '\0';
 }
 
+/* 0 when no whole millisecond is left: the library takes no shorter one. */
 static int64_t request_timeout_ms(const struct ctx *ctx)
 {
     uint64_t left = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
     return left > CONNECT_TIMEOUT_MS ? CONNECT_TIMEOUT_MS : (int64_t)left;
 }
 
+/* Anybody may publish to an inbox: what has no tag of ours is no answer. */
 static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag)
 {
     size_t length = strlen(prefix);

@@ -1,5 +1,10 @@
 /* A scanner for the few JSON values the relay needs from JetStream.  Called by the JetStream adapter's
- * parts only. */
+ * parts only.
+ *
+ * Values are slices of the text: nothing is copied or unescaped until it is asked for.  It
+ * skips what it does not need by counting brackets and is no validator, which the server's
+ * answers do not need.  Whatever the bytes, it reads no byte outside them, uses no recursion
+ * and at most one pass per member asked for. */
 #include "events/json_scan.h"
 
 #include "base/result.h"
@@ -22,6 +27,8 @@ static bool escape_decode(struct cursor *cursor, struct buf *out);
 static bool hex4_decode(struct cursor *cursor, uint32_t *out);
 static void utf8_put(struct buf *out, uint32_t code);
 
+/* `path` is ours and has no empty part; a member's name is compared as it is written,
+ * unescaped. */
 bool json_scan_member(struct slice object, const char *path, struct slice *value)
 {
     struct slice rest = slice_of_str(path);
@@ -39,6 +46,7 @@ bool json_scan_member(struct slice object, const char *path, struct slice *value
     }
 }
 
+/* 20 digits hold UINT64_MAX; fractions and exponents are refused, because sequences have none. */
 bool json_scan_uint(struct slice value, uint64_t *out)
 {
     uint64_t number = 0;
@@ -55,6 +63,7 @@ bool json_scan_uint(struct slice value, uint64_t *out)
     return true;
 }
 
+/* INT64_MIN is refused, which no sequence of ours can be. */
 bool json_scan_int(struct slice value, int64_t *out)
 {
     bool negative = value.size > 0 && value.data[0] == '-';
@@ -73,6 +82,8 @@ bool json_scan_bool(struct slice value, bool *out)
     return true;
 }
 
+/* The caller bounds `out`: over its limit the answer is false, and what came so far stays in
+ * it. */
 bool json_scan_string(struct slice value, struct buf *out)
 {
     if (value.size < 2 || value.data[0] != '"' || value.data[value.size - 1] != '"')
@@ -90,6 +101,8 @@ bool json_scan_string(struct slice value, struct buf *out)
     return !out->overflown;
 }
 
+/* One byte is kept for the terminator.  A NUL in the text (\u0000) is copied: it shortens what
+ * C sees. */
 bool json_scan_text(struct slice value, char *out, size_t size)
 {
     assert(size > 0);
@@ -103,6 +116,7 @@ bool json_scan_text(struct slice value, char *out, size_t size)
     return true;
 }
 
+/* False for an index beyond the end and for what is no array, without a difference. */
 bool json_scan_element(struct slice array, size_t index, struct slice *value)
 {
     struct cursor cursor = cursor_of(array);
@@ -132,6 +146,8 @@ static int base64_digit(uint8_t byte)
     return byte == '+' ? 62 : byte == '/' ? 63 : -1;
 }
 
+/* Padded base 64 of the standard alphabet, as Go's encoding/json writes []byte.  The rest bits
+ * are not checked: the server is the only writer. */
 bool json_scan_base64_decode(struct slice text, struct buf *out)
 {
     if (text.size % 4 != 0)
@@ -155,6 +171,8 @@ bool json_scan_base64_decode(struct slice text, struct buf *out)
     return !out->overflown;
 }
 
+/* The first member of that name wins.  Members before it are skipped, so what lies near the
+ * front is cheap. */
 static bool member_find(struct slice object, struct slice key, struct slice *value)
 {
     struct cursor cursor = cursor_of(object);
@@ -174,6 +192,7 @@ static bool member_find(struct slice object, struct slice key, struct slice *val
     return false;
 }
 
+/* NULL + 0 is undefined in C, and an empty payload has no data. */
 static struct cursor cursor_of(struct slice text)
 {
     return (struct cursor){.at = text.data,
@@ -196,6 +215,7 @@ static bool take(struct cursor *cursor, uint8_t byte)
     return true;
 }
 
+/* Numbers and words are whatever stands before the next comma, bracket or space. */
 static bool value_skip(struct cursor *cursor, struct slice *value)
 {
     space_skip(cursor);
@@ -216,6 +236,8 @@ static bool value_skip(struct cursor *cursor, struct slice *value)
 }
 
 /* With its quotes. */
+/* An escape's second byte is passed over whatever it is: \" is all that matters for finding the
+ * end. */
 static bool string_skip(struct cursor *cursor, struct slice *value)
 {
     const uint8_t *start = cursor->at;
@@ -234,6 +256,7 @@ static bool string_skip(struct cursor *cursor, struct slice *value)
 }
 
 /* An object or array, by counting brackets outside strings. */
+/* A counter instead of recursion: depth costs no stack.  Brackets of both kinds count as one. */
 static bool nested_skip(struct cursor *cursor)
 {
     size_t depth = 0;
@@ -254,6 +277,8 @@ static bool nested_skip(struct cursor *cursor)
     return false;
 }
 
+/* RFC 8259 section 7: a character outside the basic plane is "a 12-character sequence, encoding
+ * the UTF-16 surrogate pair"; half of one is refused. */
 static bool escape_decode(struct cursor *cursor, struct buf *out)
 {
     static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
@@ -302,6 +327,7 @@ static bool hex4_decode(struct cursor *cursor, uint32_t *out)
     return true;
 }
 
+/* At most U+10FFFF, which is what a surrogate pair can say. */
 static void utf8_put(struct buf *out, uint32_t code)
 {
     if (code < 0x80) {

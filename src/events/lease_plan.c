@@ -13,6 +13,7 @@ struct lease_plan lease_plan_make(const struct relay_leases *table, const char *
                                   unsigned start)
 {
     assert(table->live_owners >= 1 && self[0] != '\0');
+    /* 16 shards, 3 relays: floor 5, ceiling 6 */
     size_t floor = OUTBOX_SHARDS / table->live_owners;
     size_t ceiling = (OUTBOX_SHARDS + table->live_owners - 1) / table->live_owners;
     size_t mine = shards_count(table, self);

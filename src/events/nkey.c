@@ -40,6 +40,8 @@ int nkey_public_of(struct ctx *ctx, struct slice seed_text, char out[NKEY_PUBLIC
 }
 
 /* Two bytes of types (S and U, 5 bits each), the key, CRC-16 in little-endian order. */
+/* A file often ends with a newline; nothing else is forgiven.  The raw bytes are wiped whatever
+ * the outcome. */
 static bool seed_decode(struct slice text, uint8_t key[32])
 {
     while (text.size > 0 && text.data[0] <= ' ')
@@ -80,6 +82,7 @@ static bool base32_decode(struct slice text, uint8_t *out, size_t size)
     return used == size;
 }
 
+/* RFC 4648 section 6 without padding, as the NKey format has it. */
 static void base32_encode(struct slice bytes, char *out)
 {
     uint32_t bits = 0;
@@ -109,6 +112,7 @@ static uint16_t crc16(struct slice bytes)
     return (uint16_t)sum;
 }
 
+/* The seed is RFC 8032's 32-byte private key; OpenSSL derives the public one from it. */
 static bool ed25519_public(const uint8_t seed[32], uint8_t public[32])
 {
     size_t size = 32;

@@ -23,6 +23,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* The pause doubles between these two while nothing moves.  The cap is what an event committed
+ * by another process waits at most; one of this process wakes the relay at once. */
 #define IDLE_FLOOR_NS (2 * NS_PER_MS)
 #define IDLE_CAP_NS (50 * NS_PER_MS)
 #define DRAIN_NS (2 * NS_PER_S)
@@ -37,6 +39,8 @@ static void *relay_main(void *argument);
 static void relay_pause(struct relay *relay, uint64_t duration_ns);
 static void status_publish(struct relay *relay);
 
+/* The arena has no cap: a turn's memory is bounded by batch_bytes and the windows, and it is
+ * reset each turn. */
 int relay_start(const struct relay_settings *settings, struct metrics *metrics,
                 const struct log *log, struct relay **out)
 {
@@ -69,6 +73,8 @@ int relay_start(const struct relay_settings *settings, struct metrics *metrics,
     return OK;
 }
 
+/* One system call per turn of the relay, however many requests commit: the flag is set by the
+ * first of them. */
 void relay_wake(struct relay *relay)
 {
     if (relay == NULL || atomic_exchange_explicit(&relay->woken, true, memory_order_acq_rel))
@@ -97,6 +103,8 @@ void relay_status(struct relay *relay, struct relay_status *out)
     pthread_mutex_unlock(&relay->status_lock);
 }
 
+/* Counted always; the log gets one line per kind and interval with the number that it stands
+ * for. */
 void relay_failed(struct relay *relay, enum relay_error error, int shard, const char *detail)
 {
     uint64_t held = 0;
@@ -129,6 +137,7 @@ static int settings_check(struct ctx *ctx, const struct relay_settings *settings
     return OK;
 }
 
+/* Opens no connection yet: a database that is down does not keep the process from starting. */
 static int database_open(struct relay *relay, struct metrics *metrics)
 {
     const struct store_settings settings = {
@@ -155,6 +164,7 @@ static void relay_free(struct relay *relay)
     free(relay);
 }
 
+/* The only thread that touches shards, the inbox and the store of the relay. */
 static void *relay_main(void *argument)
 {
     struct relay *relay = argument;
@@ -191,6 +201,7 @@ static void relay_pause(struct relay *relay, uint64_t duration_ns)
     atomic_store_explicit(&relay->woken, false, memory_order_release);
 }
 
+/* A copy under the lock, so that health and admin never wait for the relay's own waits. */
 static void status_publish(struct relay *relay)
 {
     struct relay_status status = {

@@ -13,6 +13,7 @@
 
 struct relay;
 
+/* Borrowed with all its texts. */
 struct relay_settings {
     const char *database_url; /* the relay login */
     struct jetstream_settings nats;

@@ -1,4 +1,14 @@
-/* The relay's inside; for relay*.c only. */
+/* The relay's inside; for relay*.c only.
+ *
+ * Everything here belongs to the relay's thread, but for woken, stopping and status.  A shard's
+ * life:
+ *
+ *    FOREIGN ──lease──> UNKNOWN ──shard_resolve──> READY ──shard_send──> SENT ──all acknowledged──> READY
+ *       ^                  ^                                               │
+ *       │                  └───────── broken, late, unsettled, lost ────────┤
+ *       └── lease lost, released; a window in flight is decided first ─────┘
+ *
+ * Only READY may send: it alone knows the sequence that the next message has to expect. */
 #ifndef EVENTS_RELAY_INT_H
 #define EVENTS_RELAY_INT_H
 
@@ -10,7 +20,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* What can go wrong, as metrics and logs name it. */
+/* What can go wrong, as metrics and logs name it.  Their order is that of the tables in
+ * relay_metrics.c and cause_report(). */
 enum relay_error {
     RELAY_ERROR_DATABASE,
     RELAY_ERROR_CONNECT,   /* no connection to NATS, or it was lost */
@@ -24,6 +35,7 @@ enum relay_error {
 };
 #define RELAY_ERROR_COUNT 9
 
+/* shard_give_up() leads from each of them to FOREIGN. */
 enum shard_state {
     SHARD_FOREIGN, /* not ours */
     SHARD_UNKNOWN, /* ours; the stream must be asked before anything is sent */
@@ -31,7 +43,8 @@ enum shard_state {
     SHARD_SENT,    /* a window is in flight */
 };
 
-/* What must be kept of an event until it is acknowledged. */
+/* What must be kept of an event until it is acknowledged.  Valid while the shard is SENT;
+ * window index i is sent[i]. */
 struct sent_event {
     int64_t id;
     struct uuid msg_id;
@@ -40,7 +53,7 @@ struct sent_event {
 };
 
 struct shard {
-    unsigned number;
+    unsigned number; /* the partition, 0 to 15 */
     enum shard_state state;
     uint64_t stream_seq;    /* READY: the stream's last sequence */
     uint64_t not_before_ns; /* after a failure: wait until then */
@@ -49,7 +62,7 @@ struct shard {
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
     bool stopped; /* by an event that is never taken */
-    struct window window;
+    struct window window; /* of the last shard_send() */
     uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
     struct sent_event *sent; /* WINDOW_MAX of them */
 };
@@ -59,10 +72,12 @@ struct published_series {
     char subject[SUBJECT_SIZE]; /* "": unused */
     struct metric *buckets[64]; /* by tenant_id_hash */
 };
+/* more than there are event types: a further subject is counted all the same, by a search */
 #define PUBLISHED_SUBJECTS 8
 
+/* Found once at start; only the relay's thread writes. */
 struct relay_metrics {
-    struct metrics *set;
+    struct metrics *set; /* main's, borrowed */
     struct published_series published[PUBLISHED_SUBJECTS];
     struct metric *errors[RELAY_ERROR_COUNT];
     struct metric *fenced;
@@ -78,12 +93,14 @@ struct relay_metrics {
     struct metric *broker_up;
 };
 
+/* One per process at most, made by relay_start(), freed by relay_stop() after the thread has
+ * ended. */
 struct relay {
-    const struct relay_settings *settings;
+    const struct relay_settings *settings; /* main's, outlives the relay */
     struct relay_metrics metrics;
     const struct log *log;
     struct ctx ctx; /* of the relay's thread */
-    struct store *store;
+    struct store *store; /* a plain thread's, with one connection */
     struct jetstream *js; /* NULL while not connected */
     struct jetstream_inbox *inbox;
     struct shard shards[PARTITION_COUNT];
@@ -111,7 +128,8 @@ struct relay {
 /* --- relay.c --- */
 /* Counts, and logs once per interval; `shard` below 0: none in particular. */
 void relay_failed(struct relay *relay, enum relay_error error, int shard, const char *detail);
-/* The relay's ctx with a deadline of its own for the next step. */
+/* The relay's ctx with a deadline of its own for the next step.  The ctx is one for all steps:
+ * its fault text is that of the step before until the next one fails. */
 struct ctx *relay_step(struct relay *relay, uint64_t duration_ns);
 
 /* --- relay_io.c: the two servers --- */
@@ -120,28 +138,35 @@ uint64_t relay_lease_ttl(const struct relay *relay);
 struct relay_caller relay_caller(struct relay *relay, uint64_t duration_ns);
 /* False after a failure, for a growing while. */
 bool relay_database_ready(const struct relay *relay);
-/* Takes a statement's result: counts, logs, backs off.  True when it was OK. */
+/* Takes a statement's result: counts, logs, backs off.  True when it was OK. Any success ends
+ * the backing off. */
 bool relay_database_did(struct relay *relay, int rc);
-/* Connects when it is time; false while there is no connection. */
+/* Connects when it is time; false while there is no connection.  Blocks for up to 5 s while it
+ * connects: nothing could be sent meanwhile anyhow, but leases are not renewed. */
 bool relay_broker_ready(struct relay *relay);
-/* Drops a connection that is lost; shards in flight must ask their streams again. */
+/* Drops a connection that is lost; shards in flight must ask their streams again.  Their
+ * windows are forgotten: what of them was stored is found by shard_resolve(). */
 void relay_broker_lost(struct relay *relay, const char *detail);
 
 /* --- relay_turn.c --- */
-/* One round over all shards: read, send, collect, settle.  True when anything moved. */
+/* One round over all shards: read, send, collect, settle.  True when anything moved.  Never
+ * blocks for longer than its statements and requests may take; each has a deadline. */
 bool relay_turn(struct relay *relay);
 /* Waits for what is in flight, until the deadline, and settles it. */
 void relay_drain(struct relay *relay, uint64_t deadline_ns);
 
 /* --- relay_shard.c --- */
-/* Makes sure that the stream is there, before the first event and before consumers look for it. */
+/* Makes sure that the stream is there, before the first event and before consumers look for it.
+ * Postpones the shard when the stream cannot be asked. */
 void shard_check(struct relay *relay, struct shard *shard);
-/* Asks the stream where it stands and settles rows that it holds already. */
+/* Asks the stream where it stands and settles rows that it holds already.  From UNKNOWN to
+ * READY, or postponed. */
 void shard_resolve(struct relay *relay, struct shard *shard);
-/* Sends rows, all of this shard, as one window. */
+/* Sends rows, all of this shard, as one window.  From READY to SENT; takes at most WINDOW_MAX
+ * rows and leaves the others for the next read. */
 void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
                 size_t count);
-/* The window is broken or late: the stream must be asked again. */
+/* The window is broken or late: the stream must be asked again.  From SENT to UNKNOWN. */
 void shard_recover(struct relay *relay, struct shard *shard);
 /* A pause after a failure, growing with each. */
 void shard_postpone(struct shard *shard);
@@ -149,8 +174,9 @@ void shard_postpone(struct shard *shard);
 void shard_give_up(struct shard *shard);
 
 /* --- relay_lease.c --- */
-/* Renews, claims and releases when it is time. */
+/* Renews, claims and releases when it is time.  Costs nothing between two renewals. */
 void relay_lease_tick(struct relay *relay);
+/* Gives all leases and the announcement back, so that others need not wait for them to run out. */
 void relay_lease_leave(struct relay *relay);
 
 /* --- relay_metrics.c --- */

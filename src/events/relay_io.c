@@ -1,4 +1,7 @@
-/* The relay's two servers: when to ask them again after a failure.  Called by the other relay files. */
+/* The relay's two servers: when to ask them again after a failure.  Called by the other relay files.
+ *
+ * Both back off on their own: without NATS leases are kept and the backlog is counted, without
+ * the database what is in flight is still collected. */
 #include "events/relay_int.h"
 
 #include "base/random.h"
@@ -20,6 +23,7 @@ uint64_t relay_lease_ttl(const struct relay *relay)
                                               : LEASE_TTL_DEFAULT_NS;
 }
 
+/* The deadline is that of the relay's one ctx: a caller is good for the next statement only. */
 struct relay_caller relay_caller(struct relay *relay, uint64_t duration_ns)
 {
     return (struct relay_caller){
@@ -53,6 +57,8 @@ bool relay_database_did(struct relay *relay, int rc)
     return false;
 }
 
+/* The first turn after a connect finds every shard UNKNOWN (relay_broker_lost), so nothing is
+ * sent on trust. */
 bool relay_broker_ready(struct relay *relay)
 {
     if (relay->js != NULL && jetstream_is_open(relay->js))
@@ -91,6 +97,7 @@ void relay_broker_lost(struct relay *relay, const char *detail)
     }
 }
 
+/* The exponent stops growing at 16, far above the cap, so that it cannot overflow. */
 static uint64_t backoff_until(unsigned *failures)
 {
     uint64_t pause = backoff_ns(*failures, BACKOFF_FLOOR_NS, BACKOFF_CAP_NS);

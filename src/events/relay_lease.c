@@ -7,6 +7,7 @@
 #include "base/random.h"
 
 #define LEASE_PATIENCE_NS (3 * NS_PER_S)
+/* a failed renewal is repeated for two thirds of the time before others may take the shards */
 #define RENEWALS_PER_TTL 3
 
 static void leases_follow(struct relay *relay, const struct relay_leases *leases);
@@ -14,6 +15,8 @@ static void plan_follow(struct relay *relay, const struct relay_leases *leases);
 static void shards_claim(struct relay *relay, uint16_t wanted);
 static void shards_release(struct relay *relay, uint16_t surplus);
 
+/* A lease ended by our own clock is given up without asking: whoever holds it now has been told
+ * by the database. */
 void relay_lease_tick(struct relay *relay)
 {
     uint64_t now = clock_now();
@@ -48,6 +51,8 @@ void relay_lease_leave(struct relay *relay)
     (void)relay_database_did(relay, relay_store_release(&caller, held, true));
 }
 
+/* A lease that went and came back between two looks is as good as kept: if somebody else
+ * published in between, the stream's sequence says so. */
 static void leases_follow(struct relay *relay, const struct relay_leases *leases)
 {
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
@@ -62,6 +67,7 @@ static void leases_follow(struct relay *relay, const struct relay_leases *leases
     }
 }
 
+/* A random start keeps relays that plan at the same moment from claiming the same free shards. */
 static void plan_follow(struct relay *relay, const struct relay_leases *leases)
 {
     unsigned start = (unsigned)random_below(PARTITION_COUNT);

@@ -14,12 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* the tail of two windows, 2000 messages by 32 in flight, and one statement */
 #define RESOLVE_PATIENCE_NS (10 * NS_PER_S)
 #define LOOK_PATIENCE_NS (3 * NS_PER_S)
 #define SEND_PATIENCE_NS (5 * NS_PER_S)
 #define ACK_PATIENCE_NS (5 * NS_PER_S)
 #define POSTPONE_FLOOR_NS (50 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
+/* only an operator or a new configuration of the server helps: looking again twice a minute is
+ * enough */
 #define STOPPED_PAUSE_NS (30 * NS_PER_S)
 /* Of the rows that no acknowledgement settled, all are among the last window's messages; one more window
  * is for a relay that died while it settled them. */
@@ -65,6 +68,8 @@ void shard_check(struct relay *relay, struct shard *shard)
         shard->checked = true;
 }
 
+/* After this no row of the shard is both unsent in the database and stored in the stream, as
+ * far as the stream remembers: the tail covers all windows that can have been cut off. */
 void shard_resolve(struct relay *relay, struct shard *shard)
 {
     struct stream_state state;
@@ -80,6 +85,8 @@ void shard_resolve(struct relay *relay, struct shard *shard)
     shard->state = SHARD_READY;
 }
 
+/* The deadline counts from the end of the sending: a slow link must not eat the time for the
+ * answers. */
 void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
                 size_t count)
 {
@@ -116,6 +123,7 @@ void shard_recover(struct relay *relay, struct shard *shard)
     shard->failures += shard->failures == 0;
 }
 
+/* Jittered, so that sixteen shards that failed together do not come back together. */
 void shard_postpone(struct shard *shard)
 {
     uint64_t pause = backoff_ns(shard->failures, POSTPONE_FLOOR_NS, POSTPONE_CAP_NS);
@@ -124,6 +132,7 @@ void shard_postpone(struct shard *shard)
     shard->not_before_ns = deadline_after(clock_now(), pause);
 }
 
+/* May be called in any state and again. */
 void shard_give_up(struct shard *shard)
 {
     shard->leaving = shard->state == SHARD_SENT;
@@ -174,6 +183,7 @@ static bool tail_settle(struct relay *relay, struct shard *shard, const struct s
     return settled;
 }
 
+/* Per shard once a minute: an operator's wrong setting lasts for hours. */
 static void drift_report(struct relay *relay, struct shard *shard, const struct stream_state *state)
 {
     uint64_t held = 0;
@@ -186,7 +196,8 @@ static void drift_report(struct relay *relay, struct shard *shard, const struct 
              KV_INT("suppressed", held));
 }
 
-/* How many rows from the first can go out together. */
+/* How many rows from the first can go out together.  Stops at the first that does not fit:
+ * sending those behind it would reorder a tenant's events. */
 static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count)
 {
     char subject[SUBJECT_SIZE];
@@ -199,6 +210,8 @@ static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *
     return fitting;
 }
 
+/* A send that fails breaks the window: what was sent before it may be stored, what comes after
+ * must not go out. */
 static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows)
 {
     struct window *window = &shard->window;
@@ -250,6 +263,9 @@ static void cause_report(struct relay *relay, const struct shard *shard)
     relay->lease_due_ns = 0; /* perhaps the shard is another's by now */
 }
 
+/* Nats-Msg-Id lets the server drop a repetition within its duplicate window; the two
+ * Nats-Expected headers refuse what the window does not cover.  One buffer serves all:
+ * jetstream_send() has copied it. */
 static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
                             const struct outbox_row *before, uint64_t expected)
 {

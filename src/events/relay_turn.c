@@ -7,11 +7,14 @@
 #include <assert.h>
 
 #define READ_PATIENCE_NS (5 * NS_PER_S)
+/* how long a turn waits for acknowledgements while nothing else can be done: new rows wait no
+ * longer */
 #define SLICE_NS (20 * NS_PER_MS)
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
 #define STATS_EVERY_NS (2 * NS_PER_S)
 #define PRUNE_EVERY_NS (60 * NS_PER_S)
+/* a delete of this size takes milliseconds; what is left over comes after STATS_EVERY_NS */
 #define PRUNE_ROWS 1000
 #define RETENTION_DEFAULT_NS (72 * 3600 * NS_PER_S)
 
@@ -27,6 +30,8 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
 static void window_count(struct relay *relay, const struct shard *shard);
 static void housekeep(struct relay *relay);
 
+/* Leases first: rows are only read for shards that are still ours.  `js` is looked at again
+ * after each step, because any of them may find the connection lost. */
 bool relay_turn(struct relay *relay)
 {
     relay_lease_tick(relay);
@@ -81,6 +86,7 @@ static bool rows_send(struct relay *relay)
     return batch.count > 0 && batch_send(relay, &batch);
 }
 
+/* UNKNOWN ones too: their rows tell whether asking the stream is worth it at all. */
 static uint16_t shards_waiting(const struct relay *relay)
 {
     uint64_t now = clock_now();
@@ -120,6 +126,7 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
     return true;
 }
 
+/* Returns as soon as no window is open any more. */
 static void acks_collect(struct relay *relay, uint64_t deadline_ns)
 {
     struct jetstream_reply reply;
@@ -212,6 +219,9 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
     }
 }
 
+/* Counted when acknowledged, before the rows are settled: if settling fails, the event is out
+ * all the same.  The lag compares the database's clock with ours, so a small negative one
+ * counts as 0. */
 static void window_count(struct relay *relay, const struct shard *shard)
 {
     uint64_t now_us = clock_wall() / NS_PER_US;
@@ -225,6 +235,7 @@ static void window_count(struct relay *relay, const struct shard *shard)
     }
 }
 
+/* Also while NATS is away: the backlog's age must be seen just then. */
 static void housekeep(struct relay *relay)
 {
     uint64_t now = clock_now();

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* nats-server/server/errors.json */
 #define ERR_STREAM_NOT_FOUND 10059
 #define ERR_STREAM_NAME_IN_USE 10058
 #define VERB_SIZE 64
@@ -75,6 +76,8 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
     return OK;
 }
 
+/* Limits by number or size are off: age alone ends a message, or one busy tenant would push out
+ * the events of others in its partition. */
 static void wishes_fill(struct look *look, const struct stream_settings *settings)
 {
     static const struct wish fixed[] = {
@@ -162,6 +165,8 @@ static int stream_create(struct ctx *ctx, struct look *look)
 }
 
 /* The server's own configuration with our numbers in it, so that what we do not know stays. */
+/* Edits the text: the numbers are replaced in place and every byte that we do not understand
+ * stays as it was. */
 static int stream_update(struct ctx *ctx, struct look *look, struct slice config)
 {
     AUTO(buf_deinit) struct buf changed = BUF_EMPTY;
@@ -189,6 +194,7 @@ static int stream_update(struct ctx *ctx, struct look *look, struct slice config
     return OK;
 }
 
+/* Sequences survive deletion: last_seq is that of the last message ever stored, present or not. */
 static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *out)
 {
     struct slice first;
@@ -218,6 +224,7 @@ static void drift_find(struct look *look, struct slice config, struct stream_sta
 }
 
 /* *actual is the server's text, empty when there is none. */
+/* The server leaves out what is empty: absent, null, false and [] are one and the same. */
 static bool wish_differs(const struct wish *wish, struct slice config, struct slice *actual)
 {
     static const char *const nothing[] = {"", "false", "null", "[]", "{}"};

@@ -61,6 +61,8 @@ int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state
     return rc;
 }
 
+/* Names are compared by case, as the server keeps them; the block comes from a server and may
+ * hold anything. */
 bool nats_header_find(struct slice block, const char *name, struct slice *value)
 {
     size_t length = strlen(name);
@@ -82,6 +84,8 @@ bool nats_header_find(struct slice block, const char *name, struct slice *value)
     return false;
 }
 
+/* False is not an error: tests and operators may publish by hand, and such messages are passed
+ * over. */
 bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out)
 {
     struct stored_event event = {.stream_seq = stream_seq};
@@ -101,6 +105,7 @@ bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored
     return parsed;
 }
 
+/* Replies come in any order and are put in their places by tag. */
 static int tail_run(struct ctx *ctx, struct tail *tail)
 {
     struct jetstream_reply reply;

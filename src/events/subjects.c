@@ -9,6 +9,7 @@
 
 static bool is_event_subject(const char *event);
 
+/* Over the text and not the bytes, because consumers in any language have the text. */
 unsigned partition_of(const struct uuid *tenant_id)
 {
     char text[ID_TEXT_SIZE];
@@ -35,6 +36,8 @@ void event_subject(const char *type, unsigned version, char out[SUBJECT_SIZE])
     assert(is_event_subject(out));
 }
 
+/* The partition is the last token, so that a consumer of one stream filters with
+ * tenant.*.*.*.NN. */
 bool subject_with_partition(const char *event, unsigned partition, char out[SUBJECT_SIZE])
 {
     assert(partition < PARTITION_COUNT);

@@ -12,6 +12,7 @@ static void theme_put(struct arena *arena, const struct string_map *map,
                       Tenant__V1__TenantSettings *message);
 static char **texts_put(struct arena *arena, const struct string_list *list);
 
+/* Texts are borrowed from the tenant, lists and maps lie in the arena: valid as long as both. */
 Tenant__V1__Tenant *tenant_payload(struct arena *arena, const struct tenant *tenant)
 {
     assert(tenant->slug != NULL && tenant->display_name != NULL && tenant->version > 0);
@@ -33,6 +34,8 @@ Tenant__V1__Tenant *tenant_payload(struct arena *arena, const struct tenant *ten
     return message;
 }
 
+/* protobuf-c's structs hold char * even for what is only packed.  Never unpack into or free
+ * such a message. */
 char *pb_text(const char *text)
 {
     union {
@@ -51,6 +54,7 @@ Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us)
     return message;
 }
 
+/* NULL and not an empty message: consumers tell "no plan" by its absence. */
 static Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan)
 {
     if (plan->plan_id[0] == '\0')

@@ -28,6 +28,9 @@ const char *ack_kind_name(enum ack_kind kind)
     return names[kind];
 }
 
+/* {"stream":"TENANT_03","seq":42} is stored, with "duplicate":true it was stored before;
+ * {"error":{…}} is not.  The HTTP-like "code" beside err_code is not looked at: it does not
+ * tell a fence from a full disk. */
 enum ack_kind ack_parse(struct slice payload, uint64_t *seq, uint64_t *err_code)
 {
     struct slice value;
@@ -70,6 +73,8 @@ uint64_t window_seq(const struct window *window, size_t index)
     return window_expected(window, index) + 1;
 }
 
+/* A duplicate breaks the window although the event is stored: no sequence was
+ * consumed, so all that were sent behind it expect one more than the stream has. */
 enum window_state window_take(struct window *window, size_t index, struct slice payload)
 {
     uint64_t seq = 0;
@@ -119,6 +124,7 @@ bool window_tag_matches(const struct window *window, uint64_t tag, size_t *index
     return true;
 }
 
+/* Fenced and too large are told apart because only the first heals by asking the stream again. */
 static enum ack_kind refusal_kind(uint64_t err_code)
 {
     switch (err_code) {

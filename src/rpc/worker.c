@@ -78,7 +78,7 @@ bool rpc_worker_take(struct rpc_worker *worker, int fd)
     return mailbox_post(worker->mailbox, (void *)(intptr_t)fd);
 }
 
-/* The janitor is set for now, so that a worker without connections reports at once; `done` runs
+/* The janitor fires at once, so that a worker without connections reports at once; `done` runs
  * in the janitor's callback and must not close the worker there. */
 void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)(void *owner),
                       void *owner)
