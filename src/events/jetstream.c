@@ -166,8 +166,8 @@ void jetstream_inbox_close(struct jetstream_inbox *inbox)
     free(inbox);
 }
 
-/* Written to the library's buffer, which its own thread flushes: a write that stalls fails the
- * connection after WRITE_DEADLINE_MS and never blocks us for longer. */
+/* Written to the library's buffer, of which its own thread takes care; when it is full the write
+ * happens here.  One that stalls fails the connection after WRITE_DEADLINE_MS. */
 int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
                    const struct jetstream_message *message, uint64_t tag)
 {

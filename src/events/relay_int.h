@@ -3,10 +3,10 @@
  * Everything here belongs to the relay's thread, but for woken, stopping and status.  A shard's
  * life:
  *
- *    FOREIGN ──lease──> UNKNOWN ──shard_resolve──> READY ──shard_send──> SENT ──all acknowledged──> READY
+ *    FOREIGN ──lease──> UNKNOWN ──shard_resolve──> READY ──shard_send──> SENT ──settled──> READY
  *       ^                  ^                                               │
- *       │                  └───────── broken, late, unsettled, lost ────────┤
- *       └── lease lost, released; a window in flight is decided first ─────┘
+ *       │                  └──────── broken, late, unsettled, lost ────────┤
+ *       └── lease lost or given up; a window in flight is decided first ───┘
  *
  * Only READY may send: it alone knows the sequence that the next message has to expect. */
 #ifndef EVENTS_RELAY_INT_H

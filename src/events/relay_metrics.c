@@ -1,7 +1,6 @@
 /* What the relay counts.  Called by the relay's thread.
  *
- * Main registers the families; gauges are set by the one relay of a process, so nothing adds up
- * wrongly. */
+ * The series are made at relay_start().  A process has one relay, so each gauge has one writer. */
 #include "events/relay_int.h"
 
 #include "base/hash.h"

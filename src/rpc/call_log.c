@@ -24,6 +24,7 @@ void call_finished(struct running_call *call, const struct status *status)
                                           .tenant = &face->tenant,
                                           .status = status,
                                           .seconds = seconds,
+                                          .trace_id = face->ctx.trace.trace_id,
                                       });
     if (!is_worth_a_line(worker, call, status, spent_ns))
         return;

@@ -65,6 +65,7 @@ static const struct metric_family seconds_family = {
     .labels = {"route", "method", "tenant_id_hash"},
     .buckets = metric_seconds_buckets,
     .bucket_count = METRIC_SECONDS_BUCKETS,
+    .has_exemplars = true,
 };
 
 const struct metric_family *const rpc_metric_families[] = {
@@ -131,7 +132,7 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
     if (*duration == NULL)
         *duration = metrics_series(metrics->set, &seconds_family,
                                    (const char *const[]){method->route, "POST", text});
-    metric_observe(*duration, outcome->seconds);
+    metric_observe_traced(*duration, outcome->seconds, outcome->trace_id);
     if (status->code == GRPC_OK)
         return;
     const char *reason = status->reason == NULL ? grpc_code_name((int)status->code)

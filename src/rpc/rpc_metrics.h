@@ -49,6 +49,7 @@ struct call_outcome {
     const struct uuid *tenant; /* nil: none, or not checked */
     const struct status *status;
     double seconds;
+    const char *trace_id; /* kept as an exemplar; "" when there is none */
 };
 
 /* A finished call.  Once per call, whatever its end (running_call.reported). */

@@ -1,5 +1,9 @@
 /* One connection in pipeline mode: handshake, send, receive, clean up.  Called by the pool and by tx.c;
- * never decides what a lost connection means. */
+ * never decides what a lost connection means.
+ *
+ * Pipeline mode: statements are queued, a sync point ends them, results come back in order,
+ * each followed by NULL.  `syncs` counts the sync points still unanswered and says whether
+ * anything is on the way. */
 #include "store/store_int.h"
 
 #include "base/alloc.h"
@@ -14,6 +18,7 @@ static enum pg_wait wait_to_pg(enum wait_result wait);
 static enum pg_wait wait_for(struct ctx *ctx, struct pg_conn *conn, unsigned events,
                              uint64_t deadline_ns);
 
+/* A life up to a tenth shorter than asked: connections opened together do not all end together. */
 struct pg_conn *pg_conn_new(struct pg_pool *pool)
 {
     struct pg_conn *conn = xcalloc(1, sizeof *conn);
@@ -28,6 +33,7 @@ struct pg_conn *pg_conn_new(struct pg_pool *pool)
     return conn;
 }
 
+/* The io first: PQfinish() closes its descriptor. */
 void pg_conn_free(struct pg_conn *conn)
 {
     io_close(conn->io);
@@ -53,6 +59,7 @@ enum pg_step pg_conn_connect_step(struct pg_conn *conn)
     return PG_STEP_DONE;
 }
 
+/* Unnamed and in binary both ways.  Queued in libpq's buffer; may write what fits, never waits. */
 bool pg_conn_send(struct pg_conn *conn, const char *text, const struct pg_params *params)
 {
     static const int binary[STMT_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -106,6 +113,7 @@ enum pg_wait pg_conn_result(struct ctx *ctx, struct pg_conn *conn, uint64_t dead
     return PG_DONE;
 }
 
+/* With a sync point of its own, whose answer pg_conn_drain_step() waits for. */
 bool pg_conn_rollback(struct pg_conn *conn)
 {
     return PQstatus(conn->pq) == CONNECTION_OK &&
@@ -113,6 +121,8 @@ bool pg_conn_rollback(struct pg_conn *conn)
            PQflush(conn->pq) >= 0;
 }
 
+/* Two NULLs in a row mean that libpq has nothing queued although a sync point is missing: give
+ * it up. */
 enum pg_step pg_conn_drain_step(struct pg_conn *conn)
 {
     int left = PQflush(conn->pq);
@@ -137,6 +147,8 @@ enum pg_step pg_conn_drain_step(struct pg_conn *conn)
     return pg_conn_is_clean(conn) ? PG_STEP_DONE : PG_STEP_FAILED;
 }
 
+/* Reads without waiting: a server that has gone left its error message or an end of file in the
+ * socket. */
 bool pg_conn_is_alive(struct pg_conn *conn)
 {
     return PQconsumeInput(conn->pq) == 1 && PQstatus(conn->pq) == CONNECTION_OK &&
@@ -156,6 +168,7 @@ static void ignore_notice(void *owner, const char *message)
     (void)message;
 }
 
+/* No descriptor: libpq failed at once and its next poll says so. */
 static void watch_socket(struct pg_conn *conn)
 {
     int fd = PQsocket(conn->pq);

@@ -1,7 +1,16 @@
 /* A pool of connections for one login: fair hand-over, bounded queue, connects in the background.
  *
  * While the last connect has failed and no connection lives, takers are refused at once; one attempt at a time
- * goes on behind them, with growing pauses. */
+ * goes on behind them, with growing pauses.
+ *
+ *    CONNECTING ──connected──> BUSY <──taken, offered── IDLE
+ *        │                     │  │                      ^
+ *        │ failed, late        │  └──clean, nobody waits─┘
+ *        v                     └──unclean──> DRAINING ──clean──> BUSY, offered
+ *     dropped, as any that is broken, too old or does not drain within a second
+ *
+ * Takers get the connection used last, so that a quiet time lets the others grow old and go.
+ * What is given to a waiter stays BUSY on the way. */
 #include "store/store_int.h"
 
 #include "base/random.h"
@@ -12,6 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A database that restarts is found within a tenth of a second; one that stays away is asked
+ * every few seconds. */
 #define RETRY_FLOOR_NS (100 * NS_PER_MS)
 #define RETRY_CAP_NS (5 * NS_PER_S)
 #define ROLLBACK_NS NS_PER_S /* how long cleaning up may take */
@@ -46,6 +57,7 @@ void pool_init(struct pg_pool *pool, struct store *store, enum store_login login
         pool->retry_timer = timer_new(store->loop, on_retry, pool);
 }
 
+/* Connections in all other states are closed here: nobody's work is on them. */
 void pool_deinit(struct pg_pool *pool)
 {
     assert(waitq_size(&pool->waiters) == 0);
@@ -58,6 +70,8 @@ void pool_deinit(struct pg_pool *pool)
     pg_target_free(pool->target);
 }
 
+/* An idle connection is looked at before it is lent: the server's goodbye may lie in the socket
+ * unread. */
 int pool_take(struct ctx *ctx, struct pg_pool *pool, struct pg_conn **out)
 {
     assert(pool->target != NULL); /* this login is not used here */
@@ -81,6 +95,7 @@ int pool_take(struct ctx *ctx, struct pg_pool *pool, struct pg_conn **out)
         metric_inc(pool->metrics.queue_full);
         return OVERLOADED;
     }
+    /* no one is idle: wait in line, however many connects are under way */
     uint64_t began = clock_now();
     metric_gauge_add(pool->metrics.waiting, 1);
     void *given = NULL;
@@ -94,6 +109,8 @@ int pool_take(struct ctx *ctx, struct pg_pool *pool, struct pg_conn **out)
     return OK;
 }
 
+/* An open transaction or outstanding answers mean a ROLLBACK and a clean-up behind the caller's
+ * back; the connection is offered again when the server has answered everything. */
 void pool_give(struct pg_conn *conn)
 {
     assert(conn->state == CONN_BUSY);
@@ -116,6 +133,7 @@ void pool_give(struct pg_conn *conn)
     drain_step(conn);
 }
 
+/* Frees `conn`: its io's callback must not touch it afterwards. */
 void pool_drop(struct pg_conn *conn)
 {
     struct pg_pool *pool = conn->pool;
@@ -206,6 +224,8 @@ static void connect_step(struct pg_conn *conn)
     }
 }
 
+/* In this order: the dropped connection must not count when `down` is judged, and waiters are
+ * refused only when nothing lives that could serve them later. */
 static void connect_failed(struct pg_conn *conn)
 {
     struct pg_pool *pool = conn->pool;
@@ -245,7 +265,8 @@ static void connect_done(struct pg_conn *conn)
         connect_if_useful(pool);
 }
 
-/* The first waiter gets it; a freed connection never overtakes those who wait. */
+/* The first waiter gets it; a freed connection never overtakes those who wait. `conn` is BUSY
+ * and clean. */
 static void offer(struct pg_conn *conn)
 {
     struct pg_pool *pool = conn->pool;
@@ -276,6 +297,7 @@ static void on_drain_io(void *owner, unsigned events)
     drain_step(owner);
 }
 
+/* On a plain thread nobody would come back to finish a clean-up. */
 static void drain_step(struct pg_conn *conn)
 {
     enum pg_step step = pg_conn_drain_step(conn);
@@ -307,6 +329,7 @@ static void on_conn_timer(void *owner)
         pool_drop(conn);
 }
 
+/* May find that nobody waits any more, and then connects to nothing. */
 static void on_retry(void *owner)
 {
     struct pg_pool *pool = owner;
@@ -325,6 +348,7 @@ static void refuse_waiters(struct pg_pool *pool)
     (void)waitq_wake_all(&pool->waiters, NULL);
 }
 
+/* Draining ones count: they still hold a place at PgBouncer. */
 static size_t pool_total(const struct pg_pool *pool)
 {
     size_t total = 0;

@@ -1,5 +1,10 @@
 /* The relay's statements.  Called by the events room's relay; touches nothing but the outbox tables, the
- * leases and the relays' announcements. */
+ * leases and the relays' announcements.
+ *
+ * Time is the database's alone (clock_timestamp()), so that relays with clocks apart agree on
+ * whose lease has run out.  A lease is a row that is always there, one per shard; owner '' is
+ * nobody.  Moving a row from outbox to outbox_sent is one statement with DELETE … RETURNING
+ * inside: it is in exactly one of them, always. */
 #include "store/relay_store.h"
 
 #include <assert.h>
@@ -9,7 +14,10 @@
     "shard, id, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, traceparent, "       \
     "created_at"
 
-/* `running` counts the payload bytes up to and with the row; the first row of a shard always comes. */
+/* `running` counts the payload bytes up to and with the row; the first row of a shard always
+ * comes.  One index scan per shard by (shard, id), stopped at $2 rows: a backlog of millions
+ * costs no more than a full window.  LATERAL and not one ORDER BY over all shards, which would
+ * sort what it then throws away. */
 static const struct stmt unsent_select = {
     .name = "relay.unsent",
     .text =
@@ -27,6 +35,7 @@ static const struct stmt unsent_select = {
                 "payload", "traceparent", "created_at", NULL},
 };
 
+/* Rows that another relay settled in the meantime are not deleted again and not counted. */
 static const struct stmt settle = {
     .name = "relay.settle",
     .text = "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
@@ -40,6 +49,8 @@ static const struct stmt settle = {
     .columns = {"moved", NULL},
 };
 
+/* Texts and not uuid[]: the room encodes no array of uuids.  All four columns must agree with
+ * the row, because headers of a stream's messages are input. */
 static const struct stmt settle_stored = {
     .name = "relay.settle_stored",
     .text =
@@ -57,6 +68,7 @@ static const struct stmt settle_stored = {
     .columns = {"moved", NULL},
 };
 
+/* The announcement tells others how many shares there are; it holds no shard. */
 static const struct stmt announce = {
     .name = "relay.announce",
     .text = "INSERT INTO tenant.relay_owner (owner, seen_until)"
@@ -66,6 +78,8 @@ static const struct stmt announce = {
     .columns = {NULL},
 };
 
+/* Also renews one that has just run out and that nobody took: no gap, as the owner is still
+ * ours. */
 static const struct stmt renew = {
     .name = "relay.renew",
     .text = "UPDATE tenant.relay_lease"
@@ -75,6 +89,7 @@ static const struct stmt renew = {
     .columns = {NULL},
 };
 
+/* All shards, sixteen rows, whoever has them. */
 static const struct stmt leases_select = {
     .name = "relay.leases",
     .text = "SELECT shard, CASE WHEN expires_at > clock_timestamp() THEN owner ELSE '' END AS owner"
@@ -82,6 +97,8 @@ static const struct stmt leases_select = {
     .columns = {"shard", "owner", NULL},
 };
 
+/* In the same transaction behind announce and renew, so the caller counts itself with what it
+ * holds. */
 static const struct stmt owners_select = {
     .name = "relay.owners",
     .text = "SELECT count(*) AS live, coalesce(min(held) FILTER (WHERE owner <> $1), 16) AS poorest"
@@ -93,6 +110,8 @@ static const struct stmt owners_select = {
     .columns = {"live", "poorest", NULL},
 };
 
+/* Waits for the row lock of a rival's claim and then sees its lease: READ COMMITTED looks at
+ * the row again. `epoch` counts how often it changed hands. */
 static const struct stmt claim = {
     .name = "relay.claim",
     .text = "UPDATE tenant.relay_lease SET owner = $1, epoch = epoch + 1,"
@@ -118,6 +137,8 @@ static const struct stmt leave = {
     .columns = {NULL},
 };
 
+/* The count stops at a million: counting a larger backlog would add to what caused it.  The age
+ * is that of each shard's first row, by the order of sending, so one index probe per shard. */
 static const struct stmt stats_select = {
     .name = "relay.stats",
     .text =
@@ -129,6 +150,8 @@ static const struct stmt stats_select = {
     .columns = {"pending", "oldest_age_us", NULL},
 };
 
+/* By key of the subselect, with its limit: a DELETE without one would hold its locks for
+ * minutes after a long outage. */
 static const struct stmt sent_prune = {
     .name = "relay.prune",
     .text = "WITH gone AS (DELETE FROM tenant.outbox_sent WHERE (sent_at, shard, id) IN"
@@ -140,6 +163,7 @@ static const struct stmt sent_prune = {
     .columns = {"deleted", NULL},
 };
 
+/* Relays that ended without leaving; one that comes back announces itself anew. */
 static const struct stmt owners_prune = {
     .name = "relay.owners_prune",
     .text = "DELETE FROM tenant.relay_owner"
@@ -177,6 +201,7 @@ static int owners_read(const struct relay_caller *caller, const struct rows *row
                        struct relay_leases *out) MUST_CHECK;
 static struct sql_value duration_us(uint64_t duration_ns);
 
+/* Rows are copied into the arena before the tx is freed: libpq's result goes with it. */
 int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
                        struct outbox_batch *out)
 {
@@ -200,6 +225,7 @@ int relay_store_unsent(const struct relay_caller *caller, const struct outbox_re
     return OK;
 }
 
+/* `numbers` has three columns of `count`, one behind the other. */
 int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
                        size_t *moved)
 {
@@ -255,6 +281,7 @@ int relay_store_settle_stored(const struct relay_caller *caller, const struct st
     return number_of(caller, &rows, "moved", moved);
 }
 
+/* Four statements, one round trip.  *out is written only when all of it could be read. */
 int relay_store_renew(const struct relay_caller *caller, struct relay_leases *out)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
@@ -313,6 +340,7 @@ int relay_store_release(const struct relay_caller *caller, uint16_t shards, bool
     return tx_commit(tx);
 }
 
+/* The two numbers come as one row. */
 int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
@@ -348,6 +376,7 @@ static int ask(const struct relay_caller *caller, const struct stmt *stmt,
     return tx_commit(*tx);
 }
 
+/* One row with one number: the statement makes sure of both, so other shapes are our bug. */
 static int number_of(const struct relay_caller *caller, const struct rows *rows, const char *column,
                      size_t *out)
 {
@@ -360,6 +389,7 @@ static int number_of(const struct relay_caller *caller, const struct rows *rows,
     return OK;
 }
 
+/* bigint[] because the room encodes no smallint[]; sixteen numbers. */
 static struct shard_numbers numbers_of(uint16_t shards)
 {
     struct shard_numbers numbers = {.count = 0};
@@ -387,6 +417,7 @@ static struct outbox_row event_of(struct row *row)
     return event;
 }
 
+/* A name longer than ours can be is cut, and is then nobody we know. */
 static int leases_read(const struct relay_caller *caller, const struct rows *rows,
                        struct relay_leases *out)
 {
@@ -412,6 +443,7 @@ static int owners_read(const struct relay_caller *caller, const struct rows *row
     return OK;
 }
 
+/* Whole microseconds, which is what an interval holds. */
 static struct sql_value duration_us(uint64_t duration_ns)
 {
     return sql_int8((int64_t)(duration_ns / NS_PER_US));

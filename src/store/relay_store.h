@@ -11,7 +11,9 @@
 
 #include <stdbool.h>
 
+/* as in the migration's CHECK and in events/subjects.h: never changes once events were sent */
 #define OUTBOX_SHARDS 16
+/* bytes, terminator included */
 #define RELAY_OWNER_SIZE 80
 
 /* Which relay asks. */
@@ -22,7 +24,7 @@ struct relay_caller {
     uint64_t ttl_ns;   /* how long its leases and its announcement count */
 };
 
-/* An unsent event. */
+/* An unsent event.  Texts and bytes lie in the ctx's arena. */
 struct outbox_row {
     unsigned shard;
     int64_t id; /* order of sending within the shard */
@@ -48,7 +50,8 @@ struct outbox_read {
     uint64_t payload_max; /* bytes per shard; the first row comes whatever its size */
 };
 
-/* The unsent events of each shard, always from the lowest id. */
+/* The unsent events of each shard, always from the lowest id.  Reads only, locks nothing: two
+ * relays may read the same rows, and the streams decide. */
 int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
                        struct outbox_batch *out) MUST_CHECK;
 
@@ -59,11 +62,12 @@ struct sent_key {
     uint64_t stream_seq;
 };
 
-/* Moves these rows to outbox_sent in one statement; *moved is how many were still unsent. */
+/* Moves these rows to outbox_sent in one statement; *moved is how many were still unsent.  Rows
+ * that are gone already were settled by somebody else: no error. */
 int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
                        size_t *moved) MUST_CHECK;
 
-/* An event found in a stream. */
+/* An event found in a stream.  As its headers say. */
 struct stored_event {
     uint64_t stream_seq;
     struct uuid msg_id;
@@ -78,10 +82,13 @@ struct stored_events {
     size_t count;
 };
 
-/* Moves those of the shard's rows that the stream holds already to outbox_sent, in one statement. */
+/* Moves those of the shard's rows that the stream holds already to outbox_sent, in one
+ * statement.  Found by tenant, incarnation, sequence and message id together: a message that
+ * only claims to be ours moves nothing.  `events->count` must not be 0 (asserted). */
 int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,
                               size_t *moved) MUST_CHECK;
 
+/* A picture of one moment, by the database's clock. */
 struct relay_leases {
     char owners[OUTBOX_SHARDS][RELAY_OWNER_SIZE]; /* "" when free or run out */
     size_t live_owners; /* relays whose announcement counts, the caller's included */
@@ -91,13 +98,16 @@ struct relay_leases {
 
 /* Announces the caller, renews the leases it holds, and reads all of them. */
 int relay_store_renew(const struct relay_caller *caller, struct relay_leases *out) MUST_CHECK;
-/* Claims those of `shards` that are free; *claimed has a bit for each that became the caller's. */
+/* Claims those of `shards` that are free; *claimed has a bit for each that became the caller's.
+ * Two relays that claim at once: the row lock lets one of them have it. */
 int relay_store_claim(const struct relay_caller *caller, uint16_t shards,
                       uint16_t *claimed) MUST_CHECK;
-/* Gives up leases; `leaving` also takes the announcement back. */
+/* Gives up leases; `leaving` also takes the announcement back.  Those that are not the caller's
+ * stay as they are. */
 int relay_store_release(const struct relay_caller *caller, uint16_t shards,
                         bool leaving) MUST_CHECK;
 
+/* What health and metrics show of the backlog. */
 struct outbox_stats {
     uint64_t pending;       /* unsent rows, counted up to a million */
     uint64_t oldest_age_us; /* 0 when there are none */

@@ -1,4 +1,8 @@
-/* Reads cells of an answer; see row.h. */
+/* Reads cells of an answer; see row.h.
+ *
+ * Binary, so nothing is parsed: a cell has the bytes of the type's send function, in network
+ * order, and its type is checked each time.  What does not fit marks the row and reads as
+ * nothing. */
 #include "store/row.h"
 
 #include "store/stmt.h"
@@ -7,8 +11,10 @@
 
 #include <assert.h>
 
+/* 2000-01-01, from which timestamptz counts in microseconds */
 #define POSTGRES_EPOCH_US INT64_C(946684800000000)
 
+/* pg_type.dat; these numbers never change */
 enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25 };
 enum { OID_TEXT_ARRAY = 1009, OID_VARCHAR = 1043, OID_TIMESTAMPTZ = 1184, OID_UUID = 2950 };
 
@@ -39,6 +45,7 @@ struct uuid row_uuid(struct row *row, const char *column)
     return uuid;
 }
 
+/* A NUL inside would cut the text for every reader of C strings; the server never sends one. */
 const char *row_text(struct row *row, const char *column)
 {
     struct cell cell;
@@ -72,6 +79,7 @@ bool row_bool(struct row *row, const char *column)
     return cell.bytes.data[0] != 0;
 }
 
+/* -infinity is below any time we take and marks the row. */
 uint64_t row_time_us(struct row *row, const char *column)
 {
     struct cell cell;
@@ -86,6 +94,7 @@ uint64_t row_time_us(struct row *row, const char *column)
     return (uint64_t)(us + POSTGRES_EPOCH_US);
 }
 
+/* With a terminator behind, which is not counted. */
 struct slice row_bytes(struct row *row, const char *column)
 {
     struct cell cell;
@@ -106,6 +115,8 @@ struct string_list row_list(struct row *row, const char *column)
     return list;
 }
 
+/* Flattened by the statement, because there is no binary form of jsonb that we would want to
+ * read. */
 struct string_map row_pairs(struct row *row, const char *column)
 {
     struct string_list flat = row_list(row, column);
@@ -183,6 +194,7 @@ bool cell_int(const struct cell *cell, int64_t *out)
     return true;
 }
 
+/* NULL is unreadable: statements coalesce() where a column may be null. */
 static bool cell_of(struct row *row, const char *column, struct cell *cell)
 {
     int at = column_find(row, column);
@@ -199,6 +211,8 @@ static bool cell_of(struct row *row, const char *column, struct cell *cell)
     return true;
 }
 
+/* Starts where the last read ended: rows read in the order of the statement cost one comparison
+ * per column. */
 static int column_find(struct row *row, const char *column)
 {
     const char *const *columns = row->rows->stmt->columns;

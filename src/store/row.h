@@ -28,7 +28,7 @@ struct rows {
     size_t count;
 };
 
-/* A bare cell, for the parsers and their tests. */
+/* A bare cell, for the parsers and their tests.  Borrowed from the result. */
 struct cell {
     struct slice bytes;
     uint32_t oid;
@@ -47,7 +47,7 @@ struct row {
 struct row row_at(const struct rows *rows, size_t index, struct arena *arena);
 
 struct uuid row_uuid(struct row *row, const char *column);
-/* Zero-terminated copy; "" when unreadable. */
+/* Zero-terminated copy; "" when unreadable.  Never NULL. */
 const char *row_text(struct row *row, const char *column);
 /* smallint, integer or bigint. */
 int64_t row_int(struct row *row, const char *column);

@@ -3,6 +3,7 @@
 
 #include "gen/errors.h"
 
+/* The first match wins; whole codes stand before their classes. */
 enum sql_error sqlstate_class(const char *state)
 {
     static const struct {
@@ -26,6 +27,7 @@ enum sql_error sqlstate_class(const char *state)
     return SQL_ERROR_BUG;
 }
 
+/* The server's message is left out on purpose: it may quote values of a tenant. */
 int sqlstate_result(struct ctx *ctx, const struct stmt *stmt, const char *sqlstate,
                     const char *constraint)
 {

@@ -185,6 +185,7 @@ static enum store_login login_of(enum tx_mode mode)
     abort();
 }
 
+/* Reads that need no second run: one round trip instead of two. */
 static bool ends_itself(enum tx_mode mode)
 {
     return mode == TX_READ || mode == TX_CATALOG || mode == TX_PLATFORM_READ;
@@ -376,6 +377,8 @@ static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows
     return rc;
 }
 
+/* By name and place, at every answer: a migration that renames a column shows at the first use
+ * and not as a wrong value. */
 static int check_columns(struct tx *tx, const struct stmt *stmt, const PGresult *result)
 {
     int count = PQnfields(result);

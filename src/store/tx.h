@@ -56,11 +56,11 @@ int tx_run(struct tx *tx) MUST_CHECK;
  * committed.  Shielded from cancellation, bounded by the deadline.  Rows stay readable.  Suspends. */
 int tx_commit(struct tx *tx) MUST_CHECK;
 
-/* From now on a failed run keeps its connection, so that tx_rollback() can end the transaction before the caller
- * goes on. */
+/* From now on a failed run keeps its connection, so that tx_rollback() can end the transaction before
+ * the caller goes on. */
 void tx_end_yourself(struct tx *tx);
-/* Rolls back what is not committed and waits for it: afterwards the transaction's locks are free.  What cannot be
- * waited for (deadline, cancellation, lost connection) is left to tx_free().  Suspends. */
+/* Rolls back what is not committed and waits for it: afterwards the transaction's locks are free.
+ * What cannot be waited for (deadline, cancellation, lost connection) is left to tx_free().  Suspends. */
 void tx_rollback(struct tx *tx);
 
 /* Rolls back what is not committed, in the background.  Accepts NULL, never suspends. */

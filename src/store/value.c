@@ -10,6 +10,7 @@ static void put_int(struct buf *out, int64_t number, size_t size);
 static void put_array_head(struct buf *out, size_t count, uint32_t element_oid);
 static void put_element(struct buf *out, const char *text);
 
+/* pg_type.dat: fixed for built-in types, on the wire and in dumps, for all versions. */
 uint32_t sql_type_oid(enum sql_type type)
 {
     static const uint32_t oids[] = {
@@ -22,6 +23,8 @@ uint32_t sql_type_oid(enum sql_type type)
     return oids[type];
 }
 
+/* Exactly what the type's receive function reads; the server checks the length and refuses what
+ * is off. */
 void sql_value_encode(const struct sql_value *value, struct buf *out)
 {
     if (value->is_null)
