@@ -1,5 +1,10 @@
 /* The connection of a client channel: address, TCP, TLS, HTTP/2 session.  Called by tenantctl; must never
- * look at a message's content. */
+ * look at a message's content.
+ *
+ *    getaddrinfo ──> TCP, one address after the other ──> TLS 1.3 with "h2" ──> session, SETTINGS sent
+ *
+ * No state is kept for a reconnect: a channel that is unusable is closed, and its owner opens
+ * another. */
 #include "client/channel_int.h"
 
 #include "base/alloc.h"
@@ -14,6 +19,7 @@
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_NS (5 * NS_PER_S)
+/* an answer may have 4 MiB: the library gives the window back as data arrive */
 #define STREAM_WINDOW (1 << 20)
 
 static int address_split(struct ctx *ctx, const char *address, char **host, char **port);
@@ -26,6 +32,7 @@ static int channel_secure(struct ctx *ctx, struct client_channel *channel,
                           uint64_t deadline_ns);
 static void session_begin(struct client_channel *channel);
 
+/* The deadline covers name, TCP and TLS together; getaddrinfo(3) alone does not keep to it. */
 int client_channel_open(struct ctx *ctx, const struct client_settings *settings,
                         struct client_channel **out)
 {
@@ -99,6 +106,7 @@ int client_channel_flush(struct ctx *ctx, struct client_channel *channel, uint64
     }
 }
 
+/* Reads what is there, once: the caller looks at the exchange before it waits again. */
 int client_channel_pump(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns)
 {
     uint8_t *bytes = channel->input;
@@ -120,6 +128,7 @@ int client_channel_pump(struct ctx *ctx, struct client_channel *channel, uint64_
 }
 
 /* "host:port" or "[v6]:port". */
+/* The last colon separates; brackets around an IPv6 address are taken off. */
 static int address_split(struct ctx *ctx, const char *address, char **host, char **port)
 {
     const char *colon = strrchr(address, ':');
@@ -134,6 +143,7 @@ static int address_split(struct ctx *ctx, const char *address, char **host, char
     return OK;
 }
 
+/* The fault of the last address is the one told. */
 static int channel_connect(struct ctx *ctx, struct client_channel *channel, const char *host,
                            const char *port, uint64_t deadline_ns)
 {
@@ -150,6 +160,7 @@ static int channel_connect(struct ctx *ctx, struct client_channel *channel, cons
     return rc;
 }
 
+/* The io goes before its descriptor is closed: the next socket may get the same number. */
 static int connect_one(struct ctx *ctx, struct client_channel *channel,
                        const struct addrinfo *place, uint64_t deadline_ns)
 {
@@ -167,6 +178,7 @@ static int connect_one(struct ctx *ctx, struct client_channel *channel,
     if (errno != EINPROGRESS)
         return FAULT(ctx, FAULT_IO, "connect: %s", strerror(errno));
     TRY(wait_fault(ctx, task_wait_io(ctx, channel->io, IO_WRITE, deadline_ns), "connect"));
+    /* writable says only that connect(2) has ended: SO_ERROR says how */
     int error = 0;
     socklen_t size = sizeof error;
     if (getsockopt(channel->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
@@ -174,6 +186,8 @@ static int connect_one(struct ctx *ctx, struct client_channel *channel,
     return OK;
 }
 
+/* A context per channel: certificates are read anew, so a renewed one is used at the next
+ * connect. */
 static int channel_secure(struct ctx *ctx, struct client_channel *channel,
                           const struct client_settings *settings, const char *name,
                           uint64_t deadline_ns)
@@ -189,6 +203,7 @@ static int channel_secure(struct ctx *ctx, struct client_channel *channel,
     return tls_handshake_wait(ctx, channel->stream, channel->io, deadline_ns);
 }
 
+/* Push is off (RFC 9113 section 6.5.2): nothing here could take a pushed answer. */
 static void session_begin(struct client_channel *channel)
 {
     nghttp2_session_callbacks *callbacks = NULL;

@@ -13,6 +13,7 @@
 
 struct client_channel;
 
+/* Borrowed while the channel opens.  Files are read then. */
 struct client_settings {
     const char *address;         /* "127.0.0.1:3000", "[::1]:3000" or "host:port" */
     const char *cert_file;       /* PEM: who we are */
@@ -29,11 +30,13 @@ int client_channel_open(struct ctx *ctx, const struct client_settings *settings,
                         struct client_channel **channel) MUST_CHECK;
 /* Sends GOAWAY when the socket takes it.  Accepts NULL. */
 void client_channel_close(struct client_channel *channel);
-/* False once the connection is lost or the server has said GOAWAY: open another one. */
+/* False once the connection is lost or the server has said GOAWAY: open another one.  A call
+ * that ended by deadline or cancellation makes it unusable too. */
 bool client_channel_is_usable(const struct client_channel *channel);
 
 #define CLIENT_METADATA_MAX 32
 
+/* Borrowed in a request; in the ctx's arena in an answer. */
 struct client_field {
     const char *key; /* lower-case; "-bin" values are already decoded */
     struct slice value;

@@ -10,11 +10,14 @@
 
 #include <stdbool.h>
 
+/* as much as the server sends at most (limits.response_bytes) */
 #define CLIENT_MESSAGE_MAX (4u << 20) /* bytes of an answer's message */
+/* decoded, 32 more per field; as the server's own limit for requests */
 #define CLIENT_HEADER_BYTES_MAX (16u << 10)
 #define CLIENT_READ_SIZE 16384
 
-/* What nghttp2's callbacks record of the one stream in flight; they do nothing else. */
+/* What nghttp2's callbacks record of the one stream in flight; they do nothing else.  Zeroed
+ * for each call, but for the body's memory. */
 struct client_exchange {
     struct client_call *call;  /* NULL between calls */
     int32_t stream_id;
@@ -28,6 +31,7 @@ struct client_exchange {
     int http_status;           /* of the answer; 0: none came */
 };
 
+/* Owned by who opened it.  TLS and io know the descriptor but do not close it. */
 struct client_channel {
     int fd;
     struct io *io;
@@ -47,7 +51,7 @@ int client_channel_flush(struct ctx *ctx, struct client_channel *channel, uint64
 int client_channel_pump(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns)
     MUST_CHECK;
 
-/* The callbacks of unary.c. */
+/* The callbacks of unary.c.  Set once, before the session is made. */
 void client_unary_callbacks(nghttp2_session_callbacks *callbacks);
 
 #endif

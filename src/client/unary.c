@@ -1,4 +1,11 @@
-/* One unary call on a channel: request headers, the message, and what came back. */
+/* One unary call on a channel: request headers, the message, and what came back.
+ *
+ *    submit ──> flush and pump until the stream is closed ──> judge ──> take_message
+ *                     │ deadline, cancellation                │ no grpc-status: from HTTP or the reset
+ *                     └──> RST_STREAM(CANCEL), the channel is unusable
+ *
+ * Called by tenantctl and by tests against the server; must never hand out a message without
+ * status 0. */
 #include "client/channel_int.h"
 
 #include "rpc/coding.h"
@@ -7,7 +14,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* as the server's own default (limits.deadline_default): no call waits for ever */
 #define TIMEOUT_DEFAULT_NS (10 * NS_PER_S)
+/* the eight fields of every request, and the caller's */
 #define FIELDS_MAX (CLIENT_METADATA_MAX + 8)
 
 static int perform(struct client_call *call, const struct rpc_method *method,
@@ -30,6 +39,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user);
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 
+/* The ctx's deadline is narrowed for the call and put back whatever happens. */
 int client_unary(struct client_call *call, const struct rpc_method *method,
                  const ProtobufCMessage *in, ProtobufCMessage **out)
 {
@@ -60,6 +70,8 @@ struct slice client_answer(const struct client_call *call, const char *key)
     return slice_make(NULL, 0);
 }
 
+/* `framed` lives on this frame: nghttp2 reads it by read_request() until the stream is closed
+ * or given up. */
 static int perform(struct client_call *call, const struct rpc_method *method,
                    const ProtobufCMessage *in)
 {
@@ -70,6 +82,7 @@ static int perform(struct client_call *call, const struct rpc_method *method,
     protobuf_c_message_pack(in, message);
     struct buf framed = BUF_EMPTY;
     framing_put(&framed, slice_make(message, size));
+    /* its memory is kept from call to call */
     buf_clear(&exchange->body);
     *exchange = (struct client_exchange){
         .call = call, .request = buf_slice(&framed), .body = exchange->body};
@@ -91,6 +104,8 @@ static int perform(struct client_call *call, const struct rpc_method *method,
     return rc;
 }
 
+/* PROTOCOL-HTTP2.md: "te" is "used to detect incompatible proxies"; custom metadata comes
+ * behind the call's definition.  Fields are copied by the library. */
 static int submit(struct client_call *call, const struct rpc_method *method, uint64_t timeout_ns)
 {
     struct client_channel *channel = call->channel;
@@ -121,6 +136,7 @@ static int submit(struct client_call *call, const struct rpc_method *method, uin
     return OK;
 }
 
+/* nghttp2's struct is not const although it only reads: the union casts without hiding a write. */
 static void add(nghttp2_nv *item, const char *name, struct slice value)
 {
     union {
@@ -171,6 +187,9 @@ static int judge(struct client_call *call)
     return FAULT(call->ctx, FAULT_PROTOCOL, "the answer has no grpc-status");
 }
 
+/* A unary answer has exactly one message.  Unpacked without scan_message(): the server is
+ * authenticated, and protobuf-c's recursion is bounded by the type, which must not contain
+ * itself. */
 static int take_message(struct client_call *call, const struct rpc_method *method,
                         ProtobufCMessage **out)
 {
@@ -191,6 +210,7 @@ static int take_message(struct client_call *call, const struct rpc_method *metho
     return OK;
 }
 
+/* http-grpc-status-mapping.md: for answers that lack grpc-status only, which proxies make. */
 static int status_of_http(int http_status)
 {
     switch (http_status) {
@@ -212,6 +232,7 @@ static int status_of_http(int http_status)
     }
 }
 
+/* PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping": errors of HTTP/2 and the status each one means. */
 static int status_of_reset(uint32_t code)
 {
     switch (code) {
@@ -228,6 +249,8 @@ static int status_of_reset(uint32_t code)
     }
 }
 
+/* Only the one stream of the channel's exchange is looked at; a stream given up has no user
+ * data any more. */
 void client_unary_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -257,6 +280,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
+/* Initial metadata and trailers alike; of a status that comes twice the last one counts. */
 static void take_field(struct client_exchange *exchange, struct slice name, struct slice value)
 {
     struct client_call *call = exchange->call;
@@ -278,6 +302,8 @@ static void take_field(struct client_exchange *exchange, struct slice name, stru
 }
 
 /* lint-allow parameters: nghttp2's type */
+/* The buffer's limit ends the session, not the call alone: a server that sends more than it may
+ * is broken. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {
@@ -296,11 +322,14 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     struct client_exchange *exchange = nghttp2_session_get_stream_user_data(session, id);
     if (exchange == NULL || exchange->stream_id != id)
         return 0;
+    /* ends the loop of perform() */
     exchange->closed = true;
     exchange->close_code = code;
     return 0;
 }
 
+/* A GOAWAY during a call lets that call end (its stream may be among those still served); the
+ * next one opens another channel. */
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)session;

@@ -10,6 +10,8 @@
 static const GENERAL_NAME *find_only_uri(const GENERAL_NAMES *names);
 static bool is_printable(const unsigned char *bytes, size_t size);
 
+/* One URI and no other: with two, which of them is the identity would be for the reader to
+ * guess (SPIFFE X509-SVID section 2: "MUST contain exactly one URI SAN"). */
 char *peer_name_uri(const X509 *certificate)
 {
     /* NULL too when the extension stands there twice: such a certificate names nobody */
@@ -29,6 +31,7 @@ char *peer_name_uri(const X509 *certificate)
     return uri;
 }
 
+/* timegm(3), since certificates' times are UTC (RFC 5280 section 4.1.2.5). */
 int64_t certificate_time(const ASN1_TIME *time)
 {
     struct tm parts;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* intermediates between a leaf and our root */
 #define VERIFY_DEPTH 3
 #define PEER_CHAIN_MAX (32L * 1024) /* bytes of certificates a peer may send */
 
@@ -56,6 +57,7 @@ int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
     return OK;
 }
 
+/* Any thread. */
 struct tls_context *tls_context_ref(struct tls_context *context)
 {
     size_t before = atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
@@ -131,6 +133,7 @@ static int load_key(struct ctx *ctx, struct tls_context *context,
     return OK;
 }
 
+/* A server also tells clients whose certificates it takes, so that they can choose one. */
 static int load_trust(struct ctx *ctx, struct tls_context *context, const char *file)
 {
     TRY(check_readable(ctx, "CA", file));
@@ -146,6 +149,8 @@ static int load_trust(struct ctx *ctx, struct tls_context *context, const char *
     return OK;
 }
 
+/* Before OpenSSL looks: its own errors do not name the file, and an empty one is no error to
+ * some of its readers. */
 static int check_readable(struct ctx *ctx, const char *what, const char *file)
 {
     ERR_clear_error();
@@ -161,6 +166,9 @@ static int check_readable(struct ctx *ctx, const char *what, const char *file)
                  reason == ENODATA ? "the file is empty" : strerror(reason));
 }
 
+/* TLS 1.3 needs no cipher list: all that OpenSSL offers are sound.  No tickets and no early data,
+ * because a resumed or replayed start would skip the certificate check.  X25519 first, P-256
+ * for FIPS-bound clients. */
 static void set_rules(struct tls_context *context)
 {
     SSL_CTX *ssl = context->ssl;
@@ -181,6 +189,8 @@ static void set_rules(struct tls_context *context)
     SSL_CTX_set_default_passwd_cb(ssl, refuse_password);
 }
 
+/* RFC 7301 section 3.2: "In the event that the server supports no protocols that the client
+ * advertises, then the server SHALL respond with a fatal 'no_application_protocol' alert." */
 static void set_alpn(struct tls_context *context, const char *alpn)
 {
     if (alpn == NULL)
@@ -200,6 +210,7 @@ static void set_alpn(struct tls_context *context, const char *alpn)
     assert(refused == 0);
 }
 
+/* The oldest error: the file's own, not what the layers above made of it. */
 static const char *openssl_reason(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());

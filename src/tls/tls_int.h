@@ -11,6 +11,7 @@
 #define TLS_ALPN_MAX 32
 #define TLS_ERROR_SIZE 192
 
+/* Const after tls_context_new() but for the count: threads share it without a lock. */
 struct tls_context {
     atomic_size_t references;
     SSL_CTX *ssl;
@@ -21,6 +22,7 @@ struct tls_context {
     int64_t not_after;                /* of the own leaf */
 };
 
+/* One thread's.  Must not move: the BIO points to it. */
 struct tls_stream {
     struct tls_context *context; /* a reference */
     SSL *ssl;

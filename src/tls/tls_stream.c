@@ -58,6 +58,7 @@ void tls_stream_free(struct tls_stream *stream)
     free(stream);
 }
 
+/* May be called again after TLS_OK, and after a failure says the same again. */
 enum tls_status tls_stream_handshake(struct tls_stream *stream)
 {
     if (stream->failed)
@@ -75,6 +76,8 @@ enum tls_status tls_stream_handshake(struct tls_stream *stream)
     return finish_handshake(stream) ? TLS_OK : TLS_FAILED;
 }
 
+/* A socket that ended without close_notify reads as TLS_CLOSED, once and for ever: the
+ * protocols above frame their messages and see for themselves what was cut short. */
 enum tls_status tls_stream_read(struct tls_stream *stream, void *bytes, size_t size, size_t *count)
 {
     assert(stream->ready || stream->failed);
@@ -91,6 +94,8 @@ enum tls_status tls_stream_read(struct tls_stream *stream, void *bytes, size_t s
     return TLS_OK;
 }
 
+/* TLS_OK may have moved a part only (SSL_MODE_ENABLE_PARTIAL_WRITE).  At most one record, 16
+ * KiB, per call. */
 enum tls_status tls_stream_write(struct tls_stream *stream, const void *bytes, size_t size,
                                  size_t *count)
 {
@@ -108,6 +113,8 @@ enum tls_status tls_stream_write(struct tls_stream *stream, const void *bytes, s
     return TLS_OK;
 }
 
+/* RFC 8446 section 6.1: close_notify "notifies the recipient that the sender will not send any
+ * more messages on this connection". */
 void tls_stream_shutdown(struct tls_stream *stream)
 {
     if (stream->failed || !stream->ready)
@@ -142,6 +149,7 @@ int64_t tls_stream_peer_not_after(const struct tls_stream *stream)
     return stream->peer_not_after;
 }
 
+/* From here no call reaches OpenSSL any more.  `text` is copied. */
 void tls_stream_fail(struct tls_stream *stream, const char *label, const char *text)
 {
     stream->failed = true;
@@ -161,6 +169,7 @@ BIO_METHOD *tls_socket_method(void)
     return method;
 }
 
+/* A BIO of our own, because OpenSSL's socket BIO writes without MSG_NOSIGNAL. */
 static struct tls_stream *stream_new(struct tls_context *context, int fd)
 {
     assert(fd >= 0);
@@ -177,6 +186,8 @@ static struct tls_stream *stream_new(struct tls_context *context, int fd)
     return stream;
 }
 
+/* A name goes into SNI, an address must not (RFC 6066 section 3).  The subject's common name is
+ * never looked at. */
 static bool expect_name(SSL *ssl, const char *name)
 {
     struct in6_addr address;
@@ -189,7 +200,8 @@ static bool expect_name(SSL *ssl, const char *name)
            SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, own) == 1;
 }
 
-/* A server may ignore our ALPN offer, which OpenSSL accepts. */
+/* A server may ignore our ALPN offer, which OpenSSL accepts.  What is asserted was demanded by
+ * set_rules(): the identity of a peer must never rest on a certificate that was not verified. */
 static bool finish_handshake(struct tls_stream *stream)
 {
     const struct tls_context *context = stream->context;
@@ -210,12 +222,15 @@ static bool finish_handshake(struct tls_stream *stream)
     return true;
 }
 
+/* The error queue belongs to the thread: what another connection left there would be taken for
+ * ours. */
 static void begin_call(struct tls_stream *stream)
 {
     ERR_clear_error();
     stream->socket_errno = 0;
 }
 
+/* SSL_get_error() must follow the call at once: it looks at the thread's queue too. */
 static enum tls_status judge(struct tls_stream *stream, int result)
 {
     switch (SSL_get_error(stream->ssl, result)) {
@@ -233,6 +248,8 @@ static enum tls_status judge(struct tls_stream *stream, int result)
     abort(); /* no callback of ours asks OpenSSL to wait */
 }
 
+/* OpenSSL 3 tells an unexpected end of file as SSL_ERROR_SSL, older ones as SSL_ERROR_SYSCALL:
+ * both come here. */
 static enum tls_status judge_socket(struct tls_stream *stream)
 {
     if (stream->socket_ended) { /* whatever an alert sent after it met */
@@ -265,6 +282,7 @@ static enum tls_status judge_protocol(struct tls_stream *stream)
     return TLS_FAILED;
 }
 
+/* Few labels and constant ones: they become a counter's label values. */
 static const char *label_of_reason(int reason)
 {
     switch (reason) {
@@ -312,6 +330,7 @@ static bool is_retry(int error)
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+/* errno is kept in the stream: by the time judge() runs, other calls may have changed it. */
 static int socket_write(BIO *bio, const char *bytes, size_t size, size_t *count)
 {
     struct tls_stream *stream = BIO_get_data(bio);

@@ -9,6 +9,8 @@
 static enum wait_result wait_for(struct ctx *ctx, struct io *io, enum tls_status status,
                                  uint64_t deadline_ns);
 
+/* The error's label becomes "timeout" when the deadline ended it; a cancellation leaves the
+ * stream as it is. */
 int tls_handshake_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io,
                        uint64_t deadline_ns)
 {
