@@ -2,22 +2,25 @@
 #include "base/metrics.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/metrics_int.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 const double metric_seconds_buckets[METRIC_SECONDS_BUCKETS] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
-const size_t metric_seconds_bucket_count =
-    sizeof metric_seconds_buckets / sizeof metric_seconds_buckets[0];
+const size_t metric_seconds_bucket_count = sizeof metric_seconds_buckets /
+                                           sizeof metric_seconds_buckets[0];
 
 static struct metric *series_find(struct metrics *metrics, const struct metric_family *family,
                                   const char *const *values);
 static struct metric *series_make(struct metrics *metrics, const struct metric_family *family,
                                   const char *const *values);
+static void exemplar_put(struct metric *metric, size_t bucket, double value, const char *trace_id);
 static void double_add(_Atomic uint64_t *bits, double amount);
 
 struct metrics *metrics_new(void)
@@ -36,6 +39,9 @@ void metrics_free(struct metrics *metrics)
         for (size_t k = 0; k < METRIC_LABELS_MAX; k++)
             free(metric->values[k]);
         free(metric->bucket_hits);
+        if (metric->exemplars != NULL)
+            pthread_mutex_destroy(&metric->exemplar_lock);
+        free(metric->exemplars);
         free(metric);
     }
     free(metrics->series);
@@ -71,14 +77,48 @@ void metric_gauge_set(struct metric *metric, int64_t value)
 
 void metric_observe(struct metric *metric, double value)
 {
+    metric_observe_traced(metric, value, "");
+}
+
+void metric_observe_traced(struct metric *metric, double value, const char *trace_id)
+{
     const struct metric_family *family = metric->family;
     assert(family->kind == METRIC_HISTOGRAM);
     size_t bucket = 0;
     while (bucket < family->bucket_count && value > family->buckets[bucket])
         bucket++;
+    if (trace_id[0] != '\0' && metric->exemplars != NULL)
+        exemplar_put(metric, bucket, value, trace_id);
     atomic_fetch_add_explicit(&metric->bucket_hits[bucket], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&metric->value, 1, memory_order_relaxed);
     double_add(&metric->sum_bits, value);
+}
+
+/* One exemplar a second and bucket is enough to find a trace, and keeps the lock off the hot path. */
+static void exemplar_put(struct metric *metric, size_t bucket, double value, const char *trace_id)
+{
+    struct metric_exemplar *exemplar = &metric->exemplars[bucket];
+    uint64_t now = clock_now();
+    if (now < atomic_load_explicit(&exemplar->due_ns, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&metric->exemplar_lock);
+    atomic_store_explicit(&exemplar->due_ns, now + NS_PER_S, memory_order_relaxed);
+    snprintf(exemplar->trace_id, sizeof exemplar->trace_id, "%s", trace_id);
+    exemplar->value = value;
+    exemplar->wall_ns = clock_wall();
+    pthread_mutex_unlock(&metric->exemplar_lock);
+}
+
+void metric_exemplar_newer(struct metric *metric, size_t bucket, struct metric_exemplar *newest)
+{
+    const struct metric_exemplar *exemplar = &metric->exemplars[bucket];
+    pthread_mutex_lock(&metric->exemplar_lock);
+    if (exemplar->wall_ns > newest->wall_ns) {
+        memcpy(newest->trace_id, exemplar->trace_id, sizeof newest->trace_id);
+        newest->value = exemplar->value;
+        newest->wall_ns = exemplar->wall_ns;
+    }
+    pthread_mutex_unlock(&metric->exemplar_lock);
 }
 
 uint64_t metric_value(const struct metric *metric)
@@ -121,6 +161,11 @@ static struct metric *series_make(struct metrics *metrics, const struct metric_f
         metric->values[k] = xstrdup(values[k]);
     if (family->kind == METRIC_HISTOGRAM)
         metric->bucket_hits = xcalloc(family->bucket_count + 1, sizeof *metric->bucket_hits);
+    if (family->kind == METRIC_HISTOGRAM && family->has_exemplars) {
+        metric->exemplars = xcalloc(family->bucket_count + 1, sizeof *metric->exemplars);
+        int rc = pthread_mutex_init(&metric->exemplar_lock, NULL);
+        assert(rc == 0);
+    }
     if (metrics->count == metrics->room) {
         metrics->room = metrics->room == 0 ? 32 : metrics->room * 2;
         metrics->series = xrealloc(metrics->series, metrics->room * sizeof *metrics->series);

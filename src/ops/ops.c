@@ -34,6 +34,8 @@ struct ops {
     uint16_t port;
 };
 
+#define OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
 static const struct metric_family requests_family = {
     .name = "tenant_ops_requests_total",
     .help = "Requests on the ops port.",
@@ -52,8 +54,9 @@ static void free_ops(struct ops *ops);
 static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state);
+static const char *wanted_type(struct MHD_Connection *connection, const char *path);
 static int render(struct ops *ops, const char *path, struct buf *body, const char **type);
-static void render_metrics(struct ops *ops, struct buf *body);
+static void render_metrics(struct ops *ops, enum metrics_format format, struct buf *body);
 static enum MHD_Result answer(struct MHD_Connection *connection, int status, const char *type,
                               struct buf *body);
 static void count_request(struct ops *ops, const char *path, int status);
@@ -201,18 +204,28 @@ static enum MHD_Result handle(void *owner, struct MHD_Connection *connection, co
         return MHD_YES;
     }
     *upload_size = 0; /* a GET's body says nothing */
-    const char *type = "text/plain";
+    const char *type = wanted_type(connection, path);
     int status = render(ops, path, &body, &type);
     count_request(ops, path, status);
     return answer(connection, status, type, &body);
+}
+
+/* Prometheus asks for OpenMetrics by its media type; whoever does not gets the older text. */
+static const char *wanted_type(struct MHD_Connection *connection, const char *path)
+{
+    const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
+    if (strcmp(path, "/metrics") != 0)
+        return "text/plain";
+    bool open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
+    return open ? OPENMETRICS_TYPE : "text/plain; version=0.0.4; charset=utf-8";
 }
 
 /* The body and its type; 404 says what there is instead. */
 static int render(struct ops *ops, const char *path, struct buf *body, const char **type)
 {
     if (strcmp(path, "/metrics") == 0) {
-        *type = "text/plain; version=0.0.4; charset=utf-8";
-        render_metrics(ops, body);
+        bool open = strcmp(*type, OPENMETRICS_TYPE) == 0;
+        render_metrics(ops, open ? METRICS_OPENMETRICS : METRICS_PROMETHEUS, body);
         return 200;
     }
     int status = health_render(ops->health, path, body);
@@ -224,12 +237,14 @@ static int render(struct ops *ops, const char *path, struct buf *body, const cha
 }
 
 /* Counters of the rooms first, then what is only known now. */
-static void render_metrics(struct ops *ops, struct buf *body)
+static void render_metrics(struct ops *ops, enum metrics_format format, struct buf *body)
 {
-    metrics_render(ops->sets, ops->set_count, body);
+    metrics_render(ops->sets, ops->set_count, format, body);
     health_render_metrics(ops->health, body);
-    loop_lag_render(ops->lags, ops->lag_count, body);
-    process_render(&ops->build, ops->start_wall_ns, body);
+    loop_lag_render(ops->lags, ops->lag_count, format, body);
+    process_render(&ops->build, ops->start_wall_ns, format, body);
+    if (format == METRICS_OPENMETRICS)
+        buf_put_str(body, "# EOF\n");
 }
 
 /* Gives the body's memory to the library. */

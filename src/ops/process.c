@@ -9,18 +9,31 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+static const struct metric_family cpu_family = {.name = "process_cpu_seconds_total",
+                                                .help = "User and system CPU time.",
+                                                .kind = METRIC_COUNTER};
+static const struct metric_family build_family = {.name = "tenant_build_info",
+                                                  .help = "What is running; always 1.",
+                                                  .kind = METRIC_GAUGE,
+                                                  .labels = {"version", "commit", "compiler"}};
+static const struct metric_family lag_family = {
+    .name = "tenant_loop_lag_seconds",
+    .help = "The longest turn of a worker's loop since the last scrape.",
+    .kind = METRIC_GAUGE,
+    .labels = {"worker"}};
+
 static void put_gauge(struct buf *out, const char *name, const char *help, double value);
-static void put_counter(struct buf *out, const char *name, const char *help, double value);
-static void put_family(struct buf *out, const char *name, const char *help, const char *kind);
 static double cpu_seconds(void);
 static bool memory_bytes(double *virtual_bytes, double *resident_bytes);
 static bool open_descriptors(double *count);
 
-void process_render(const struct build *build, uint64_t start_wall_ns, struct buf *out)
+void process_render(const struct build *build, uint64_t start_wall_ns, enum metrics_format format,
+                    struct buf *out)
 {
     double start = (double)start_wall_ns / (double)NS_PER_S;
     double now = (double)clock_wall() / (double)NS_PER_S;
-    put_counter(out, "process_cpu_seconds_total", "User and system CPU time.", cpu_seconds());
+    metrics_render_head(out, format, &cpu_family);
+    buf_printf(out, "process_cpu_seconds_total %.15g\n", cpu_seconds());
     put_gauge(out, "process_start_time_seconds", "Start, in seconds since 1970.", start);
     put_gauge(out, "tenant_uptime_seconds", "Time since the start.", now > start ? now - start : 0);
     double virtual_bytes = 0;
@@ -36,7 +49,7 @@ void process_render(const struct build *build, uint64_t start_wall_ns, struct bu
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         put_gauge(out, "process_max_fds", "The limit of open file descriptors.",
                   (double)limit.rlim_cur);
-    put_family(out, "tenant_build_info", "What is running; always 1.", "gauge");
+    metrics_render_head(out, format, &build_family);
     buf_printf(out, "tenant_build_info{version=\"%s\",commit=\"%s\",compiler=\"%s\"} 1\n",
                build->version, build->commit, __VERSION__);
 }
@@ -52,12 +65,12 @@ void loop_lag_note(struct loop_lag *lag, uint64_t turn_ns)
 }
 
 /* Two scrapers would share the worst between them; one is what Prometheus does. */
-void loop_lag_render(struct loop_lag *lags, size_t count, struct buf *out)
+void loop_lag_render(struct loop_lag *lags, size_t count, enum metrics_format format,
+                     struct buf *out)
 {
     if (count == 0)
         return;
-    put_family(out, "tenant_loop_lag_seconds",
-               "The longest turn of a worker's loop since the last scrape.", "gauge");
+    metrics_render_head(out, format, &lag_family);
     for (size_t worker = 0; worker < count; worker++) {
         uint64_t worst = atomic_exchange_explicit(&lags[worker].worst_ns, 0, memory_order_relaxed);
         buf_printf(out, "tenant_loop_lag_seconds{worker=\"%zu\"} %.9g\n", worker,
@@ -67,20 +80,9 @@ void loop_lag_render(struct loop_lag *lags, size_t count, struct buf *out)
 
 static void put_gauge(struct buf *out, const char *name, const char *help, double value)
 {
-    put_family(out, name, help, "gauge");
+    const struct metric_family family = {.name = name, .help = help, .kind = METRIC_GAUGE};
+    metrics_render_head(out, METRICS_PROMETHEUS, &family); /* the same in both formats */
     buf_printf(out, "%s %.15g\n", name, value);
-}
-
-static void put_counter(struct buf *out, const char *name, const char *help, double value)
-{
-    put_family(out, name, help, "counter");
-    buf_printf(out, "%s %.15g\n", name, value);
-}
-
-/* Names and help are constants of ours and need no escaping. */
-static void put_family(struct buf *out, const char *name, const char *help, const char *kind)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
 }
 
 /* getrusage(2) adds up all threads, those that ended too. */

@@ -3,6 +3,7 @@
 #define OPS_PROCESS_H
 
 #include "base/buf.h"
+#include "base/metrics.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -15,7 +16,8 @@ struct build {
 
 /* Appends uptime, CPU, memory, descriptors and tenant_build_info.  What the system does not tell is left
  * out. */
-void process_render(const struct build *build, uint64_t start_wall_ns, struct buf *out);
+void process_render(const struct build *build, uint64_t start_wall_ns, enum metrics_format format,
+                    struct buf *out);
 
 /* The longest turn of one worker's loop since the last scrape.  Written by the worker, read by the ops
  * thread; zero-initialise. */
@@ -26,6 +28,7 @@ struct loop_lag {
 /* Notes one turn; the worst stays. */
 void loop_lag_note(struct loop_lag *lag, uint64_t turn_ns);
 /* Appends tenant_loop_lag_seconds{worker} for each and begins anew. */
-void loop_lag_render(struct loop_lag *lags, size_t count, struct buf *out);
+void loop_lag_render(struct loop_lag *lags, size_t count, enum metrics_format format,
+                     struct buf *out);
 
 #endif

@@ -137,7 +137,7 @@ static inline uint64_t counted(const struct replica *replica, const char *series
     struct buf text = BUF_EMPTY;
     struct metrics *sets[] = {replica->metrics};
     char line[128];
-    metrics_render(sets, 1, &text);
+    metrics_render(sets, 1, METRICS_PROMETHEUS, &text);
     snprintf(line, sizeof line, "\n%s ", series);
     const char *found = strstr(buf_str(&text), line);
     uint64_t value = found == NULL ? 0 : strtoull(found + strlen(line), NULL, 10);

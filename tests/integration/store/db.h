@@ -81,7 +81,7 @@ static inline long terminate(const char *where)
 static inline long counted(const char *series)
 {
     struct buf text = BUF_EMPTY;
-    metrics_render(&db.metrics, 1, &text);
+    metrics_render(&db.metrics, 1, METRICS_PROMETHEUS, &text);
     char line[160];
     snprintf(line, sizeof line, "\n%s ", series);
     const char *at = strstr(buf_str(&text), line);

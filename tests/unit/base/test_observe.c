@@ -36,7 +36,7 @@ START_TEST(sets_add_up_and_render_sorted)
     ck_assert_ptr_eq(metrics_series(sets[0], &requests, labels),
                      metrics_series(sets[0], &requests, labels));
     struct buf text = BUF_EMPTY;
-    metrics_render(sets, 2, &text);
+    metrics_render(sets, 2, METRICS_PROMETHEUS, &text);
     ck_assert_str_eq(buf_str(&text), "# HELP t_open Open.\n# TYPE t_open gauge\n"
                                      "t_open 3\n"
                                      "# HELP t_requests_total Requests.\n"
@@ -47,6 +47,39 @@ START_TEST(sets_add_up_and_render_sorted)
                                      "t_seconds_bucket{le=\"2\"} 4\n"
                                      "t_seconds_bucket{le=\"+Inf\"} 6\n"
                                      "t_seconds_sum 21\nt_seconds_count 6\n");
+    buf_deinit(&text);
+    metrics_free(sets[0]);
+    metrics_free(sets[1]);
+}
+END_TEST
+
+/* The grammar of OpenMetrics: no _total in a counter's family, exemplars behind bucket lines. */
+START_TEST(openmetrics_has_exemplars_and_other_names)
+{
+    struct metric_family traced = seconds;
+    traced.has_exemplars = true;
+    struct metrics *sets[2] = {metrics_new(), metrics_new()};
+    const char *labels[] = {"a"};
+    metric_inc(metrics_series(sets[0], &requests, labels));
+    struct metric *time = metrics_series(sets[0], &traced, NULL);
+    metric_observe_traced(time, 1, "0af7651916cd43dd8448eb211c80319c");
+    metric_observe_traced(time, 1.5, "11111111111111111111111111111111"); /* within the second */
+    metric_observe_traced(time, 9, "");
+    struct metric *other = metrics_series(sets[1], &traced, NULL);
+    metric_observe_traced(other, 0.25, "22222222222222222222222222222222");
+    struct buf text = BUF_EMPTY;
+    metrics_render(sets, 2, METRICS_OPENMETRICS, &text);
+    const char *all = buf_str(&text);
+    ck_assert_ptr_nonnull(strstr(all, "# TYPE t_requests counter\nt_requests_total{route=\"a\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(
+        all, "{le=\"2\"} 3 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 1 1"));
+    ck_assert_ptr_nonnull(strstr(
+        all, "{le=\"0.5\"} 1 # {trace_id=\"22222222222222222222222222222222\"} 0.25 1"));
+    ck_assert_ptr_nonnull(strstr(all, "{le=\"+Inf\"} 4\n"));
+    ck_assert_ptr_null(strstr(all, "11111111"));
+    buf_clear(&text);
+    metrics_render(sets, 2, METRICS_PROMETHEUS, &text);
+    ck_assert_ptr_null(strstr(buf_str(&text), "trace_id"));
     buf_deinit(&text);
     metrics_free(sets[0]);
     metrics_free(sets[1]);
@@ -69,7 +102,7 @@ START_TEST(threads_share_a_set)
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, count_a_lot, set);
     struct buf text = BUF_EMPTY;
-    metrics_render(&set, 1, &text);
+    metrics_render(&set, 1, METRICS_PROMETHEUS, &text);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     const char *even[] = {"even"};
@@ -154,6 +187,7 @@ Suite *suite_base_observe(void)
     Suite *suite = suite_create("base/observe");
     TCase *tcase = tcase_create("observe");
     tcase_add_test(tcase, sets_add_up_and_render_sorted);
+    tcase_add_test(tcase, openmetrics_has_exemplars_and_other_names);
     tcase_add_test(tcase, threads_share_a_set);
     tcase_add_test(tcase, a_log_line_is_one_json_object_with_the_ids);
     tcase_add_test(tcase, an_oversized_line_names_its_event_and_stays_json);

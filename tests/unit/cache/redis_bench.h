@@ -49,7 +49,7 @@ static inline void tear_down(void)
 static inline uint64_t counted(const char *series)
 {
     struct buf text = BUF_EMPTY;
-    metrics_render(&metrics, 1, &text);
+    metrics_render(&metrics, 1, METRICS_PROMETHEUS, &text);
     char line[128];
     snprintf(line, sizeof line, "\n%s ", series);
     const char *found = strstr(buf_str(&text), line);

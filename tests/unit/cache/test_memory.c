@@ -235,7 +235,7 @@ START_TEST(bytes_are_bounded)
     size_t entries = 0;
     size_t bytes = 0;
     memory_usage(memory, &entries, &bytes);
-    metrics_render(&metrics, 1, &text);
+    metrics_render(&metrics, 1, METRICS_PROMETHEUS, &text);
     snprintf(line, sizeof line, "\ntenant_cache_memory_bytes %zu\n", bytes);
     ck_assert_ptr_nonnull(strstr(buf_str(&text), line));
     snprintf(line, sizeof line, "\ntenant_cache_memory_evictions_total %zu\n", 5000 - entries);

@@ -425,7 +425,7 @@ static inline int answer_status(const struct exchange *exchange)
 static inline uint64_t pair_limit(struct pair *pair, const char *limit)
 {
     struct buf text = BUF_EMPTY;
-    metrics_render(&pair->metrics, 1, &text);
+    metrics_render(&pair->metrics, 1, METRICS_PROMETHEUS, &text);
     char key[128];
     snprintf(key, sizeof key, "tenant_rpc_limit_hits_total{limit=\"%s\"} ", limit);
     const char *at = strstr(buf_str(&text), key);

@@ -329,7 +329,7 @@ START_TEST(test_calls_are_counted)
         pair_finish(pair, pair_call(pair, "Refuse", 1));
         pair_finish(pair, pair_call(pair, "Nothing", 1));
         struct buf text = BUF_EMPTY;
-        metrics_render(&pair->metrics, 1, &text);
+        metrics_render(&pair->metrics, 1, METRICS_PROMETHEUS, &text);
         static const char *const lines[] = {
             "tenant_http_requests_total{route=\"/test.v1.Pair/Echo\",method=\"POST\",status=\"OK\","
             "tenant_id_hash=\"-\"} 2\n",

@@ -4,7 +4,7 @@
 static uint64_t counted(struct server *server, const char *line)
 {
     struct buf text = BUF_EMPTY;
-    metrics_render(&server->pair->metrics, 1, &text);
+    metrics_render(&server->pair->metrics, 1, METRICS_PROMETHEUS, &text);
     const char *at = strstr(buf_str(&text), line);
     uint64_t value = at == NULL ? 0 : strtoull(at + strlen(line), NULL, 10);
     buf_deinit(&text);
