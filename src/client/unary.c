@@ -301,9 +301,9 @@ static void take_field(struct client_exchange *exchange, struct slice name, stru
     }
 }
 
-/* lint-allow parameters: nghttp2's type */
 /* The buffer's limit ends the session, not the call alone: a server that sends more than it may
  * is broken. */
+/* lint-allow parameters: nghttp2's type */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {

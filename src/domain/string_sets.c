@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+/* strcmp(3) orders bytes, which for UTF-8 is the order of code points, and the same on every
+ * machine: no locale. */
 static int pair_compare(const void *a, const void *b)
 {
     return strcmp(((const struct string_pair *)a)->key, ((const struct string_pair *)b)->key);

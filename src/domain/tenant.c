@@ -5,7 +5,8 @@
 
 #define TO(status) (1u << TENANT_##status)
 
-/* Blueprint section 2: active → trial is illegal, closed is terminal. */
+/* Blueprint section 2: active → trial is illegal, closed is terminal.  A state may not become itself: that is refused
+ * like any other change that is not here. */
 static const uint8_t allowed[TENANT_STATUS_COUNT] = {
     [TENANT_TRIAL] = TO(ACTIVE) | TO(SUSPENDED) | TO(CLOSED),
     [TENANT_ACTIVE] = TO(SUSPENDED) | TO(CLOSED),
@@ -98,6 +99,7 @@ void tenant_defaults(struct tenant *tenant)
         tenant->settings.default_locale = "en";
 }
 
+/* Names are stored, so they must never be reused for another meaning. */
 static int name_index(const char *const *names, int count, struct slice name)
 {
     for (int i = 0; i < count; i++) {

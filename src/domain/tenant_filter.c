@@ -1,5 +1,12 @@
 /* Parses filters and orders of lists; see tenant_query.h.  A parser of foreign bytes: fuzzed by
- * filter_fuzz.c. */
+ * filter_fuzz.c.
+ *
+ *    status = active AND labels.env = "prod" AND create_time >= "2026-01-01T00:00:00Z" AND slug = "acme*"
+ *
+ * A lexer by hand: no recursion, no backtracking, and memory in the arena bounded by the
+ * filter's length times its conditions.  Nothing of the
+ * filter becomes SQL text: conditions are parameters of constant statements
+ * (store/tenant_list_store.c). */
 #include "domain/tenant_query.h"
 
 #include <assert.h>
@@ -12,6 +19,7 @@ struct lexer {
     const char *rule; /* the first broken one; NULL: none */
 };
 
+/* Texts in the arena. */
 struct condition {
     const char *field;
     const char *relation;
@@ -38,6 +46,8 @@ static bool apply_time(struct lexer *lexer, const struct condition *condition,
                        struct time_condition *place);
 static bool is_word_byte(char c);
 
+/* Case matters, AND included: AIP-160 writes its operators in capitals.  A query whose filter
+ * was refused must not be used. */
 const char *tenant_filter_parse(struct arena *arena, const char *filter, struct tenant_query *query)
 {
     struct lexer lexer = {.arena = arena, .start = filter, .at = filter};
@@ -69,6 +79,7 @@ const char *tenant_filter_parse(struct arena *arena, const char *filter, struct 
     return string_map_sort(&query->labels) ? NULL : "names one label twice";
 }
 
+/* One field: AIP-132 allows several, but only these orders have an index that ends with the id. */
 const char *tenant_order_parse(const char *order_by, struct tenant_query *query)
 {
     static const char *const names[TENANT_ORDER_COUNT] = {
@@ -104,6 +115,7 @@ static bool take_condition(struct lexer *lexer, struct condition *condition)
     return take_value(lexer, condition);
 }
 
+/* Any word here; apply() knows which are fields, so that the message can name them all. */
 static bool take_field(struct lexer *lexer, const char **field)
 {
     const char *start = lexer->at;
@@ -134,6 +146,8 @@ static bool take_value(struct lexer *lexer, struct condition *condition)
     return *lexer->at == '"' ? take_quoted(lexer, condition) : take_word(lexer, condition);
 }
 
+/* A backslash takes the next character as it is.  A star is a wildcard only where it is the
+ * last character and not escaped. */
 static bool take_quoted(struct lexer *lexer, struct condition *condition)
 {
     char *value = arena_alloc(lexer->arena, strlen(lexer->at) + 1);
@@ -157,6 +171,7 @@ static bool take_quoted(struct lexer *lexer, struct condition *condition)
     return true;
 }
 
+/* A colon and a plus, so that times may stand without quotes. */
 static bool take_word(struct lexer *lexer, struct condition *condition)
 {
     const char *start = lexer->at;
@@ -205,6 +220,8 @@ static bool apply(struct lexer *lexer, const struct condition *condition,
                          "create_time and update_time");
 }
 
+/* Each field once: two different values could never both hold, and equal ones are a mistake
+ * worth telling. */
 static bool apply_name(struct lexer *lexer, const struct condition *condition, const char **place)
 {
     if (*place != NULL)
@@ -232,6 +249,8 @@ static bool apply_label(struct lexer *lexer, const struct condition *condition,
     return true;
 }
 
+/* Half-open in microseconds, the database's own grain: > t begins at t + 1 µs, <= t ends before
+ * t + 1 µs. */
 static bool apply_time(struct lexer *lexer, const struct condition *condition,
                        struct time_condition *place)
 {
@@ -251,6 +270,7 @@ static bool apply_time(struct lexer *lexer, const struct condition *condition,
     return true;
 }
 
+/* The first fault is the one told; `at` then points to where reading stopped. */
 static bool broken(struct lexer *lexer, const char *rule)
 {
     if (lexer->rule == NULL)

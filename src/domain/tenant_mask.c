@@ -42,6 +42,7 @@ static bool set_truth(bool *place, bool value);
 static bool set_list(struct string_list *place, const struct string_list *value);
 static bool set_map(struct string_map *place, const struct string_map *value);
 
+/* Exact: AIP-134's masks have no wildcards but "*" alone. */
 unsigned tenant_field_parse(struct slice path)
 {
     for (size_t i = 0; i < sizeof paths_known / sizeof paths_known[0]; i++) {
@@ -61,6 +62,8 @@ size_t tenant_field_paths(unsigned fields, const char *paths[TENANT_FIELD_COUNT]
     return count;
 }
 
+/* A field that is named with its present value is no change: no new version, no event, no audit
+ * entry. */
 unsigned tenant_apply(struct tenant *tenant, const struct tenant *patch, unsigned fields)
 {
     assert(tenant != patch);
@@ -116,6 +119,7 @@ static unsigned apply_settings(struct tenant_settings *settings,
     return changed;
 }
 
+/* Takes the patch's text even when it is equal: the tenant then needs no other arena for it. */
 static bool set_text(const char **place, const char *value)
 {
     bool differs = strcmp(*place, value) != 0;

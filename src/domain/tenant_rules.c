@@ -92,6 +92,8 @@ const char *tenant_reason_rule(const char *reason)
     return has_control(reason) ? "may not hold control characters" : NULL;
 }
 
+/* Lengths count code points where people see characters, and bytes where machines store them
+ * (labels, themes). */
 static void check_display_name(const struct tenant *tenant, struct report *report)
 {
     const char *name = tenant->display_name;
@@ -108,6 +110,7 @@ static void check_display_name(const struct tenant *tenant, struct report *repor
         broken(report, "display_name", "may not begin or end with white space");
 }
 
+/* Which plans exist is another service's knowledge: only the shape is checked. */
 static void check_plan(const struct tenant_plan *plan, struct report *report)
 {
     const char *id = plan->plan_id;
@@ -144,6 +147,7 @@ static void check_labels(const struct string_map *labels, struct report *report)
     }
 }
 
+/* By bytes: the locales are compared as they are written, so "pt-BR" and "pt-br" are two. */
 static void check_locales(const struct tenant_settings *settings, struct report *report)
 {
     static const char rule[] = "must be a language tag such as \"en\" or \"pt-BR\" (RFC 5646)";
@@ -191,6 +195,7 @@ static void broken(struct report *report, const char *field, const char *rule)
         report->callback(report->owner, field, rule);
 }
 
+/* Foreign keys get into the path: cut at 63 bytes, escaped by whoever prints them. */
 static void broken_in(struct report *report, const char *field, const char *key, const char *rule)
 {
     char path[FIELD_SIZE];
@@ -244,6 +249,7 @@ static bool has_control(const char *text)
     return false;
 }
 
+/* Continuation bytes are not counted; the text is UTF-8, which the scan has checked. */
 static size_t characters(const char *text)
 {
     size_t count = 0;

@@ -1,4 +1,7 @@
-/* Times as clients write them; see tenant_query.h. */
+/* Times as clients write them; see tenant_query.h.
+ *
+ * Exact and without the C library's locale or time zone: what a client asks for must not depend
+ * on the host. */
 #include "domain/tenant_query.h"
 
 #include <stdint.h>

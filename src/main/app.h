@@ -1,5 +1,13 @@
 /* The composition root's own: what the parts of the program are and how they hang together.  The only room
- * that knows every other. */
+ * that knows every other.
+ *
+ *    main ── app ── serve ── worker_thread × N      one loop, store, cache and rpc_worker each
+ *                     ├── relay                     a thread of its own
+ *                     ├── epoch_feed                a thread of its own
+ *                     └── ops                       a thread of its own
+ *
+ * Opened top-down by serve.c and closed in the opposite order; a pointer goes only to what
+ * lives longer. */
 #ifndef MAIN_APP_H
 #define MAIN_APP_H
 
@@ -27,6 +35,7 @@ struct token_keys;
 /* Exit statuses: 0 stopped as asked, 1 could not start or broke, 2 wrong usage or configuration. */
 enum { EXIT_STOPPED = 0, EXIT_BROKEN = 1, EXIT_WRONG = 2 };
 
+/* Borrowed from the command line. */
 struct options {
     const char *command;     /* "serve", "relay", "migrate", "check-config", "version" */
     const char *config_file; /* --config; NULL: $TENANT_CONFIG, else the environment alone */
@@ -36,40 +45,43 @@ struct options {
     bool schema;             /* check-config: every key, as the README has them */
 };
 
-/* What every command needs. */
+/* What every command needs.  On main()'s stack, so it outlives every thread. */
 struct app {
     struct options options;
-    struct arena *arena;    /* lives as long as the program */
-    struct ctx ctx;         /* the main thread's */
-    struct log log;
-    struct config *config;
+    struct arena *arena;           /* lives as long as the program */
+    struct ctx ctx;                /* the main thread's */
+    struct log log;                /* const once app_configure() returned */
+    struct config *config;         /* const after that too; owned */
     struct token_keys *token_keys; /* of consistency and page tokens; owned */
-    char instance[80];      /* host:pid:random: unique among replicas */
+    char instance[80];             /* host:pid:random: unique among replicas */
 };
 
+/* Its thread's, from worker_start() on; the main thread touches `orders`, and all of it again
+ * after the join. */
 struct worker_thread {
     struct serve *serve;
-    unsigned number;
+    unsigned number; /* from 0; the first one probes the database */
     pthread_t thread;
     struct loop *loop;
-    struct metrics *metrics;    /* the worker's own set */
-    struct store *store;
+    struct metrics *metrics; /* the worker's own set */
+    struct store *store;     /* owned, like cache and rpc */
     struct cache *cache;
     struct rpc_worker *rpc;
-    struct service_env env;
-    struct mailbox *orders;     /* from the main thread */
-    struct timer *tick;         /* once a second: lag, dependencies */
-    bool probing;               /* a task is asking the database how it is */
-    struct dependency *database;
+    struct service_env env;      /* what handlers get as call->service */
+    struct mailbox *orders;      /* from the main thread */
+    struct timer *tick;          /* once a second: lag, dependencies */
+    bool probing;                /* a task is asking the database how it is */
+    struct dependency *database; /* shown by the first worker only */
     struct dependency *redis;
 };
 
-/* A serving process. */
+/* A serving process.  The main thread's, but for health, metrics, memory and epochs, which are
+ * thread-safe. */
 struct serve {
     struct app *app;
-    struct loop *loop;              /* the main thread's: accepts, signals */
-    struct metrics *metrics;        /* of everything but the workers */
-    struct metrics **sets;          /* that and the workers', for rendering; owned */
+    struct loop *loop;       /* the main thread's: accepts, signals */
+    struct metrics *metrics; /* of everything but the workers */
+    struct metrics **sets;   /* that and the workers', for rendering; owned */
     struct health *health;
     struct ops *ops;
     struct tls_context *server_tls;
@@ -78,25 +90,27 @@ struct serve {
     struct epoch_feed *epoch_feed;  /* keeps it up to date */
     struct cache_memory *memory;
     struct event_source *source;
-    struct relay *relay;            /* NULL with --no-relay */
+    struct relay *relay; /* NULL with --no-relay */
     struct rpc_shared *shared;
     struct rpc_listener *listener;
-    struct worker_thread *workers;  /* owned */
+    struct worker_thread *workers; /* owned */
     unsigned worker_count;
-    struct loop_lag *lags;          /* one per worker; owned */
-    struct mailbox *reports;        /* from the workers: "drained" */
+    struct loop_lag *lags;   /* one per worker; owned */
+    struct mailbox *reports; /* from the workers: "drained" */
     unsigned drained;
     int signal_fd;
     struct io *signal_io;
     struct timer *tick;
-    bool stopping;
+    bool stopping; /* the first SIGTERM or SIGINT came */
 };
 
-/* config.c of this room: reads the configuration for a use, prints what is wrong; OK or EXIT_WRONG. */
+/* config.c of this room: reads the configuration for a use, prints what is wrong; OK or
+ * EXIT_WRONG. `use`: a CONFIG_FOR_… mask; keys of other uses may be missing. */
 int app_configure(struct app *app, unsigned use);
 /* Says a fault as one line on standard error; returns EXIT_BROKEN (EXIT_WRONG for configuration). */
 int app_fail(struct app *app, struct ctx *ctx);
 
+/* Each returns an exit status, after all it opened is closed. */
 int command_serve(struct app *app);
 int command_relay(struct app *app);
 int command_migrate(struct app *app);
@@ -104,15 +118,21 @@ int command_check_config(struct app *app);
 
 /* worker.c */
 void worker_settings_store(const struct config *config, struct store_settings *settings);
+/* Fault: of its store or cache settings, or INTERNAL without a thread; then worker_join() takes
+ * it apart. */
 int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number);
-/* Asks for the drain; the worker reports to serve->reports and then ends. */
+/* Asks for the drain; the worker reports to serve->reports and then ends.  Once in a worker's
+ * life. */
 void worker_drain(struct worker_thread *worker);
+/* Accepts one that was never started. */
 void worker_join(struct worker_thread *worker);
 
-/* startup.c: what must be true of the database before anything is served. */
+/* startup.c: what must be true of the database before anything is served.  Blocks
+ * for up to 20 s.  Faults: CONFIG (schema, rights), DATABASE. */
 int startup_check_database(struct app *app, struct metrics *metrics, bool relay_only);
 
 /* wiring.c */
+/* Nothing here fails or allocates but what says so. */
 void wiring_limits(const struct config *config, struct rpc_limits *limits);
 void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks);
 void wiring_env(struct serve *serve, struct worker_thread *worker);

@@ -9,6 +9,8 @@ static void print_lines(struct buf *lines);
 static void print_schema(void);
 static void warn_lines(const struct log *log, struct buf *lines);
 
+/* Until it returns there is no log: what is wrong goes to standard error as plain lines, all of
+ * it at once. */
 int app_configure(struct app *app, unsigned use)
 {
     const char *file = app->options.config_file;
@@ -37,6 +39,7 @@ int app_configure(struct app *app, unsigned use)
     return OK;
 }
 
+/* The fault's text names file or key; where in our source it arose helps nobody here. */
 int app_fail(struct app *app, struct ctx *ctx)
 {
     const struct fault *fault = &ctx->fault;

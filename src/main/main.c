@@ -50,6 +50,8 @@ static void ignore_broken_pipes(void)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* 2 for usage and configuration, so that a supervisor can tell "do not restart" from "try
+ * again". */
 int main(int argc, char **argv)
 {
     struct app app = {.options = {.command = "serve", .migrations = "migrations"}};
@@ -118,6 +120,7 @@ static int run(struct app *app)
     return EXIT_WRONG;
 }
 
+/* Random digits beside host and process: containers often share both with their predecessors. */
 static void name_instance(struct app *app)
 {
     char host[40] = "host";

@@ -56,6 +56,8 @@ int command_serve(struct app *app)
     return status;
 }
 
+/* The ports come last: whoever can connect finds everything behind them open.  A fault stops
+ * the start, and serve_close() takes apart what there is. */
 static int serve_open(struct serve *serve)
 {
     struct app *app = serve->app;
@@ -85,6 +87,7 @@ static int serve_open(struct serve *serve)
     return OK;
 }
 
+/* The same certificate both ways; towards Redis no ALPN is offered. */
 static int open_tls(struct serve *serve)
 {
     struct ctx *ctx = &serve->app->ctx;
@@ -118,6 +121,7 @@ static int open_epochs(struct serve *serve)
     return epoch_feed_start(&serve->app->ctx, &feed, serve->metrics, &serve->epoch_feed);
 }
 
+/* Memory first: all workers' caches share it. */
 static int open_workers(struct serve *serve)
 {
     const struct config_cache *cache = &serve->app->config->cache;
@@ -134,6 +138,8 @@ static int open_workers(struct serve *serve)
     return OK;
 }
 
+/* The operations port opens before the listener: a probe answers "not ready" while the start
+ * goes on. */
 static int open_ports(struct serve *serve)
 {
     struct app *app = serve->app;
@@ -180,7 +186,8 @@ static void announce(const struct serve *serve)
                 KV_STR("instance", serve->app->instance), KV_STR("commit", version_commit));
 }
 
-/* What was opened, in the opposite order; also after a start that failed half-way. */
+/* What was opened, in the opposite order; also after a start that failed half-way.  Workers
+ * before the relay: their last commits still wake it.  Metrics go after their users. */
 static void serve_close(struct serve *serve)
 {
     rpc_listener_close(serve->listener);
@@ -238,6 +245,7 @@ static void on_signal(void *owner, unsigned events)
     }
 }
 
+/* "Not ready" first: no probe may say "ready" while the port is closed. */
 static void begin_stop(struct serve *serve)
 {
     serve->stopping = true;
@@ -248,6 +256,7 @@ static void begin_stop(struct serve *serve)
         worker_drain(&serve->workers[i]);
 }
 
+/* The main loop ends when the last worker has reported; each does so once. */
 static void on_report(void *owner, void *message)
 {
     (void)message;
@@ -274,6 +283,8 @@ static void on_tick(void *owner)
         timer_set(serve->tick, deadline_after(clock_now(), TICK_NS));
 }
 
+/* Those online, which in a container is the host's number: set server.workers where a quota is
+ * smaller. */
 static unsigned count_cpus(void)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);

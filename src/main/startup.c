@@ -51,6 +51,7 @@ int startup_check_database(struct app *app, struct metrics *metrics, bool relay_
     return rc;
 }
 
+/* With the owner's login, which no serving process uses. */
 int command_migrate(struct app *app)
 {
     int status = app_configure(app, CONFIG_FOR_MIGRATE);
@@ -61,6 +62,7 @@ int command_migrate(struct app *app)
     return rc == OK ? EXIT_STOPPED : app_fail(app, &app->ctx);
 }
 
+/* The signals are blocked before the relay's thread is made, so that sigwait(3) gets them. */
 int command_relay(struct app *app)
 {
     int status = app_configure(app, CONFIG_FOR_RELAY);
@@ -110,6 +112,7 @@ static int check_relay_login(struct app *app, struct store *store)
     return role_check(store, &app->ctx, LOGIN_RELAY, "database.relay_url");
 }
 
+/* The pool's text says what libpq said, with the target and without the password. */
 static int say_unreachable(struct app *app, struct store *store, int refusal)
 {
     for (int login = 0; login < LOGIN_COUNT; login++) {
@@ -122,6 +125,7 @@ static int say_unreachable(struct app *app, struct store *store, int refusal)
                  entry == NULL ? "?" : entry->text);
 }
 
+/* On standard output, one line per file, for people and for scripts alike. */
 static void report_migration(void *owner, int version, const char *name, bool applied_now)
 {
     (void)owner;

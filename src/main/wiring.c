@@ -11,6 +11,8 @@
 #define EVENT_MAX_AGE_S                                                                            \
     ((uint64_t)30 * 24 * 3600) /* 30 days, as the platform's operational class */
 #define DUPLICATE_WINDOW_S 120
+/* how long a read with a consistency token waits for a replica's knowledge before it asks the
+ * database */
 #define CONSISTENCY_WAIT_NS (200 * NS_PER_MS)
 #define IDEMPOTENCY_TTL_NS (24 * 3600 * NS_PER_S) /* blueprint section 6: kept 24 hours */
 
@@ -19,6 +21,7 @@ static int render_probe(void *owner, const char *path, struct buf *body);
 static bool is_serving(void *state);
 static void wake_relay(void *relay);
 
+/* Member by member: the layout of the configuration is not that of the rpc room. */
 void wiring_limits(const struct config *config, struct rpc_limits *limits)
 {
     const struct config_limits *from = &config->limits;
@@ -73,6 +76,7 @@ void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks)
     };
 }
 
+/* Per worker, because store and cache are; everything else in it is shared and thread-safe. */
 void wiring_env(struct serve *serve, struct worker_thread *worker)
 {
     const char *region = serve->app->config->region;
@@ -117,6 +121,7 @@ struct event_source *wiring_source(struct app *app)
     return source;
 }
 
+/* The settings live in the app's arena: the relay borrows them to its end. */
 int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
 {
     const struct config *config = app->config;
@@ -157,6 +162,7 @@ static const char *name_of_uri(void *owner, const char *uri)
     return "stranger";
 }
 
+/* Called on workers' threads and the operations thread: health is thread-safe. */
 static int render_probe(void *owner, const char *path, struct buf *body)
 {
     const struct serve *serve = owner;

@@ -1,5 +1,8 @@
 /* A worker thread: one loop with its own connections, caches and counters.  What it opens it also closes, on
- * its own thread. */
+ * its own thread.
+ *
+ *    main:    worker_start ─────── worker_drain ────────────────────────── worker_join
+ *    worker:        └─ loop_run ─────── on_order ─ calls end ─ on_drained ─── parts closed ─┘ */
 #include "main/app.h"
 
 #include "base/alloc.h"
@@ -135,6 +138,7 @@ static void open_rpc(struct worker_thread *worker)
     worker->rpc = rpc_worker_open(&settings);
 }
 
+/* What the thread used it also closes: io, timers and libpq's sockets belong to its loop. */
 static void *worker_run(void *argument)
 {
     struct worker_thread *worker = argument;
@@ -158,6 +162,7 @@ static void on_order(void *owner, void *message)
                      worker);
 }
 
+/* Reported before the parts are closed: the main thread then waits in worker_join(). */
 static void on_drained(void *owner)
 {
     struct worker_thread *worker = owner;

@@ -30,12 +30,12 @@ struct pg_conn {
     struct list_node node; /* on the pool's list for its state */
     struct pg_pool *pool;
     enum conn_state state;
-    PGconn *pq; /* libpq's, in pipeline mode and non-blocking once connected */
-    struct io *io;          /* watches libpq's socket; NULL only inside pg_conn.c */
-    struct timer *timer;    /* time limit of the state; NULL on a plain thread */
-    uint64_t limit_ns;      /* what the timer is set to, for plain threads */
-    uint64_t retire_ns;     /* end of its life */
-    unsigned syncs;         /* sync points sent whose answer has not been read */
+    PGconn *pq;          /* libpq's, in pipeline mode and non-blocking once connected */
+    struct io *io;       /* watches libpq's socket; NULL only inside pg_conn.c */
+    struct timer *timer; /* time limit of the state; NULL on a plain thread */
+    uint64_t limit_ns;   /* what the timer is set to, for plain threads */
+    uint64_t retire_ns;  /* end of its life */
+    unsigned syncs;      /* sync points sent whose answer has not been read */
 };
 
 /* By login; found once at start. */
@@ -57,15 +57,15 @@ struct pool_metrics {
 struct pg_pool {
     struct store *store; /* which outlives it */
     enum store_login login;
-    struct pg_target *target;           /* NULL: this login is not used */
-    size_t size;                        /* connections at most */
+    struct pg_target *target;            /* NULL: this login is not used */
+    size_t size;                         /* connections at most */
     struct list conns[CONN_STATE_COUNT]; /* by state */
-    struct waitq waiters; /* tasks in pool_take(), first come first served */
-    unsigned failures;                  /* failed connects since the last success */
-    uint64_t retry_ns;                  /* no connect before this time */
-    struct timer *retry_timer;          /* NULL on a plain thread */
-    bool down;                          /* the last connect failed and no connection lives */
-    char trouble[TROUBLE_SIZE];         /* the last failed connect's text */
+    struct waitq waiters;                /* tasks in pool_take(), first come first served */
+    unsigned failures;                   /* failed connects since the last success */
+    uint64_t retry_ns;                   /* no connect before this time */
+    struct timer *retry_timer;           /* NULL on a plain thread */
+    bool down;                           /* the last connect failed and no connection lives */
+    char trouble[TROUBLE_SIZE];          /* the last failed connect's text */
     struct log_interval trouble_log;
     struct pool_metrics metrics;
 };
@@ -86,8 +86,8 @@ struct store {
     struct pg_pool pools[LOGIN_COUNT];
     struct metrics *own_metrics; /* freed with the store; NULL when the caller gave some */
     struct metric *commits[COMMIT_OUTCOME_COUNT];
-    struct metric *pipelines;    /* round trips */
-    size_t open_txs; /* begun and not freed: store_close() asserts that there are none */
+    struct metric *pipelines; /* round trips */
+    size_t open_txs;          /* begun and not freed: store_close() asserts that there are none */
 };
 
 /* --- pg_conn.c ------------------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ enum sql_type {
     SQL_INT2, /* on the wire as wide as its type, like the two below */
     SQL_INT4,
     SQL_INT8,
-    SQL_BOOL, /* one byte */
+    SQL_BOOL,       /* one byte */
     SQL_TIME,       /* timestamptz */
     SQL_BYTES,      /* bytea */
     SQL_TEXT_LIST,  /* text[] from a string_list */
