@@ -231,15 +231,15 @@ static void begin(struct epoch_view *view, const struct epoch_look *look)
     bool other = since == 0 || is_rewound(view, look);
     atomic_store_explicit(&view->t0, 0, memory_order_release);
     if (!other) {
-        base_raise(view, look->xmin);
+        base_raise(view, look->base);
         return;
     }
     view->rewinds += since != 0 && look->era == view->server_era;
     view->server_era = look->era;
     atomic_store_explicit(&view->era_since, clock_now(), memory_order_release);
     atomic_store_explicit(&view->era, era_mix(look->era, view->rewinds), memory_order_release);
-    atomic_store_explicit(&view->base, look->xmin, memory_order_release);
-    view->old_xmax = look->xmin;
+    atomic_store_explicit(&view->base, look->base, memory_order_release);
+    view->old_xmax = look->base;
     for (size_t i = 0; since != 0 && i < view->shard_count; i++) {
         struct shard *shard = &view->shards[i];
         pthread_mutex_lock(&shard->lock);

@@ -74,7 +74,8 @@ struct epoch_look {
     uint64_t era;   /* of the server; another after a crash, fail-over or restore */
     uint64_t xmin;  /* of its snapshot: lower ids are all decided … */
     uint64_t xmax;  /* … and this one and higher ones have not begun */
-    bool first;     /* its changes are those of ids >= xmin; else those that the last look did not see */
+    bool first;     /* its changes are those of ids >= base; else those that the last look did not see */
+    uint64_t base;  /* of a first look alone */
     bool complete;  /* false: there were more changes than a look may bring, they are left out */
     const struct epoch_change *changes;
     size_t count;

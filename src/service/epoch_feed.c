@@ -215,6 +215,7 @@ static enum look_result look_apply(struct epoch_feed *feed, const struct epoch_r
         .xmin = rows->xmin,
         .xmax = rows->xmax,
         .first = feed->snapshot == NULL,
+        .base = rows->base,
         .complete = rows->complete,
         .changes = changes,
         .count = rows->count,

@@ -9,24 +9,25 @@
 #include <assert.h>
 
 #define CHANGED                                                                                    \
-    "SELECT tenant_id, incarnation, epoch, '', false, 0 FROM tenant.authz_epoch WHERE xid "
+    "SELECT tenant_id, incarnation, epoch, xid::text::bigint, '', false, 0 "                       \
+    "FROM tenant.authz_epoch AS e WHERE e.xid "
 
 /* The era: the timeline grows when a standby is promoted or a backup is recovered, and statistics begin anew
  * when a server recovers from a crash (it may then give ids a second time that were lost with the crash). */
 static const struct stmt epoch_look = {
     .name = "epoch.look",
     .text = "(SELECT '00000000-0000-0000-0000-000000000000'::uuid AS tenant_id, "
-            "0::bigint AS incarnation, 0::bigint AS epoch, "
+            "0::bigint AS incarnation, 0::bigint AS epoch, 0::bigint AS xid, "
             "pg_current_snapshot()::text AS snapshot, pg_is_in_recovery() AS recovering, "
             "CASE WHEN pg_is_in_recovery() THEN 0 ELSE hashtextextended("
             "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || "
             "extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), 0) END AS era) "
-            "UNION ALL (" CHANGED ">= coalesce(pg_snapshot_xmax($1::text::pg_snapshot), "
-            "pg_snapshot_xmin(pg_current_snapshot())) LIMIT $2) "
+            "UNION ALL (" CHANGED ">= pg_snapshot_xmax($1::text::pg_snapshot) LIMIT $2) "
             "UNION ALL (" CHANGED
-            "= ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))) LIMIT $2)",
+            "= ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))) LIMIT $2) "
+            "UNION ALL (" CHANGED "IS NOT NULL AND $1::text IS NULL ORDER BY e.xid DESC LIMIT $2)",
     .param_count = 2,
-    .columns = {"tenant_id", "incarnation", "epoch", "snapshot", "recovering", "era", NULL},
+    .columns = {"tenant_id", "incarnation", "epoch", "xid", "snapshot", "recovering", "era", NULL},
 };
 
 static const struct stmt *const statements[] = {&epoch_look};
@@ -44,21 +45,26 @@ int epoch_store_look(struct tx *tx, const char *before, size_t limit, struct epo
     const struct sql_value values[] = {sql_text(before), sql_int8((int64_t)limit + 1)};
     tx_queue(tx, &epoch_look, values, &rows);
     TRY(tx_run(tx));
-    struct epoch_rows look = {.complete = rows.count <= limit + 1};
+    struct epoch_rows look = {.complete = before == NULL || rows.count <= limit + 1};
     struct epoch_row *items = arena_alloc(arena, (rows.count + 1) * sizeof *items);
+    uint64_t lowest = UINT64_MAX;
     for (size_t i = 0; i < rows.count; i++) {
         struct row row = row_at(&rows, i, arena);
         struct uuid id = row_uuid(&row, "tenant_id");
-        if (uuid_is_nil(&id))
+        if (uuid_is_nil(&id)) {
             read_look(&row, &look);
-        else if (look.complete)
-            items[look.count++] = (struct epoch_row){
-                id, {row_int(&row, "incarnation"), row_int(&row, "epoch")}};
+        } else if (look.complete) {
+            items[look.count++] =
+                (struct epoch_row){id, {row_int(&row, "incarnation"), row_int(&row, "epoch")}};
+            uint64_t xid = (uint64_t)row_int(&row, "xid");
+            lowest = xid < lowest ? xid : lowest;
+        }
         TRY(row_end(tx_ctx(tx), &row));
     }
     if (look.snapshot == NULL)
         return FAULT(tx_ctx(tx), FAULT_INTERNAL, "epoch.look did not tell its snapshot");
     look.items = items;
+    look.base = look.count > limit ? lowest + 1 : 1; /* of the lowest there may be more */
     *out = look;
     return OK;
 }

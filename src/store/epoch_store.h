@@ -16,6 +16,7 @@ struct epoch_rows {
     const char *snapshot; /* for the next look: what this one saw */
     uint64_t xmin;        /* every lower id is decided */
     uint64_t xmax;        /* this id and higher ones have not begun */
+    uint64_t base;        /* of a first look: `items` are all changes of ids from here on */
     uint64_t era;         /* another after a crash, a fail-over or a restore of the server */
     bool recovering;      /* a standby: it says what was, not what is */
     bool complete;        /* false: there were more than `limit` rows, `items` is worth nothing */
@@ -24,8 +25,8 @@ struct epoch_rows {
 };
 
 /* TX_PLATFORM_READ.  The epochs of all tenants whose last change the snapshot `before` did not see, in
- * whatever order ids were taken and transactions committed; `before` NULL: those of ids >= xmin, to begin with.
- * Reads no more than these rows, also while a transaction stays open for hours.  Suspends.
+ * whatever order ids were taken and transactions committed; reads no more than these rows, also while a
+ * transaction stays open for hours.  `before` NULL, to begin with: the last `limit` changes.  Suspends.
  * Refusals and faults of tx_run(). */
 int epoch_store_look(struct tx *tx, const char *before, size_t limit,
                      struct epoch_rows *rows) MUST_CHECK;

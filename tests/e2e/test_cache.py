@@ -111,6 +111,22 @@ def test_another_replica_finds_it_in_redis(service, other, unique, eventually):
     eventually(from_redis)
 
 
+def test_a_new_process_finds_what_others_left(service, stack, unique, eventually):
+    tenant = create(service, unique())
+    client = cluster(stack)
+    eventually(lambda: client.get(profile_key(tenant.tenant_id)))
+    client.close()
+    late = Service(stack)
+    try:
+        def from_redis():
+            return late.metric("tenant_epoch_view_fresh") == 1 and answer(late, tenant.tenant_id)
+        found, source, _ = eventually(from_redis)
+        assert found == tenant and source in ("redis", "memory")
+        assert late.metric("tenant_cache_lookups_total", result="redis") >= 1
+    finally:
+        assert late.stop() == 0
+
+
 def test_a_write_is_seen_here_at_once_and_elsewhere_in_time(service, other, unique):
     for writer, reader in ((service, other), (other, service)):
         tenant = create(writer, unique())

@@ -31,7 +31,7 @@ static uint64_t counted(const char *series)
 {
     struct buf text = BUF_EMPTY;
     char line[128];
-    metrics_render(&metrics, 1, &text);
+    metrics_render(&metrics, 1, METRICS_PROMETHEUS, &text);
     snprintf(line, sizeof line, "\n%s ", series);
     const char *found = strstr(buf_str(&text), line);
     ck_assert_msg(found != NULL, "no series %s", series);
@@ -242,6 +242,37 @@ START_TEST(too_many_changes_are_misses)
 }
 END_TEST
 
+/* A process that starts may use what others have read before: as far back as its first look reaches. */
+START_TEST(a_first_look_knows_the_last_changes)
+{
+    struct uuid ids[9];
+    struct epoch_stamp before[9];
+    struct uuid quiet = add();
+    struct epoch_stamp long_ago = entry_of(&quiet);
+    for (int i = 0; i < 9; i++)
+        ids[i] = add();
+    struct epoch_stamp lately = {0};
+    for (int i = 0; i < 9; i++) {
+        before[i] = entry_of(&ids[i]);
+        lately = i == 5 ? entry_of(&quiet) : lately;
+        change(&ids[i]);
+    }
+    struct epoch_view *late = epoch_view_new(&(struct epoch_view_settings){.freshness_ns = FRESH_NS});
+    struct epoch_feed *second = NULL;
+    const struct epoch_feed_settings settings = {
+        .platform_url = env("STACK_PLATFORM_URL"), .view = late, .freshness_ns = FRESH_NS, .changes = 5};
+    ck_assert_int_eq(epoch_feed_start(&rig.ctx, &settings, metrics, &second), OK);
+    uint64_t age = 0;
+    eventually(epoch_view_judge(late, &quiet, &lately, &age) == EPOCH_GOOD);
+    eventually(epoch_view_judge(late, &quiet, &long_ago, &age) == EPOCH_BELOW_BASE);
+    for (int i = 0; i < 9; i++)
+        eventually(epoch_view_judge(late, &ids[i], &before[i], &age) ==
+                   (i < 4 ? EPOCH_BELOW_BASE : EPOCH_OLDER));
+    epoch_feed_stop(second);
+    epoch_view_free(late);
+}
+END_TEST
+
 START_TEST(a_feed_that_is_cut_off_vouches_for_nothing)
 {
     struct uuid id = add();
@@ -324,6 +355,7 @@ Suite *suite_cache_feed_it(void)
     tcase_add_test(tcase, a_late_committer_is_never_missed);
     tcase_add_test(tcase, an_open_transaction_costs_nothing);
     tcase_add_test(tcase, too_many_changes_are_misses);
+    tcase_add_test(tcase, a_first_look_knows_the_last_changes);
     tcase_add_test(tcase, a_feed_that_is_cut_off_vouches_for_nothing);
     tcase_add_test(tcase, killed_sessions_are_replaced);
     tcase_add_test(tcase, a_crashed_server_begins_a_new_era);

@@ -22,6 +22,7 @@ static void look_at(uint64_t era, uint64_t xmin, int64_t counter)
     if (epoch_view_apply(view, &look) == EPOCH_APPLIED)
         return;
     look.first = true;
+    look.base = xmin;
     ck_assert_int_eq(epoch_view_apply(view, &look), EPOCH_APPLIED);
 }
 
