@@ -1,4 +1,8 @@
-/* Nodes, the map, redirects. */
+/* Nodes, the map, redirects.
+ *
+ * Which node has a key is known from CLUSTER SLOTS, mended by MOVED and asked anew every half
+ * minute, at once after a MOVED, and at each tick while a node is missing.  The cluster is
+ * never needed: whatever goes wrong here is FAULT_CACHE, and the caller asks the database. */
 #include "cache/redis_cluster.h"
 
 #include "base/alloc.h"
@@ -14,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* an index fits into the byte of `slots`, with NODE_NONE beside it */
 #define NODES_MAX 64
 #define NODE_NONE UINT8_MAX
 #define HOPS_MAX 3 /* the first node and two redirects */
@@ -22,6 +27,7 @@
 #define LOST_NS (3 * NS_PER_S) /* no node answers for so long: try those of the URL */
 #define LOG_EVERY_NS (5 * NS_PER_S)
 
+/* Its address never changes; its place in `nodes` does not either while `slots` may name it. */
 struct node {
     struct redis_cluster *cluster;
     struct redis_conn *conn; /* NULL: free place */
@@ -84,6 +90,7 @@ static void map_refused(struct redis_cluster *cluster, const struct redis_reply 
 static void nodes_reap(struct redis_cluster *cluster);
 static void whole_update(struct redis_cluster *cluster);
 
+/* Connects to the nodes of the URL in the background; nothing waits for them. */
 struct redis_cluster *redis_cluster_new(const struct redis_cluster_settings *settings)
 {
     struct redis_cluster *cluster = xcalloc(1, sizeof *cluster);
@@ -111,6 +118,8 @@ struct redis_cluster *redis_cluster_new(const struct redis_cluster_settings *set
     return cluster;
 }
 
+/* Requests under way end as lost: their owners must be able to hear it, so the tasks have gone
+ * before. */
 void redis_cluster_free(struct redis_cluster *cluster)
 {
     if (cluster == NULL)
@@ -129,6 +138,9 @@ bool redis_cluster_is_whole(const struct redis_cluster *cluster)
     return atomic_load_explicit(&cluster->whole, memory_order_relaxed);
 }
 
+/* Three hops: the node of our map, the one it names, and one more for a slot that moves just
+ * then.  ASK is for this question only and leaves the map alone; Redis Cluster wants ASKING
+ * right before it. */
 int redis_cluster_get(struct redis_cluster *cluster, struct ctx *ctx, struct slice key,
                       struct redis_value *value)
 {
@@ -147,6 +159,7 @@ int redis_cluster_get(struct redis_cluster *cluster, struct ctx *ctx, struct sli
     return refuse(cluster, ctx, TROUBLE_REDIRECTS);
 }
 
+/* On the clock of the node that has the key, since its script compares times by that clock. */
 uint64_t redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key, uint64_t at_ns,
                                 enum cache_put_fate *why)
 {
@@ -159,6 +172,7 @@ uint64_t redis_cluster_clock_at(struct redis_cluster *cluster, struct slice key,
     return redis_conn_clock_at(node->conn, at_ns, &time_us) ? time_us : 0;
 }
 
+/* Nobody waits for the answer: on_stored() counts it, by whatever time it comes. */
 void redis_cluster_store(struct redis_cluster *cluster, struct slice key,
                          const struct slice *arguments, size_t count)
 {
@@ -216,6 +230,8 @@ static struct node *node_of(struct redis_cluster *cluster, struct slice key)
 
 /* --- look-ups ---------------------------------------------------------------------------------- */
 
+/* TIME behind GET in one pipeline tells, by the node's own clock, how old the answer is at
+ * most.  The wait ends with the request's own time-out; `reserve` is a net under it. */
 static int lookup_ask(struct lookup *lookup, struct node *node, struct slice key)
 {
     struct redis_cluster *cluster = lookup->cluster;
@@ -355,6 +371,7 @@ static void store_refused(struct node *node, const struct redis_reply *reply)
 
 /* --- the map ----------------------------------------------------------------------------------- */
 
+/* The first node that is ready is asked for the map; later ones wait for the tick. */
 static void on_change(void *owner, struct redis_conn *conn, bool ready)
 {
     struct redis_cluster *cluster = owner;
@@ -380,6 +397,7 @@ static void on_tick(void *owner)
     timer_set(cluster->tick, now + TICK_NS - random_below(TICK_NS / 8));
 }
 
+/* One question at a time, to one node. */
 static void map_ask(struct redis_cluster *cluster, struct redis_conn *conn)
 {
     enum cache_trouble why;
@@ -402,6 +420,7 @@ static struct redis_conn *conn_any(const struct redis_cluster *cluster)
     return NULL;
 }
 
+/* `asked` is valid here even when the connection was lost: it is told before it goes. */
 static void on_map(void *owner, enum redis_outcome outcome, const struct redis_reply *reply,
                    unsigned index)
 {
@@ -413,7 +432,7 @@ static void on_map(void *owner, enum redis_outcome outcome, const struct redis_r
     whole_update(cluster);
 }
 
-/* All of it or nothing. */
+/* All of it or nothing.  A half-read map would send keys to nodes that lost them. */
 static void map_apply(struct redis_cluster *cluster, const struct redis_reply *reply)
 {
     struct slot_range range;
@@ -435,6 +454,7 @@ static void map_apply(struct redis_cluster *cluster, const struct redis_reply *r
     cluster->refresh_ns = clock_now() + REFRESH_NS - random_below(REFRESH_NS / 4);
 }
 
+/* The nodes of a map that names more than NODES_MAX are left out: their slots stay unknown. */
 static void map_range(struct redis_cluster *cluster, const struct redis_reply *element)
 {
     struct slot_range range;
@@ -459,7 +479,8 @@ static void map_refused(struct redis_cluster *cluster, const struct redis_reply 
                     KV_SLICE("answer", reply->text), KV_INT("suppressed", suppressed));
 }
 
-/* Lets go of nodes that nobody names any more. */
+/* Lets go of nodes that nobody names any more.  Requests in flight keep a node: their answers
+ * name it. */
 static void nodes_reap(struct redis_cluster *cluster)
 {
     for (size_t i = 0; i < NODES_MAX; i++) {
@@ -471,6 +492,8 @@ static void nodes_reap(struct redis_cluster *cluster)
     }
 }
 
+/* Read by the health tick of the same worker; atomic all the same, as the face promises any
+ * thread. */
 static void whole_update(struct redis_cluster *cluster)
 {
     bool whole = cluster->slots_known == KEY_SLOTS;

@@ -14,8 +14,11 @@
 #define REDIS_READ_SIZE 16384
 #define REDIS_SHA_SIZE 41
 
+/* redis_link.c has the transitions; in all but READY no request of others is taken. */
 enum conn_state { CONN_WAITING, CONN_CONNECTING, CONN_GREETING, CONN_READY };
 
+/* Owned by its connection, in the order in which it was sent; freed when its last answer came
+ * or all are lost. */
 struct redis_request {
     struct list_node node;
     struct redis_conn *conn;
@@ -29,14 +32,16 @@ struct redis_request {
     bool failed; /* an answer was an error that speaks against the node */
 };
 
+/* Its worker's; freed by redis_conn_free() only, and never from within one of its own
+ * callbacks. */
 struct redis_conn {
     const struct redis_conn_settings *settings;
-    struct redis_address address;
+    struct redis_address address; /* const */
     enum conn_state state;
-    struct redis_wire wire;
+    struct redis_wire wire;      /* socket and TLS; closed while WAITING */
     struct redis_parser *parser; /* NULL while WAITING */
-    struct buf unsent;
-    struct list requests;  /* in the order of their answers */
+    struct buf unsent;           /* commands in RESP, not yet written */
+    struct list requests;        /* in the order of their answers */
     struct timer *timer;   /* by state: reconnect, set-up deadline, next deadline or keepalive */
     uint64_t timer_ns;     /* when it is set for */
     uint64_t keepalive_ns; /* when TIME is asked next */
@@ -46,7 +51,7 @@ struct redis_conn {
     unsigned attempts;  /* connections in a row that failed */
     char refused[128];  /* why the greeting failed; "": it did not */
     char script_sha[REDIS_SHA_SIZE];
-    bool script_loading;
+    bool script_loading;   /* SCRIPT LOAD is under way again */
     int64_t clock_base_ns; /* node's clock minus ours, at least … */
     uint64_t clock_ns;     /* … as learned then; 0: not yet */
     struct log_interval logged;
@@ -68,6 +73,7 @@ bool redis_link_read(struct redis_conn *conn);
 void redis_link_flush(void *owner);
 /* Ends all requests as lost; only while WAITING. */
 void redis_link_lose(struct redis_conn *conn);
+/* Brings gauge and counter in line with the breaker; may be called at any time. */
 void redis_link_show_breaker(struct redis_conn *conn);
 
 /* --- redis_conn.c ------------------------------------------------------------------------------ */
@@ -76,7 +82,9 @@ void redis_link_show_breaker(struct redis_conn *conn);
 struct redis_request *redis_request_new(struct redis_conn *conn, redis_done *done, void *owner);
 /* Takes it out and frees it; nobody is told. */
 void redis_request_end(struct redis_request *request);
+/* False: the answer is no SHA-1 in hex. */
 bool redis_script_learn(struct redis_conn *conn, const struct redis_reply *reply);
+/* One timer serves all states: the earliest of what may come due has to be given. */
 void redis_timer_arm(struct redis_conn *conn, uint64_t deadline_ns);
 /* After the greeting. */
 void redis_keepalive_begin(struct redis_conn *conn);

@@ -71,6 +71,7 @@ void redis_link_leave_alone(struct redis_conn *conn, const char *why)
     conn_close(conn);
 }
 
+/* Closed in full before the requests are told: what their owners see is a connection that waits. */
 static void conn_close(struct redis_conn *conn)
 {
     bool was_ready = conn->state == CONN_READY;
@@ -137,6 +138,8 @@ static void conn_step(struct redis_conn *conn)
     }
 }
 
+/* Three commands in one pipeline: the password, the script, the clock.  Answers to a refused
+ * AUTH still come in order, and the first refusal is the one remembered. */
 static void greet(struct redis_conn *conn)
 {
     const struct redis_conn_settings *settings = conn->settings;
@@ -182,6 +185,8 @@ static void on_greeting(void *owner, enum redis_outcome outcome, const struct re
     conn_ready(conn);
 }
 
+/* From here on requests of others are taken.  A breaker that was open closes: the greeting was
+ * its probe. */
 static void conn_ready(struct redis_conn *conn)
 {
     conn->state = CONN_READY;
@@ -208,6 +213,7 @@ static void on_io(void *owner, unsigned events)
 }
 
 /* False: the connection failed. */
+/* Bounded per turn, but never leaves decrypted bytes behind. */
 bool redis_link_read(struct redis_conn *conn)
 {
     for (unsigned i = 0; i < READS_PER_TURN || has_pending(conn); i++) {
@@ -241,6 +247,7 @@ static bool has_pending(const struct redis_conn *conn)
     return conn->wire.stream != NULL && tls_stream_has_pending(conn->wire.stream);
 }
 
+/* A callback may end the connection: the parser is looked at again only while it lives. */
 static bool conn_dispatch(struct redis_conn *conn)
 {
     for (;;) {
@@ -262,6 +269,8 @@ static bool conn_dispatch(struct redis_conn *conn)
     }
 }
 
+/* Answers come in the order of the commands (RESP has no ids): the first request not yet
+ * answered in full is the one. */
 static bool conn_answer(struct redis_conn *conn, const struct redis_reply *reply)
 {
     if (list_is_empty(&conn->requests)) {

@@ -1,4 +1,7 @@
-/* Sockets, with the tls room on top. */
+/* Sockets, with the tls room on top.
+ *
+ * The same five results with and without TLS, so that the link above has one way of reading
+ * them. */
 #include "cache/redis_wire.h"
 
 #include <arpa/inet.h>
@@ -14,6 +17,7 @@ static socklen_t socket_address(const struct redis_address *address,
 static enum tls_status plain_status(struct redis_wire *wire, ssize_t moved,
                                     enum tls_status when_full, size_t *count);
 
+/* The address is numeric: a look-up would block the loop. */
 bool redis_wire_open(struct redis_wire *wire, struct loop *loop,
                      const struct redis_address *address, struct tls_context *tls)
 {
@@ -39,6 +43,7 @@ bool redis_wire_open(struct redis_wire *wire, struct loop *loop,
     return true;
 }
 
+/* close_notify only on a connection that was open: before that nobody would understand it. */
 void redis_wire_close(struct redis_wire *wire)
 {
     if (wire->fd < 0)
@@ -51,6 +56,7 @@ void redis_wire_close(struct redis_wire *wire)
     *wire = REDIS_WIRE_CLOSED;
 }
 
+/* After each event of the socket until TLS_OK.  SO_ERROR tells how connect(2) ended, once. */
 enum tls_status redis_wire_step(struct redis_wire *wire)
 {
     assert(wire->fd >= 0);
@@ -109,6 +115,7 @@ static socklen_t socket_address(const struct redis_address *address,
     return sizeof *v6;
 }
 
+/* 0 from send(2) cannot be for a size above 0; 0 from recv(2) was handled before. */
 static enum tls_status plain_status(struct redis_wire *wire, ssize_t moved,
                                     enum tls_status when_full, size_t *count)
 {

@@ -1,10 +1,14 @@
-/* Readers that believe nothing. */
+/* Readers that believe nothing.
+ *
+ * A node's answers are input: numbers are bounded, hosts must be addresses, and what is missing
+ * is the host of the node that was asked (null or "" stands for it). */
 #include "cache/slot_map.h"
 
 static bool address_read(const struct redis_reply *node, const struct redis_address *asked,
                          struct redis_address *address);
 static bool slot_read(struct slice digits, uint16_t *slot);
 
+/* [first, last, [host, port, …], replicas …]: only the master counts, replicas may be behind. */
 bool slot_range_read(const struct redis_reply *element, const struct redis_address *asked,
                      struct slot_range *range)
 {
@@ -24,6 +28,7 @@ bool slot_range_read(const struct redis_reply *element, const struct redis_addre
     return true;
 }
 
+/* "MOVED 3999 127.0.0.1:6381": slot and target; the host may be empty. */
 bool slot_redirect_read(const struct redis_reply *reply, const struct redis_address *asked,
                         struct slot_redirect *redirect)
 {
@@ -71,6 +76,7 @@ static bool address_read(const struct redis_reply *node, const struct redis_addr
     return redis_address_make(name, (uint64_t)port->integer, address);
 }
 
+/* At most five digits, so the sum cannot overflow. */
 static bool slot_read(struct slice digits, uint16_t *slot)
 {
     unsigned value = 0;
