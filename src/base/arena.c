@@ -82,6 +82,8 @@ void arena_free_ptr(struct arena **arena)
     *arena = NULL;
 }
 
+/* The tail is the first chunk, of 4 KiB: a call that was large leaves nothing behind in the
+ * pool. */
 void arena_reset(struct arena *arena)
 {
     struct chunk *chunk = arena->newest;
@@ -154,6 +156,7 @@ ProtobufCAllocator *arena_protobuf(struct arena *arena)
     return &arena->protobuf;
 }
 
+/* What is left of the chunk before is given up until the reset. */
 static void *arena_take(struct arena *arena, size_t size)
 {
     assert(size < SIZE_MAX / 2);
@@ -181,6 +184,8 @@ static struct chunk *chunk_new(size_t size, struct chunk *next)
     return chunk;
 }
 
+/* Refuses before it goes over, unlike arena_take(): protobuf-c knows how to fail, our own code
+ * need not. */
 static void *protobuf_alloc(void *owner, size_t size)
 {
     struct arena *arena = owner;

@@ -25,6 +25,8 @@ void buf_clear(struct buf *buf)
     buf->overflown = false;
 }
 
+/* Moves the content to the front when at least as much was consumed as is held, so that moving
+ * never costs more than the puts did; else the room doubles. */
 uint8_t *buf_reserve(struct buf *buf, size_t size)
 {
     assert(buf->start <= buf->end && buf->end <= buf->room);
@@ -59,6 +61,7 @@ void buf_commit(struct buf *buf, size_t size)
     buf->end += size;
 }
 
+/* An emptied buffer begins at the front again, which makes the move in buf_reserve() rare. */
 void buf_consume(struct buf *buf, size_t size)
 {
     assert(size <= buf_size(buf));
@@ -103,6 +106,8 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(arguments);
 }
 
+/* Measured first, then printed in place: one byte more is reserved for the terminator, and not
+ * kept. */
 void buf_vprintf(struct buf *buf, const char *format, va_list arguments)
 {
     va_list again;
@@ -127,6 +132,8 @@ const char *buf_str(struct buf *buf)
     return (const char *)buf->data + buf->start;
 }
 
+/* RFC 8259 section 7 asks for the quote, the backslash and U+0000 to U+001F; DEL too, for
+ * terminals. */
 void buf_put_json_escaped(struct buf *buf, struct slice text)
 {
     while (text.size > 0) {

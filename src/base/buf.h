@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 
+/* Zero-initialised it is empty and without a limit.  One thread's at a time. */
 struct buf {
     uint8_t *data;  /* owned; NULL while empty */
     size_t start;   /* first byte not yet consumed */
@@ -31,6 +32,7 @@ static inline struct slice buf_slice(const struct buf *buf)
     return slice_make(buf->data == NULL ? NULL : buf->data + buf->start, buf->end - buf->start);
 }
 
+/* Each appends all or nothing, and nothing when `overflown` is set by it. */
 void buf_put(struct buf *buf, const void *bytes, size_t size);
 void buf_put_slice(struct buf *buf, struct slice slice);
 void buf_put_str(struct buf *buf, const char *text);
@@ -39,12 +41,14 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 void buf_vprintf(struct buf *buf, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
-/* `size` writable bytes at the end, or NULL when the limit forbids them (sticky).  After writing
- * `n <= size` of them call buf_commit(buf, n). */
+/* `size` writable bytes at the end, or NULL when the limit forbids them (sticky).  After
+ * writing `n <= size` of them call buf_commit(buf, n).  Valid until the next call on the
+ * buffer. */
 uint8_t *buf_reserve(struct buf *buf, size_t size);
 void buf_commit(struct buf *buf, size_t size);
 
-/* Drops `size` bytes from the front. */
+/* Drops `size` bytes from the front.  At most what there is (asserted).  Moves nothing: the
+ * room is used again by a later put. */
 void buf_consume(struct buf *buf, size_t size);
 
 /* The content as a zero-terminated string; the terminator is not counted.  Valid until the next put. */

@@ -29,6 +29,7 @@ uint64_t clock_wall(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+/* Saturates: a sum beyond the clock's range is no deadline. */
 uint64_t deadline_after(uint64_t now_ns, uint64_t duration_ns)
 {
     return duration_ns >= NO_DEADLINE - now_ns ? NO_DEADLINE : now_ns + duration_ns;
@@ -41,6 +42,7 @@ uint64_t deadline_left(uint64_t deadline_ns, uint64_t now_ns)
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 
+/* Rounded up, or a wait would end a little early and spin through its last millisecond. */
 int deadline_poll_ms(uint64_t deadline_ns, uint64_t now_ns)
 {
     if (deadline_ns == NO_DEADLINE)

@@ -19,6 +19,8 @@ uint64_t ctx_deadline_within(const struct ctx *ctx, uint64_t duration_ns)
     return deadline < ctx->deadline_ns ? deadline : ctx->deadline_ns;
 }
 
+/* errno first: formatting may change it.  Only the last fault is kept, and the one that is
+ * forwarded is the last. */
 int fault_at(struct ctx *ctx, enum fault_kind kind, const char *file, int line, const char *format,
              ...)
 {
@@ -38,6 +40,7 @@ int fault_at(struct ctx *ctx, enum fault_kind kind, const char *file, int line, 
     return kind;
 }
 
+/* For logs.  Without an arena there is only the text itself. */
 const char *ctx_fault_text(struct ctx *ctx)
 {
     struct fault *fault = &ctx->fault;

@@ -38,13 +38,14 @@ struct ctx {
     struct fault fault;      /* the last fault */
 };
 
-/* A context for a plain thread: no task, no deadline yet, empty trace ids. */
+/* A context for a plain thread: no task, no deadline yet, empty trace ids.  Borrows both; the
+ * log may be NULL. */
 void ctx_init(struct ctx *ctx, const struct log *log, struct arena *arena);
 
-/* The earlier of the work's own deadline and now + duration_ns. */
+/* The earlier of the work's own deadline and now + duration_ns.  In clock_now() time. */
 uint64_t ctx_deadline_within(const struct ctx *ctx, uint64_t duration_ns);
 
-/* "DATABASE: connect: refused (src/store/pg_conn.c:42, errno 111)"; valid until the next fault. */
+/* "DATABASE: connect: refused (src/store/pg_conn.c:42)", in the arena; for logs only. */
 const char *ctx_fault_text(struct ctx *ctx);
 
 #endif

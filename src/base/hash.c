@@ -15,6 +15,8 @@ static void sip_key_draw(void)
     random_bytes(sip_key, sizeof sip_key);
 }
 
+/* Public and stable: partitions and metric buckets are computed by it in other languages too.
+ * Never for tables whose keys come from strangers. */
 uint32_t hash_fnv1a32(struct slice bytes)
 {
     uint32_t hash = 2166136261u;
@@ -56,6 +58,7 @@ static void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
+/* Keyed with random bits of this process: nobody outside can choose keys that collide. */
 uint64_t hash_table(struct slice bytes)
 {
     pthread_once(&sip_key_once, sip_key_draw);

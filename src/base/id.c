@@ -18,6 +18,8 @@ static const char *const prefixes[] = {
 static int crockford_value(uint8_t digit);
 static int hex_value(uint8_t digit);
 
+/* RFC 9562 section 5.7: 48 bits of Unix milliseconds, version 7, variant 10, the rest random.
+ * A clock that goes back costs order, never uniqueness. */
 struct uuid uuid_new(void)
 {
     struct uuid uuid;
@@ -97,6 +99,7 @@ void id_format(enum id_kind kind, const struct uuid *uuid, char out[ID_TEXT_SIZE
     out[ID_TEXT_SIZE - 1] = '\0';
 }
 
+/* "ten_" is taken for "tnt_" on input and never given. */
 bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
 {
     bool prefixed = slice_starts_with(text, prefixes[kind]) ||
@@ -119,6 +122,7 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
     return true;
 }
 
+/* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
 static int crockford_value(uint8_t digit)
 {
     if (digit >= 'a' && digit <= 'z')

@@ -12,6 +12,7 @@ struct uuid {
     uint8_t bytes[16]; /* network order */
 };
 
+/* The kinds differ in their prefix only. */
 enum id_kind { ID_TENANT, ID_AUDIT, ID_EVENT, ID_REQUEST, ID_OPERATION };
 
 #define ID_TEXT_SIZE 31   /* "tnt_" + 26 + terminator */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Embedded in the member and zero-initialised with it; on one list at a time. */
 struct list_node {
     struct list_node *next; /* NULL while on no list */
     struct list_node *prev;
@@ -32,6 +33,7 @@ static inline bool list_is_linked(const struct list_node *node)
     return node->next != NULL;
 }
 
+/* The node must be on no list: it would stay half-linked in the other. */
 static inline void list_insert_before(struct list *list, struct list_node *place,
                                       struct list_node *node)
 {
@@ -52,7 +54,8 @@ static inline void list_push_front(struct list *list, struct list_node *node)
     list_insert_before(list, list->head.next, node);
 }
 
-/* Removing a node that is on no list does nothing. */
+/* Removing a node that is on no list does nothing. `list` must be the one it is on, for the
+ * count's sake. */
 static inline void list_remove(struct list *list, struct list_node *node)
 {
     if (node->next == NULL)
@@ -74,6 +77,7 @@ static inline struct list_node *list_last(const struct list *list)
     return list->count == 0 ? NULL : list->head.prev;
 }
 
+/* NULL at the end.  Take it before the body may remove the node. */
 static inline struct list_node *list_next(const struct list *list, const struct list_node *node)
 {
     return node->next == &list->head ? NULL : node->next;

@@ -1,4 +1,9 @@
-/* One JSON object (or one readable line) per write(2). */
+/* One JSON object (or one readable line) per write(2).
+ *
+ * Called by every thread: a line is put together on the caller's own buffer and written with
+ * one write(2), so
+ * that lines of several threads do not mix (on a pipe those up to PIPE_BUF).  Must never log through itself or
+ * stop for a log that is full. */
 #include "base/log.h"
 
 #include "base/buf.h"
@@ -9,6 +14,7 @@
 #include <math.h>
 #include <unistd.h>
 
+/* container runtimes cut longer lines (CRI: 16 KiB) */
 #define LINE_MAX_BYTES 16384
 #define LOG_SCHEMA_VERSION 3
 
@@ -36,6 +42,8 @@ void log_on(const struct log *log, enum log_level level, const char *event,
     emit(log, NULL, level, event, fields);
 }
 
+/* Two threads at the same moment: the exchange lets one of them write, the other is counted as
+ * held back. */
 bool log_interval_due(struct log_interval *interval, uint64_t every_ns, uint64_t *suppressed)
 {
     uint64_t now = clock_now();
@@ -71,6 +79,8 @@ static void emit(const struct log *log, struct ctx *ctx, enum log_level level, c
     buf_deinit(&line);
 }
 
+/* The platform's keys first, in one order, so that a person finds them in the same place of
+ * every line. */
 static void put_json(struct buf *line, const struct log *log, struct ctx *ctx,
                      enum log_level level, const char *event)
 {
@@ -111,6 +121,8 @@ static void put_json_fields(struct buf *line, const struct log_field *fields)
     }
 }
 
+/* For a terminal: ids are left out, and text is escaped all the same, because it may hold
+ * control characters. */
 static void put_text(struct buf *line, enum log_level level, const char *event,
                      const struct log_field *fields)
 {

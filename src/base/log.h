@@ -15,9 +15,11 @@
 
 struct ctx;
 
+/* In the order of weight.  ERROR is for what an operator has to look at. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* The process's logger; filled once at start, read by all threads. */
+/* The process's logger; filled once at start, read by all threads.  The texts are borrowed and
+ * must outlive every thread that logs. */
 struct log {
     int fd;                   /* where lines go; each line is one write(2) */
     enum log_level level;     /* lines below are dropped */
@@ -28,8 +30,10 @@ struct log {
     const char *environment;  /* "development", "production" */
 };
 
+/* What a field's value is; the union's member follows from it. */
 enum log_field_type { LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_DOUBLE, LOG_FIELD_BOOL };
 
+/* Built by the KV_ macros below; borrowed for the call. */
 struct log_field {
     const char *key; /* NULL ends the list */
     enum log_field_type type;
@@ -41,6 +45,8 @@ struct log_field {
     };
 };
 
+/* Keys are constants of ours and go out unescaped; values are escaped.  A NULL text is written
+ * as an empty one. */
 #define KV_STR(k, v)                                                                               \
     (struct log_field) { .key = (k), .type = LOG_FIELD_STR, .str = slice_of_str(v) }
 #define KV_SLICE(k, v)                                                                             \
@@ -52,14 +58,18 @@ struct log_field {
 #define KV_BOOL(k, v)                                                                              \
     (struct log_field) { .key = (k), .type = LOG_FIELD_BOOL, .truth = (v) }
 
-/* Writes one line: the event, the ids of ctx (which may be NULL only for log_on), the fields. */
+/* Writes one line: the event, the ids of ctx (which may be NULL only for log_on), the fields.
+ * One write(2) of at most 16 KiB; a longer line is cut to its event with "truncated":true.
+ * Blocks only as the descriptor does.  ctx->log NULL: nowhere.  Never fails: what cannot be
+ * written is lost. */
 void log_line(struct ctx *ctx, enum log_level level, const char *event,
               const struct log_field *fields);
-/* The same without a ctx: process-level lines. */
+/* The same without a ctx: process-level lines. `log` NULL: nowhere. */
 void log_on(const struct log *log, enum log_level level, const char *event,
             const struct log_field *fields);
 
-/* log_info(ctx, "tenant.created", KV_STR("slug", slug)); at least one field. */
+/* log_info(ctx, "tenant.created", KV_STR("slug", slug)); at least one field.  The list ends
+ * with a field without a key, in the caller's frame. */
 #define LOG_FIELDS_(...)                                                                           \
     (const struct log_field[])                                                                     \
     {                                                                                              \
@@ -73,11 +83,11 @@ void log_on(const struct log *log, enum log_level level, const char *event,
 #define log_on_warn(log, event, ...) log_on((log), LOG_WARN, (event), LOG_FIELDS_(__VA_ARGS__))
 #define log_on_error(log, event, ...) log_on((log), LOG_ERROR, (event), LOG_FIELDS_(__VA_ARGS__))
 
-/* Repeating faults: true at most once per interval; *suppressed gets how many were held back since.
- * Zero-initialise; may be shared by threads. */
+/* Repeating faults: true at most once per interval; *suppressed gets how many were held back
+ * since.  Zero-initialise; may be shared by threads.  The first call is always due. */
 struct log_interval {
-    _Atomic uint64_t next_ns;
-    _Atomic uint64_t held;
+    _Atomic uint64_t next_ns; /* clock_now() time from which a line may be written again */
+    _Atomic uint64_t held; /* lines held back since the last one */
 };
 bool log_interval_due(struct log_interval *interval, uint64_t every_ns, uint64_t *suppressed);
 

@@ -13,6 +13,7 @@
 
 struct call;
 
+/* METHOD_SCOPE_PLATFORM: no tenant; every call is recorded in the platform's audit. */
 enum method_scope {
     METHOD_SCOPE_TENANT = 1, /* the request names one tenant; x-tenant-id must match it */
     METHOD_SCOPE_PLATFORM = 2,
@@ -23,6 +24,7 @@ enum method_access {
     METHOD_ACCESS_WRITE = 2,
 };
 
+/* Who may call a method and how; checked by the gate before the body is decoded. */
 struct method_policy {
     const char *permission;
     enum method_scope scope;
@@ -35,6 +37,7 @@ struct method_policy {
     bool unserved;                      /* in the contract, not served here: UNIMPLEMENTED */
 };
 
+/* One per method, const, generated; lives as long as the program. */
 struct rpc_method {
     const char *path;    /* ":path" exactly: "/tenant.v1.TenantService/GetTenant" */
     const char *service; /* "tenant.v1.TenantService" */

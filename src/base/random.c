@@ -31,6 +31,7 @@ uint64_t random_below(uint64_t bound)
     return value % bound;
 }
 
+/* Full jitter above the floor: those who failed together do not come back together. */
 uint64_t backoff_ns(unsigned attempt, uint64_t floor_ns, uint64_t cap_ns)
 {
     assert(floor_ns > 0 && cap_ns >= floor_ns);

@@ -12,7 +12,7 @@ enum { OK = 0 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* What broke.  The class decides the answer (fault_grpc_reason in base/fault.h). */
+/* What broke.  The class decides the answer (refusal_of_fault in rpc/status.c). */
 enum fault_kind {
     FAULT_INTERNAL = -1,      /* a rule of our own was broken; the answer is INTERNAL */
     FAULT_TIMEOUT = -2,       /* the deadline of the work passed */

@@ -12,6 +12,8 @@ static bool is_all_zero(struct slice text);
 static void random_hex(char *out, size_t digits);
 static bool traceparent_take(struct trace_ctx *trace, struct slice header);
 
+/* W3C Trace Context section 3.2.2.3: an invalid trace-id means that the header is ignored, and
+ * the trace begins here. */
 void trace_ctx_begin(struct trace_ctx *trace, struct slice traceparent)
 {
     trace->parent_span_id[0] = '\0';
@@ -21,6 +23,8 @@ void trace_ctx_begin(struct trace_ctx *trace, struct slice traceparent)
     random_hex(trace->span_id, 16);
 }
 
+/* Printable ASCII without a space and not too long: it goes into logs, headers and error
+ * messages as it is. */
 void trace_ctx_request_id(struct trace_ctx *trace, struct slice received)
 {
     bool usable = received.size > 0 && received.size < REQUEST_ID_SIZE;
