@@ -31,6 +31,7 @@ static void on_script(void *owner, enum redis_outcome outcome, const struct redi
                       unsigned index);
 static uint64_t next_deadline(const struct redis_conn *conn);
 
+/* Begins to connect in the next turn of the loop. */
 struct redis_conn *redis_conn_new(const struct redis_conn_settings *settings,
                                   const struct redis_address *address)
 {
@@ -46,6 +47,7 @@ struct redis_conn *redis_conn_new(const struct redis_conn_settings *settings,
     return conn;
 }
 
+/* Requests under way end as lost, and their owners are told here. */
 void redis_conn_free(struct redis_conn *conn)
 {
     if (conn == NULL)
@@ -97,6 +99,7 @@ struct redis_request *redis_conn_begin(struct redis_conn *conn, redis_done *done
     return request;
 }
 
+/* Only before control goes back to the loop: after that the request may be answered and freed. */
 void redis_request_add(struct redis_request *request, const struct slice *words, size_t count)
 {
     assert(count > 0 && count <= WORDS_MAX);
@@ -127,6 +130,7 @@ void redis_request_add_script(struct redis_request *request, struct slice key,
     redis_request_add(request, words, count + 4);
 }
 
+/* The answer still comes and must be taken in its turn: the request stays, nobody is told. */
 void redis_request_abandon(struct redis_request *request)
 {
     request->done = NULL;
@@ -162,6 +166,8 @@ void redis_conn_clock_learn(struct redis_conn *conn, uint64_t time_us)
     conn->clock_base_ns = (int64_t)(time_us * NS_PER_US) - (int64_t)conn->clock_ns;
 }
 
+/* The drift is taken off, so that the moment is never later than the node's own clock would
+ * have said. */
 bool redis_conn_clock_at(const struct redis_conn *conn, uint64_t at_ns, uint64_t *time_us)
 {
     uint64_t now = clock_now();
@@ -175,6 +181,7 @@ bool redis_conn_clock_at(const struct redis_conn *conn, uint64_t at_ns, uint64_t
     return true;
 }
 
+/* After NOSCRIPT: the node was restarted or its scripts were flushed. */
 void redis_conn_script_reload(struct redis_conn *conn)
 {
     enum cache_trouble why;
@@ -192,6 +199,7 @@ void redis_conn_script_reload(struct redis_conn *conn)
 
 /* --- time -------------------------------------------------------------------------------------- */
 
+/* One timer for all states; which deadline it stands for follows from the state. */
 static void on_timer(void *owner)
 {
     struct redis_conn *conn = owner;

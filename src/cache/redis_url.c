@@ -1,4 +1,7 @@
-/* URL parsing, one rule at a time. */
+/* URL parsing, one rule at a time.
+ *
+ * Messages name the rule and never the text: a password is in it.  Hosts are numeric, because a
+ * look-up would block the worker's loop. */
 #include "cache/redis_url.h"
 
 #include <arpa/inet.h>
@@ -22,6 +25,7 @@ int redis_url_parse(struct ctx *ctx, struct slice text, struct redis_url *url)
     return OK;
 }
 
+/* The port of a node's answer may be any 64-bit number. */
 bool redis_address_make(struct slice host, uint64_t port, struct redis_address *address)
 {
     if (host.size == 0 || host.size >= REDIS_HOST_SIZE || port == 0 || port > UINT16_MAX)
@@ -90,6 +94,7 @@ static int take_credentials(struct ctx *ctx, struct slice *text, struct redis_ur
     return percent_decode(ctx, user, "user", &url->user);
 }
 
+/* RFC 3986 section 2.1.  A zero byte would cut the password for every reader of C strings. */
 static int percent_decode(struct ctx *ctx, struct slice text, const char *what, const char **out)
 {
     char *decoded = arena_alloc(ctx->arena, text.size + 1);
@@ -113,6 +118,7 @@ static int percent_decode(struct ctx *ctx, struct slice text, const char *what, 
     return OK;
 }
 
+/* A '/' at the end is forgiven: many tools write one.  A cluster has no database numbers. */
 static int take_nodes(struct ctx *ctx, struct slice text, struct redis_url *url)
 {
     if (text.size > 0 && text.data[text.size - 1] == '/')

@@ -1,4 +1,7 @@
-/* Between the wire's Tenant message and the domain's tenant; see tenant_message.h. */
+/* Between the wire's Tenant message and the domain's tenant; see tenant_message.h.
+ *
+ * Texts are shared and not copied in both directions: a tenant made of a message lives as long
+ * as the request, a message made of a tenant as long as that tenant's arena. */
 #include "service/tenant_message.h"
 
 #include "gen/errors.h"
@@ -21,6 +24,8 @@ static char **put_list(struct arena *arena, const struct string_list *list);
 static Google__Protobuf__Timestamp *put_time(struct arena *arena, uint64_t time_us);
 static char *shared(const char *text);
 
+/* Fields that only the service sets (id, status, times, version) are not looked at: they are
+ * output only (AIP-203), and a client may send back what it got. */
 size_t tenant_from_message(struct call *call, const Tenant__V1__Tenant *message,
                            struct tenant *tenant)
 {
@@ -39,6 +44,7 @@ size_t tenant_from_message(struct call *call, const Tenant__V1__Tenant *message,
     return broken;
 }
 
+/* The proto's enums begin with UNSPECIFIED, ours do not. */
 Tenant__V1__Tenant *tenant_to_message(struct arena *arena, const struct tenant *tenant)
 {
     Tenant__V1__Tenant *message = arena_alloc(arena, sizeof *message);
@@ -59,6 +65,8 @@ Tenant__V1__Tenant *tenant_to_message(struct arena *arena, const struct tenant *
     return message;
 }
 
+/* What callers see that may know of the tenant but not read it; whatever is added to the
+ * message later stays hidden until it is named here. */
 void tenant_message_public(Tenant__V1__Tenant *message)
 {
     Tenant__V1__Tenant all = *message;
@@ -71,6 +79,8 @@ void tenant_message_public(Tenant__V1__Tenant *message)
     message->status = all.status;
 }
 
+/* AIP-134: a request without a mask stands for the fields that are set.  A false or empty value
+ * cannot be told from an absent one, so turning a switch off needs a mask. */
 unsigned tenant_message_populated(const Tenant__V1__Tenant *message)
 {
     unsigned fields = 0;
@@ -98,6 +108,7 @@ unsigned tenant_message_populated(const Tenant__V1__Tenant *message)
     return fields;
 }
 
+/* Strong, in quotes, as RFC 9110 section 8.8.3 writes them. */
 char *tenant_etag(struct arena *arena, int64_t version)
 {
     assert(version > 0);
@@ -113,6 +124,7 @@ struct slice tenant_message_pack(struct arena *arena, const Tenant__V1__Tenant *
     return slice_make(bytes, packed);
 }
 
+/* The bytes come from a cache: NULL for what does not unpack or is another tenant's. */
 Tenant__V1__Tenant *tenant_message_unpack(struct arena *arena, struct slice bytes,
                                           const struct uuid *id)
 {
@@ -124,6 +136,7 @@ Tenant__V1__Tenant *tenant_message_unpack(struct arena *arena, struct slice byte
     return uuid_equal(&found, id) ? message : NULL;
 }
 
+/* proto3 enums are open: a number that is none of ours arrives as it was sent. */
 static size_t take_type(struct call *call, const Tenant__V1__Tenant *message, struct tenant *tenant)
 {
     int type = (int)message->type;
@@ -160,6 +173,8 @@ static size_t take_settings(struct call *call, const Tenant__V1__TenantSettings 
     return 1;
 }
 
+/* A map may hold a key twice on the wire, where protobuf lets the last one win; protobuf-c
+ * hands out both. */
 static size_t take_labels(struct call *call, const Tenant__V1__Tenant *message,
                           struct tenant *tenant)
 {
@@ -176,6 +191,7 @@ static size_t take_labels(struct call *call, const Tenant__V1__Tenant *message,
     return 1;
 }
 
+/* Sorted and without doubles, since these are sets: two spellings of one set are no change. */
 static struct string_list take_list(struct arena *arena, char *const *items, size_t count)
 {
     struct string_list list = {arena_alloc(arena, count * sizeof(char *)), count};

@@ -36,11 +36,14 @@ const struct stmt_list platform_audit_statements = {
     platform_statements, sizeof platform_statements / sizeof platform_statements[0],
     LOGIN_PLATFORM};
 
+/* The name of a certificate, or the service itself for its own jobs. */
 static const char *actor_of(const struct ctx *ctx)
 {
     return ctx->caller == NULL ? "tenant-service" : ctx->caller;
 }
 
+/* In the transaction of the change: no change without its entry, and no entry without its
+ * change. */
 void audit_store_append(struct tx *tx, const struct audit_entry *entry)
 {
     const struct ctx *ctx = tx_ctx(tx);
@@ -65,6 +68,8 @@ void audit_store_append(struct tx *tx, const struct audit_entry *entry)
     tx_queue(tx, &audit_insert, values, NULL);
 }
 
+/* After a COMMIT of unknown fate: whether the entry is there tells whether the transaction
+ * happened. */
 void audit_store_find(struct tx *tx, const struct audit_entry *entry, struct rows *rows)
 {
     const struct sql_value values[] = {

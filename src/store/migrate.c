@@ -1,4 +1,8 @@
-/* Forward-only migrations; see migrate.h. */
+/* Forward-only migrations; see migrate.h.
+ *
+ * Blocking libpq on the caller's own thread, with the owner's login: nothing else in this
+ * program may change the schema.  Each file is one transaction with its own row in the history,
+ * so a run that breaks off goes on where it stopped. */
 #include "store/migrate.h"
 
 #include "base/alloc.h"
@@ -67,6 +71,7 @@ int migrate_run(struct ctx *ctx, const char *url, const char *folder, migrate_re
     return rc;
 }
 
+/* All files are read and checked before the database is touched. */
 static int read_folder(struct ctx *ctx, const char *folder, struct migrations *migrations)
 {
     DIR *dir = opendir(folder);
@@ -118,6 +123,7 @@ static int read_text(struct ctx *ctx, const char *folder, struct migration *migr
     return OK;
 }
 
+/* A gap or a number twice is a mistake in the release, best told before anything ran. */
 static int check_order(struct ctx *ctx, const struct migrations *migrations, const char *folder)
 {
     if (migrations->count == 0)
@@ -183,6 +189,8 @@ static int apply_all(struct ctx *ctx, PGconn *pq, const struct migrations *migra
     return OK;
 }
 
+/* The checksum is the server's, over the file's text.  What was applied must
+ * never change. */
 static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migration,
                      bool *applied_now)
 {
@@ -220,6 +228,8 @@ static int apply_one(struct ctx *ctx, PGconn *pq, const struct migration *migrat
     return OK;
 }
 
+/* PQexec() runs several statements; our BEGIN stands before the file's own, and the history row
+ * and the COMMIT behind it. */
 static int run_file(struct ctx *ctx, PGconn *pq, const struct migration *migration,
                     const char *checksum)
 {

@@ -89,6 +89,8 @@ void pg_target_free(struct pg_target *target)
     free(target);
 }
 
+/* Never blocks: the address is known (hostaddr), so libpq looks nothing up.  The name is still
+ * what the certificate must carry. */
 PGconn *pg_target_connect(struct pg_target *target)
 {
     const char *keywords[KEYWORDS_MAX];
@@ -116,6 +118,8 @@ PGconn *pg_target_connect(struct pg_target *target)
     return PQconnectStartParams(keywords, values, 0);
 }
 
+/* One look-up at a time, on a thread of its own: getaddrinfo(3) may take seconds, and a loop
+ * has none. */
 void pg_target_refresh(struct pg_target *target)
 {
     struct lookup *lookup = target->lookup;
@@ -141,6 +145,8 @@ const char *pg_target_user(const struct pg_target *target)
     return target->user;
 }
 
+/* One host only: with several, libpq would try them one after the other inside one of our time
+ * limits. */
 static int target_check(struct ctx *ctx, struct pg_target *target)
 {
     const char *host = option_value(target, "host");
@@ -200,6 +206,7 @@ static bool address_find(const char *host, char out[PG_ADDRESS_SIZE])
     return ok;
 }
 
+/* A look-up that fails keeps the old address. */
 static void *lookup_main(void *argument)
 {
     struct lookup *lookup = argument;

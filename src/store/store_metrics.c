@@ -1,4 +1,6 @@
-/* What the store counts, by the platform's names (blueprint section 13). */
+/* What the store counts, by the platform's names (blueprint section 13).
+ *
+ * Per worker's set; gauges of several workers add up to the process's connections. */
 #include "store/store_int.h"
 
 static const struct metric_family active_family = {

@@ -1,4 +1,7 @@
-/* Keys that sign tokens; see token_keys.h.  Must never log a key. */
+/* Keys that sign tokens; see token_keys.h.  Must never log a key.
+ *
+ * The first key signs, all verify: a new key is added behind, then moved to the front, then the
+ * old one taken out, so that replicas may read the file at different times. */
 #include "tokens/token_keys.h"
 
 #include "base/alloc.h"
@@ -49,6 +52,7 @@ struct token_keys *token_keys_random(void)
     return keys;
 }
 
+/* A file with one bad line is refused whole, and the keys in use stay. */
 int token_keys_parse(struct ctx *ctx, struct slice text, struct token_keys **out)
 {
     struct token_keys *keys = keys_new();
@@ -69,6 +73,7 @@ int token_keys_parse(struct ctx *ctx, struct slice text, struct token_keys **out
     return OK;
 }
 
+/* The text is wiped: it holds the keys. */
 int token_keys_load(struct ctx *ctx, const char *path, struct token_keys **out)
 {
     FILE *file = fopen(path, "re");
@@ -89,6 +94,8 @@ int token_keys_load(struct ctx *ctx, const char *path, struct token_keys **out)
     return rc;
 }
 
+/* Takes `fresh` over.  Those who sign or verify meanwhile see the old set or the new one, never
+ * a mixture. */
 void token_keys_replace(struct token_keys *keys, struct token_keys *fresh)
 {
     struct token_key old[TOKEN_KEYS_MAX];
@@ -124,6 +131,8 @@ void token_keys_signer(struct token_keys *keys, char id[TOKEN_KEY_ID_MAX + 1])
     pthread_rwlock_unlock(&keys->lock);
 }
 
+/* Any thread.  The id is no secret, so comparing it needs no constant time; the MAC does, at
+ * the caller's. */
 bool token_keys_mac(struct token_keys *keys, struct slice id, struct slice bytes,
                     uint8_t mac[TOKEN_MAC_BYTES])
 {
@@ -146,6 +155,7 @@ static struct token_keys *keys_new(void)
     return keys;
 }
 
+/* Messages name the line and never its content. */
 static int parse_line(struct ctx *ctx, struct token_keys *keys, struct slice line, unsigned number)
 {
     struct slice id = next_word(&line);
@@ -221,6 +231,7 @@ static struct slice next_word(struct slice *line)
     return word;
 }
 
+/* Keyed once: HMAC's two key blocks are hashed here, and each MAC copies the state. */
 static void key_arm(struct token_key *key)
 {
     char name[] = OSSL_MAC_NAME_HMAC;
@@ -242,6 +253,7 @@ static void key_clear(struct token_key *key)
     OPENSSL_cleanse(key, sizeof *key);
 }
 
+/* Truncated to TOKEN_MAC_BYTES from the left, as RFC 2104 section 5 allows. */
 static void mac_of(const struct token_key *key, struct slice bytes, uint8_t mac[TOKEN_MAC_BYTES])
 {
     uint8_t whole[32];
