@@ -5,8 +5,8 @@
 
 #define TO(status) (1u << TENANT_##status)
 
-/* Blueprint section 2: active → trial is illegal, closed is terminal.  A state may not become itself: that is refused
- * like any other change that is not here. */
+/* Blueprint section 2: active → trial is illegal, closed is terminal.  A state may not become itself: that
+ * is refused like any other change that is not here. */
 static const uint8_t allowed[TENANT_STATUS_COUNT] = {
     [TENANT_TRIAL] = TO(ACTIVE) | TO(SUSPENDED) | TO(CLOSED),
     [TENANT_ACTIVE] = TO(SUSPENDED) | TO(CLOSED),

@@ -8,9 +8,9 @@ FUNCTION_P95 = 45
 FUNCTION_MEDIAN = 15
 PARAMETERS = 4            # one more with a context
 CONTEXT = re.compile(r'\bstruct (ctx|call|tx) \*')
-# The design's budget is 0.20 and 0.80: this is where the tree stands, and it may only go up.
-COMMENTS_ALL = 0.16
-COMMENTS_HEADERS = 0.74
+# The design's budget: what a comment must say is in CONTRIBUTING.md.
+COMMENTS_ALL = 0.20
+COMMENTS_HEADERS = 0.80
 ENOUGH_FUNCTIONS = 20     # below, a share says nothing
 ENOUGH_LINES = 200
 
