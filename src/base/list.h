@@ -2,6 +2,7 @@
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -37,6 +38,7 @@ static inline bool list_is_linked(const struct list_node *node)
 static inline void list_insert_before(struct list *list, struct list_node *place,
                                       struct list_node *node)
 {
+    assert(node->next == NULL);
     node->next = place;
     node->prev = place->prev;
     place->prev->next = node;
@@ -60,6 +62,7 @@ static inline void list_remove(struct list *list, struct list_node *node)
 {
     if (node->next == NULL)
         return;
+    assert(list->count > 0);
     node->prev->next = node->next;
     node->next->prev = node->prev;
     node->next = NULL;

@@ -1,7 +1,7 @@
 /* The sum of several sets as text: Prometheus' exposition format 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats/) or OpenMetrics 1.0
- * (https://prometheus.io/docs/specs/om/open_metrics_spec/), which differ in two things that we use: the name of a
- * counter's family has no "_total" there, and bucket lines carry exemplars. */
+ * (https://prometheus.io/docs/specs/om/open_metrics_spec/), which differ in two things that we use: the
+ * name of a counter's family has no "_total" there, and bucket lines carry exemplars. */
 #include "base/alloc.h"
 #include "base/metrics_int.h"
 

@@ -225,6 +225,7 @@ static struct node *node_take(struct redis_cluster *cluster, const struct redis_
 static struct node *node_of(struct redis_cluster *cluster, struct slice key)
 {
     uint8_t index = cluster->slots[key_slot(key)];
+    assert(index == NODE_NONE || cluster->nodes[index].conn != NULL);
     return index == NODE_NONE ? NULL : &cluster->nodes[index];
 }
 

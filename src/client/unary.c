@@ -45,6 +45,7 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
 {
     struct client_channel *channel = call->channel;
     assert(in->descriptor == method->request && !method->client_streaming);
+    assert(channel->exchange.call == NULL); /* one call at a time */
     if (channel->unusable)
         return FAULT(call->ctx, FAULT_IO, "the connection is gone");
     uint64_t own_deadline = call->ctx->deadline_ns;

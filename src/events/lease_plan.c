@@ -18,6 +18,7 @@ struct lease_plan lease_plan_make(const struct relay_leases *table, const char *
     size_t ceiling = (OUTBOX_SHARDS + table->live_owners - 1) / table->live_owners;
     size_t mine = shards_count(table, self);
     size_t free_ones = shards_count(table, "");
+    assert(mine + free_ones <= OUTBOX_SHARDS);
     size_t keep = ceiling;
     if (free_ones == 0 && table->poorest < floor)
         keep = floor > 0 && mine > floor ? mine - 1 : mine;

@@ -192,6 +192,7 @@ static bool windows_close(struct relay *relay)
             keys[count++] =
                 (struct sent_key){shard->number, shard->sent[i].id, window_seq(&shard->window, i)};
     }
+    assert(count <= (size_t)PARTITION_COUNT * WINDOW_MAX);
     if (count > 0)
         windows_settle(relay, keys, count);
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {

@@ -105,6 +105,7 @@ uint64_t loop_slice_take(struct loop *loop)
 
 void loop_defer(struct loop *loop, struct deferred *deferred)
 {
+    assert(deferred->callback != NULL);
     if (list_is_linked(&deferred->node))
         return;
     list_push_back(&loop->deferred, &deferred->node);

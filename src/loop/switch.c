@@ -239,6 +239,7 @@ static INLINED void jump(struct hop *hop)
 void switch_prepare(struct switch_context *context, struct stack *stack, switch_entry *entry,
                     void *argument)
 {
+    assert(entry != NULL && stack->size == STACK_BYTES);
     *context = (struct switch_context){
         .entry = entry, .argument = argument, .bottom = stack->base, .size = stack->size};
 #ifdef UNDER_ASAN

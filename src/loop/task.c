@@ -174,6 +174,7 @@ bool waitq_wake(struct waitq *queue, void *given)
     if (node == NULL)
         return false;
     struct waiter *waiter = list_entry(node, struct waiter, node);
+    assert(!waiter->woken);
     waiter->given = given;
     waiter->woken = true; /* from here the thing is the waiter's, whatever else happens to it */
     task_wake(waiter->task);
@@ -190,6 +191,7 @@ size_t waitq_wake_all(struct waitq *queue, void *given)
 
 void task_wake(struct task *task)
 {
+    assert(task->state != TASK_ENDED); /* its struct may serve another by now */
     if (task->state != TASK_WAITING)
         return;
     task->state = TASK_READY;
@@ -262,6 +264,7 @@ static void task_resume(struct task *task)
         loop->slice_ns = slice;
     if (task->state != TASK_ENDED)
         return;
+    assert(loop->task_count > 0);
     switch_forget(&task->context);
     loop->task_count--;
     if (task->on_end != NULL)

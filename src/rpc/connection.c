@@ -103,6 +103,7 @@ void connection_flush_later(struct connection *connection)
  * connection, which the caller's walk over the list has to expect. */
 void connection_sweep(struct connection *connection, uint64_t now_ns)
 {
+    assert(connection->state != CONNECTION_CLOSED); /* a closed one is on no list */
     const struct rpc_limits *limits = &connection->worker->limits;
     if (deadline_left(connection->deadline_ns, now_ns) == 0 &&
         connection->state == CONNECTION_LINGERING) {
@@ -244,6 +245,7 @@ static void handshake_failed(struct connection *connection)
  * connections for all others.  ALPN was checked in the handshake. */
 static void begin_http2(struct connection *connection)
 {
+    assert(connection->state == CONNECTION_HANDSHAKE && connection->h2 == NULL);
     struct rpc_worker *worker = connection->worker;
     const char *uri = tls_stream_peer_uri(connection->tls);
     connection->identity = worker->hooks.identity(worker->hooks.owner, uri);
@@ -419,6 +421,7 @@ static void wants_flush(void *owner)
 static void on_reap(void *owner)
 {
     struct connection *connection = owner;
+    assert(connection->state == CONNECTION_CLOSED && connection->io == NULL);
     h2_free(connection->h2);
     tls_stream_free(connection->tls);
     close(connection->fd);

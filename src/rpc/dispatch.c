@@ -149,6 +149,7 @@ static int http_fault(const struct h2_stream *stream)
 static void make_call(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
+    assert(stream->call == NULL && stream->arena != NULL);
     struct running_call *call = arena_alloc(stream->arena, sizeof *call);
     call->worker = h2->worker;
     call->h2 = h2;
@@ -278,6 +279,7 @@ static int unpack_request(struct running_call *call, struct slice bytes, Protobu
 static void run_handler(struct task *task, void *argument)
 {
     struct running_call *call = argument;
+    assert(call->running && call->task == NULL);
     struct call *face = &call->call;
     face->ctx.task = task;
     call->task = task;
@@ -323,6 +325,7 @@ static void on_handler_end(struct task *task, void *argument)
 {
     (void)task;
     struct running_call *call = argument;
+    assert(call->running && call->worker->running_calls > 0);
     struct rpc_worker *worker = call->worker;
     call->running = false;
     call->task = NULL;

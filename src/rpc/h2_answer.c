@@ -51,6 +51,7 @@ void h2_answer(struct h2_stream *stream, const struct status *status)
 /* An answer to what is not a gRPC request: no grpc-status, as the gRPC specification asks. */
 void h2_answer_http(struct h2_stream *stream, int http_status)
 {
+    assert(!stream->answered && stream->call == NULL);
     stream->answered = true;
     stream->progress_ns = clock_now();
     struct fields fields = {.arena = stream->arena};
@@ -83,6 +84,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
 {
     (void)user;
     struct h2_stream *stream = source->ptr;
+    assert(stream->reply_sent <= stream->reply.size);
     size_t left = stream->reply.size - stream->reply_sent;
     size_t count = left < size ? left : size;
     memcpy(out, stream->reply.data + stream->reply_sent, count);

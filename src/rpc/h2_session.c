@@ -61,6 +61,8 @@ void h2_free(struct h2 *h2)
         h2_stream_close(list_entry(node, struct h2_stream, node));
     for (struct list_node *node; (node = list_pop_front(&h2->running_calls)) != NULL;)
         list_entry(node, struct running_call, running_node)->h2 = NULL; /* it ends by itself */
+    /* what streams count for is given back by each of them */
+    assert(h2->buffered == 0 && h2->reserved == 0 && h2->queued == 0);
     nghttp2_session_del(h2->session);
     free(h2);
 }

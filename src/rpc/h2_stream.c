@@ -60,6 +60,7 @@ void h2_stream_close(struct h2_stream *stream)
     list_remove(&h2->held, &stream->held_node);
     (void)nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
     h2_stream_drop_message(stream);
+    assert(h2->queued >= stream->reply.size - stream->reply_sent);
     h2->queued -= stream->reply.size - stream->reply_sent;
     stream_leave_call(stream);
     if (list_is_empty(&h2->streams))
@@ -204,6 +205,8 @@ static bool may_start(const struct h2 *h2)
 void h2_stream_drop_message(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
+    assert(h2->buffered >= buf_size(&stream->framing.message));
+    assert(h2->reserved >= stream->reserved);
     h2->buffered -= buf_size(&stream->framing.message);
     framing_deinit(&stream->framing);
     list_remove(&h2->waiting, &stream->room_node);

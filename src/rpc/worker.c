@@ -180,6 +180,7 @@ static void on_sweep(void *owner)
  * must. */
 static void check_drained(struct rpc_worker *worker)
 {
+    assert(worker->draining);
     if (!list_is_empty(&worker->connections) || worker->running_calls > 0 ||
         worker->drained == NULL)
         return;

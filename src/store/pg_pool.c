@@ -228,6 +228,7 @@ static void connect_step(struct pg_conn *conn)
  * refused only when nothing lives that could serve them later. */
 static void connect_failed(struct pg_conn *conn)
 {
+    assert(conn->state == CONN_CONNECTING);
     struct pg_pool *pool = conn->pool;
     const char *error = PQerrorMessage(conn->pq);
     bool late = deadline_left(conn->limit_ns, clock_now()) == 0;
@@ -269,6 +270,7 @@ static void connect_done(struct pg_conn *conn)
  * and clean. */
 static void offer(struct pg_conn *conn)
 {
+    assert(conn->state == CONN_BUSY && conn->syncs == 0);
     struct pg_pool *pool = conn->pool;
     if (conn->timer != NULL)
         timer_set(conn->timer, NO_DEADLINE);

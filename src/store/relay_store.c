@@ -304,6 +304,7 @@ int relay_store_renew(const struct relay_caller *caller, struct relay_leases *ou
 
 int relay_store_claim(const struct relay_caller *caller, uint16_t shards, uint16_t *claimed)
 {
+    assert(caller->ttl_ns > 0 && caller->owner[0] != '\0');
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
     struct shard_numbers numbers = numbers_of(shards);

@@ -95,6 +95,8 @@ void tx_queue(struct tx *tx, const struct stmt *stmt, const struct sql_value *va
               struct rows *rows)
 {
     assert(tx->queue_count < QUEUE_MAX && !tx->committed);
+    assert(values != NULL || stmt->param_count == 0);
+    assert(stmt->param_count <= STMT_PARAMS_MAX);
     struct queued *queued = &tx->queue[tx->queue_count++];
     *queued = (struct queued){.stmt = stmt, .rows = rows, .first_value = tx->value_count};
     for (size_t i = 0; i < stmt->param_count; i++) {
@@ -149,6 +151,7 @@ void tx_free(struct tx *tx)
     for (size_t i = 0; i < tx->result_count; i++)
         PQclear(tx->results[i]);
     buf_deinit(&tx->bytes);
+    assert(tx->store->open_txs > 0);
     tx->store->open_txs--;
     free(tx);
 }
