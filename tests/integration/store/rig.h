@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define URL_SIZE 1024
@@ -156,8 +157,19 @@ static inline void rig_open(struct rig *rig)
     rig->root = sql_open(env("STACK_SUPERUSER_URL"));
 }
 
+/* The events of these tests are no envelopes: no relay of a later suite may publish them. */
+static inline void events_drop(PGconn *root)
+{
+    const char *drop = "DELETE FROM tenant.outbox WHERE payload = 'payload'::bytea";
+    if (strcmp(sql_try(root, NULL, 0, drop), "00000") == 0)
+        return;
+    PQreset(root); /* the test has restarted the server */
+    (void)sql_try(root, NULL, 0, drop);
+}
+
 static inline void rig_close(struct rig *rig)
 {
+    events_drop(rig->root);
     PQfinish(rig->root);
     arena_free(rig->ctx.arena);
 }
