@@ -10,6 +10,16 @@
 #define ULID_DIGITS 26
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/* Its inverse, in both cases, one more than the value: 0 is no digit. */
+static const int8_t crockford_values[] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31, ['Z'] = 32,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['g'] = 17, ['h'] = 18,
+    ['j'] = 19, ['k'] = 20, ['m'] = 21, ['n'] = 22, ['p'] = 23, ['q'] = 24, ['r'] = 25, ['s'] = 26,
+    ['t'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
+};
 static const char *const prefixes[] = {
     [ID_TENANT] = "tnt_", [ID_AUDIT] = "aud_",     [ID_EVENT] = "evt_",
     [ID_REQUEST] = "req_", [ID_OPERATION] = "opr_",
@@ -125,13 +135,7 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
 /* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
 static int crockford_value(uint8_t digit)
 {
-    if (digit >= 'a' && digit <= 'z')
-        digit = (uint8_t)(digit - 'a' + 'A');
-    for (int value = 0; value < 32; value++) {
-        if (crockford[value] == digit)
-            return value;
-    }
-    return -1;
+    return digit < sizeof crockford_values ? crockford_values[digit] - 1 : -1;
 }
 
 static int hex_value(uint8_t digit)

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Cryptographically strong bytes from getrandom(2); aborts if the kernel has none. */
+/* Cryptographically strong bytes from getrandom(2), fetched ahead; aborts if the kernel has none.  Any
+ * thread.  Not in a child after fork(). */
 void random_bytes(void *out, size_t size);
 /* Uniform in [0, bound); bound > 0. */
 uint64_t random_below(uint64_t bound);

@@ -205,9 +205,12 @@ static struct slice key_make(struct ctx *ctx, const char *before, struct slice t
 {
     assert(tag.size > 0 && tag.size <= CACHE_KEY_MAX - 32);
     assert(memchr(tag.data, '{', tag.size) == NULL && memchr(tag.data, '}', tag.size) == NULL);
-    char *text =
-        arena_printf(ctx->arena, "%s%.*s%s", before, (int)tag.size, (const char *)tag.data, after);
-    return slice_of_str(text);
+    size_t head = strlen(before), tail = strlen(after);
+    char *text = arena_alloc_raw(ctx->arena, head + tag.size + tail); /* on the hot path: no printf */
+    memcpy(text, before, head);
+    memcpy(text + head, tag.data, tag.size);
+    memcpy(text + head + tag.size, after, tail);
+    return slice_make(text, head + tag.size + tail);
 }
 
 static bool get_from_memory(struct cache *cache, struct ctx *ctx, struct slice key,

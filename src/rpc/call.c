@@ -24,11 +24,11 @@ struct slice call_metadata(const struct call *call, const char *key)
     const struct running_call *running =
         (const struct running_call *)(const void *)((const char *)call -
                                                     offsetof(struct running_call, call));
+    size_t size = strlen(key);
     for (size_t i = 0; i < running->field_count; i++) {
         const struct header_field *field = &running->fields[i];
-        if (!slice_is(field->name, key))
+        if (field->name.size != size || memcmp(field->name.data, key, size) != 0)
             continue;
-        size_t size = strlen(key);
         if (size < 4 || strcmp(key + size - 4, "-bin") != 0)
             return field->value;
         struct slice decoded;

@@ -49,7 +49,7 @@ struct running_call {
 struct running_call *running_call_of(struct call *call);
 /* The client will hear no more of this running call: its task is cancelled and frees it at its end. */
 void call_leave_stream(struct running_call *running);
-/* Counts and logs the end of a call. */
-void call_finished(struct running_call *running, const struct status *status);
+/* Counts and logs the end of a call, at `now_ns` (clock_now()). */
+void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
 
 #endif

@@ -8,15 +8,15 @@
 #define SAMPLED_LINES_PER_S 100
 
 static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
-                            const struct status *status, uint64_t spent_ns);
+                            const struct status *status, uint64_t now_ns);
 
-void call_finished(struct running_call *call, const struct status *status)
+void call_finished(struct running_call *call, const struct status *status, uint64_t now_ns)
 {
     struct rpc_worker *worker = call->worker;
     struct call *face = &call->call;
     assert(!call->reported);
     call->reported = true;
-    uint64_t spent_ns = clock_now() - call->began_ns;
+    uint64_t spent_ns = now_ns - call->began_ns;
     double seconds = (double)spent_ns / (double)NS_PER_S;
     rpc_metrics_call(worker->metrics, &(struct call_outcome){
                                           .method = call->slot != NULL ? &call->slot->metrics
@@ -26,7 +26,7 @@ void call_finished(struct running_call *call, const struct status *status)
                                           .seconds = seconds,
                                           .trace_id = face->ctx.trace.trace_id,
                                       });
-    if (!is_worth_a_line(worker, call, status, spent_ns))
+    if (!is_worth_a_line(worker, call, status, now_ns))
         return;
     const char *reason = status->reason == NULL ? "" : status->reason;
     enum log_level level =
@@ -45,15 +45,14 @@ void call_finished(struct running_call *call, const struct status *status)
  * thousands a second would be a log nobody can pay for.  The window is not aligned: it begins
  * with the first read after a second. */
 static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
-                            const struct status *status, uint64_t spent_ns)
+                            const struct status *status, uint64_t now_ns)
 {
     const struct rpc_method *method = call->call.method;
     bool writes = method != NULL && method->policy.access == METHOD_ACCESS_WRITE;
-    if (writes || status->code != GRPC_OK || spent_ns > SLOW_NS)
+    if (writes || status->code != GRPC_OK || now_ns - call->began_ns > SLOW_NS)
         return true;
-    uint64_t now = clock_now();
-    if (now - worker->log_window_ns > NS_PER_S) {
-        worker->log_window_ns = now;
+    if (now_ns - worker->log_window_ns > NS_PER_S) {
+        worker->log_window_ns = now_ns;
         worker->log_lines = 0;
     }
     return worker->log_lines++ < SAMPLED_LINES_PER_S;

@@ -26,7 +26,7 @@
 
 #define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
 
-static struct slice field_value(const struct h2_stream *stream, const char *name);
+static inline struct slice field_value(const struct h2_stream *stream, const char *name);
 static int http_fault(const struct h2_stream *stream);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
@@ -341,7 +341,7 @@ static void on_handler_end(struct task *task, void *argument)
         struct status status;
         status_of_result(&call->call.ctx, call->result, &call->details, &status);
         if (!call->reported)
-            call_finished(call, &status);
+            call_finished(call, &status, clock_now());
         worker_arena_give(worker, call->arena);
     }
     if (h2 != NULL)
@@ -360,8 +360,9 @@ static void answer_result(struct h2_stream *stream, int result)
     h2_answer(stream, &status);
 }
 
-/* The first of that name.  Linear: at most `header_fields` of them, 64 by default. */
-static struct slice field_value(const struct h2_stream *stream, const char *name)
+/* The first of that name.  Linear: at most `header_fields` of them, 64 by default.  Inline, so that the
+ * compiler knows the length of the name. */
+static inline struct slice field_value(const struct h2_stream *stream, const char *name)
 {
     size_t size = strlen(name);
     for (size_t i = 0; i < stream->field_count; i++) {

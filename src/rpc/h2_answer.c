@@ -33,8 +33,9 @@ void h2_answer(struct h2_stream *stream, const struct status *status)
     struct h2 *h2 = stream->h2;
     struct running_call *call = stream->call;
     assert(!stream->answered && call != NULL);
+    uint64_t now = clock_now();
     stream->answered = true;
-    stream->progress_ns = clock_now();
+    stream->progress_ns = now;
     h2_stream_drop_message(stream);
     if (status->code == GRPC_OK) {
         submit_with_message(stream, call);
@@ -44,7 +45,7 @@ void h2_answer(struct h2_stream *stream, const struct status *status)
         add_status(&fields, call, status);
         (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, NULL);
     }
-    call_finished(call, status);
+    call_finished(call, status, now);
     h2->wants_flush(h2->owner);
 }
 
@@ -117,8 +118,9 @@ static void add_status(struct fields *fields, const struct running_call *call,
                        const struct status *status)
 {
     struct arena *arena = fields->arena;
-    add_text(fields, "grpc-status", arena_printf(arena, "%d", (int)status->code));
-    if (status->code != GRPC_OK) {
+    bool good = status->code == GRPC_OK;
+    add_text(fields, "grpc-status", good ? "0" : arena_printf(arena, "%d", (int)status->code));
+    if (!good) {
         struct buf message = BUF_EMPTY;
         percent_encode(&message, slice_of_str(status->message));
         add_text(fields, "grpc-message", arena_strdup(arena, buf_str(&message)));

@@ -80,7 +80,7 @@ static void stream_leave_call(struct h2_stream *stream)
     if (call != NULL && !call->reported) { /* gone before its handler ran */
         struct status status;
         status_of_result(&call->call.ctx, CANCELLED, NULL, &status);
-        call_finished(call, &status);
+        call_finished(call, &status, clock_now());
     }
     if (stream->arena != NULL)
         worker_arena_give(stream->h2->worker, stream->arena);

@@ -8,9 +8,13 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ABSENT "none" /* the value of a slug that nobody has */
 
+static bool profile_have(struct call *call, struct slice key, const struct cache_want *want,
+                         struct cache_found *found);
+static struct slice get_reply(struct arena *arena, struct slice tenant);
 static Tenant__V1__Tenant *profile_find(struct call *call, struct slice key,
                                         const struct cache_want *want, struct cache_found *found);
 static int slug_find(struct call *call, const char *slug, struct slice key,
@@ -24,19 +28,22 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
 static void answer_from_cache(struct call *call, const struct cache_found *found);
 static void answer_source(struct call *call, const char *source, uint64_t age_ns);
 
-Tenant__V1__Tenant *tenant_cache_get(struct call *call, const struct uuid *id,
-                                     struct epoch at_least, struct cache_flight *flight)
+bool tenant_cache_answer(struct call *call, const struct uuid *id, struct epoch at_least,
+                         struct cache_flight *flight)
 {
     const struct service_env *env = call->service;
     const struct cache_want want = {.tenant = *id, .at_least = at_least};
     struct slice key = profile_key(call, id);
     struct cache_found found;
-    Tenant__V1__Tenant *tenant = profile_find(call, key, &want, &found);
-    if (tenant == NULL && cache_flight_join(env->cache, &call->ctx, key, flight))
-        tenant = profile_find(call, key, &want, &found);
-    if (tenant != NULL)
-        answer_from_cache(call, &found);
-    return tenant;
+    bool there = profile_have(call, key, &want, &found);
+    if (!there && cache_flight_join(env->cache, &call->ctx, key, flight))
+        there = profile_have(call, key, &want, &found);
+    if (!there)
+        return false;
+    call->stored_reply = get_reply(call->ctx.arena, found.value);
+    call->has_stored_reply = true;
+    answer_from_cache(call, &found);
+    return true;
 }
 
 int tenant_cache_lookup(struct call *call, const char *slug, struct cache_flight *flight,
@@ -91,6 +98,35 @@ void tenant_cache_forget(struct call *call, const struct tenant *tenant, const c
 void answer_from_primary(struct call *call)
 {
     answer_source(call, "primary", 0);
+}
+
+/* What memory holds was packed here, or has passed the look below when it came from Redis. */
+static bool profile_have(struct call *call, struct slice key, const struct cache_want *want,
+                         struct cache_found *found)
+{
+    const struct service_env *env = call->service;
+    if (!cache_get(env->cache, &call->ctx, key, want, found))
+        return false;
+    if (found->source == CACHE_MEMORY)
+        return true;
+    bool good = tenant_message_unpack(call->ctx.arena, found->value, &want->tenant) != NULL;
+    if (!good)
+        cache_reject(env->cache, key);
+    return good;
+}
+
+/* GetTenantResponse{ Tenant tenant = 1 } around the packed tenant: the tag, the length as a varint, the bytes. */
+static struct slice get_reply(struct arena *arena, struct slice tenant)
+{
+    uint8_t *bytes = arena_alloc_raw(arena, tenant.size + 11);
+    size_t size = 0;
+    bytes[size++] = 1 << 3 | 2;
+    size_t left = tenant.size;
+    for (; left > 0x7F; left >>= 7)
+        bytes[size++] = (uint8_t)(left | 0x80);
+    bytes[size++] = (uint8_t)left;
+    memcpy(bytes + size, tenant.data, tenant.size);
+    return slice_make(bytes, size + tenant.size);
 }
 
 static Tenant__V1__Tenant *profile_find(struct call *call, struct slice key,
@@ -184,7 +220,11 @@ static void answer_from_cache(struct call *call, const struct cache_found *found
 static void answer_source(struct call *call, const char *source, uint64_t age_ns)
 {
     char age[24];
-    snprintf(age, sizeof age, "%llu", (unsigned long long)(age_ns / NS_PER_MS));
+    uint64_t ms = age_ns / NS_PER_MS;
+    if (ms == 0) /* most answers */
+        memcpy(age, "0", 2);
+    else
+        snprintf(age, sizeof age, "%llu", (unsigned long long)ms);
     call_set_header(call, "x-source", slice_of_str(source));
     call_set_header(call, "x-staleness-ms", slice_of_str(age));
 }

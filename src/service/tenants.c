@@ -86,8 +86,7 @@ static int tenants_get(struct call *call, const Tenant__V1__GetTenantRequest *in
     struct consistency_floor floor;
     TRY(consistency_floor(call, &floor));
     AUTO(cache_flight_end) struct cache_flight flight = CACHE_FLIGHT_NONE;
-    out->tenant = tenant_cache_get(call, &call->tenant, floor.epoch, &flight);
-    if (out->tenant != NULL)
+    if (tenant_cache_answer(call, &call->tenant, floor.epoch, &flight))
         return OK;
     for (bool again = true; again;) {
         struct epoch_seen seen;
