@@ -19,6 +19,11 @@ uint64_t clock_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_tick(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 uint64_t clock_boot(void)
 {
     return read_clock(CLOCK_BOOTTIME);

@@ -11,6 +11,9 @@
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t clock_now(void);
+/* The same clock as the kernel's last tick left it: up to 10 ms behind, never ahead, at a tenth of the cost.
+ * For times that are compared with limits of seconds. */
+uint64_t clock_tick(void);
 /* CLOCK_BOOTTIME in nanoseconds: like clock_now(), but it also counts while the machine is suspended. */
 uint64_t clock_boot(void);
 /* CLOCK_REALTIME in nanoseconds since 1970. */

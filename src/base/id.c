@@ -25,6 +25,8 @@ static const char *const prefixes[] = {
     [ID_REQUEST] = "req_", [ID_OPERATION] = "opr_",
 };
 
+static uint64_t half_read(const uint8_t bytes[8]);
+static void half_write(uint8_t bytes[8], uint64_t half);
 static int crockford_value(uint8_t digit);
 static int hex_value(uint8_t digit);
 
@@ -97,14 +99,12 @@ const char *id_prefix(enum id_kind kind)
 void id_format(enum id_kind kind, const struct uuid *uuid, char out[ID_TEXT_SIZE])
 {
     memcpy(out, prefixes[kind], 4);
+    uint64_t high = half_read(uuid->bytes), low = half_read(uuid->bytes + 8);
     /* 128 bits are 26 digits of 5 bits; the first digit holds the top 3. */
-    for (int digit = 0; digit < ULID_DIGITS; digit++) {
-        int low_bit = 5 * (ULID_DIGITS - 1 - digit); /* of this digit, from the right */
-        int byte = 15 - low_bit / 8;
-        unsigned word = uuid->bytes[byte];
-        if (byte > 0)
-            word |= (unsigned)uuid->bytes[byte - 1] << 8;
-        out[4 + digit] = crockford[(word >> (low_bit % 8)) & 31];
+    for (int digit = ULID_DIGITS - 1; digit >= 0; digit--) {
+        out[4 + digit] = crockford[low & 31];
+        low = low >> 5 | high << 59;
+        high >>= 5;
     }
     out[ID_TEXT_SIZE - 1] = '\0';
 }
@@ -116,23 +116,34 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
                     (kind == ID_TENANT && slice_starts_with(text, "ten_"));
     if (text.size != ID_TEXT_SIZE - 1 || !prefixed)
         return false;
-    struct uuid uuid = {{0}};
+    uint64_t high = 0, low = 0;
     for (int digit = 0; digit < ULID_DIGITS; digit++) {
         int value = crockford_value(text.data[4 + digit]);
         if (value < 0 || (digit == 0 && value > 7))
             return false;
-        int low_bit = 5 * (ULID_DIGITS - 1 - digit);
-        int byte = 15 - low_bit / 8;
-        unsigned word = (unsigned)value << (low_bit % 8);
-        uuid.bytes[byte] = (uint8_t)(uuid.bytes[byte] | (word & 0xFF));
-        if (byte > 0)
-            uuid.bytes[byte - 1] = (uint8_t)(uuid.bytes[byte - 1] | (word >> 8));
+        high = high << 5 | low >> 59;
+        low = low << 5 | (uint64_t)value;
     }
-    *out = uuid;
+    half_write(out->bytes, high);
+    half_write(out->bytes + 8, low);
     return true;
 }
 
 /* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
+static uint64_t half_read(const uint8_t bytes[8])
+{
+    uint64_t half = 0;
+    for (int i = 0; i < 8; i++)
+        half = half << 8 | bytes[i];
+    return half;
+}
+
+static void half_write(uint8_t bytes[8], uint64_t half)
+{
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(half >> (56 - 8 * i));
+}
+
 static int crockford_value(uint8_t digit)
 {
     return digit < sizeof crockford_values ? crockford_values[digit] - 1 : -1;

@@ -98,7 +98,7 @@ void metric_observe_traced(struct metric *metric, double value, const char *trac
 static void exemplar_put(struct metric *metric, size_t bucket, double value, const char *trace_id)
 {
     struct metric_exemplar *exemplar = &metric->exemplars[bucket];
-    uint64_t now = clock_now();
+    uint64_t now = clock_tick();
     if (now < atomic_load_explicit(&exemplar->due_ns, memory_order_relaxed))
         return;
     pthread_mutex_lock(&metric->exemplar_lock);

@@ -9,13 +9,14 @@
 
 #define SUPPLY_BYTES 1024
 
-/* Each call of getrandom(2) costs as much as 500 bytes of it (measured; docs/performance.md), and every
- * request needs 40.  A thread's own, so there is nothing to lock; what was handed out is wiped, so that
+/* Each call of getrandom(2) is a system call and a new key stream in the kernel, and every request needs
+ * 40 bytes (docs/performance.md).  A thread's own, so there is nothing to lock; what was handed out is wiped, so that
  * a later look into this memory tells nothing of ids and keys made before. */
 struct supply {
     size_t left; /* unused bytes, at the end */
     unsigned char bytes[SUPPLY_BYTES];
 };
+/* lint-allow global: every caller would have to carry it, and no behaviour depends on it */
 static _Thread_local struct supply supply;
 
 static void fetch(void *out, size_t size);

@@ -10,14 +10,18 @@
 /* headers and trailers of the handler in one block (Trailers-Only), and at most 12 of our own */
 #define FIELDS_MAX (2 * CALL_HEADERS_MAX + 12)
 
+#define BORROWED (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
+
 /* Header fields being put together; texts live until the library has copied them. */
 struct fields {
     nghttp2_nv items[FIELDS_MAX];
     size_t count;
     struct arena *arena;
+    bool borrowed; /* the texts live as long as the stream: the library need not copy them */
 };
 
 static void add(struct fields *fields, const char *name, struct slice value);
+static bool varies(const char *name);
 static void add_text(struct fields *fields, const char *name, const char *value);
 static void add_response_headers(struct fields *fields, const struct running_call *call);
 static void add_status(struct fields *fields, const struct running_call *call,
@@ -71,7 +75,7 @@ static void submit_with_message(struct h2_stream *stream, const struct running_c
     struct h2 *h2 = stream->h2;
     stream->reply = call->reply;
     h2->queued += stream->reply.size;
-    struct fields fields = {.arena = call->arena};
+    struct fields fields = {.arena = call->arena, .borrowed = true};
     add_response_headers(&fields, call);
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_reply};
     (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, &provider);
@@ -94,7 +98,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     if (count < left)
         return (ssize_t)count;
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    struct fields fields = {.arena = stream->call->arena};
+    struct fields fields = {.arena = stream->call->arena, .borrowed = true};
     static const struct status ok = {.code = GRPC_OK, .message = ""};
     add_status(&fields, stream->call, &ok);
     if (nghttp2_submit_trailer(session, id, fields.items, fields.count) != 0)
@@ -143,7 +147,7 @@ static void add_text(struct fields *fields, const char *name, const char *value)
     add(fields, name, slice_of_str(value));
 }
 
-/* The library copies names and values at once, so borrowing is enough. */
+/* Not borrowed in an answer whose call may be freed before it is sent (dispatch_expire). */
 static void add(struct fields *fields, const char *name, struct slice value)
 {
     assert(fields->count < FIELDS_MAX);
@@ -156,6 +160,18 @@ static void add(struct fields *fields, const char *name, struct slice value)
         .namelen = strlen(name),
         .value = value_cast.out,
         .valuelen = value.size,
-        .flags = NGHTTP2_NV_FLAG_NONE,
+        .flags = (uint8_t)((fields->borrowed ? BORROWED : NGHTTP2_NV_FLAG_NONE) |
+                           (varies(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)),
     };
+}
+
+/* In HPACK's table such a field would be of no use and drive the useful ones out (RFC 7541 section 6.2.3). */
+static bool varies(const char *name)
+{
+    static const char *const names[] = {"x-request-id", "x-staleness-ms", "x-consistency-token"};
+    for (size_t i = 0; name[0] == 'x' && i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
 }

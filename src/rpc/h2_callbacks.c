@@ -68,7 +68,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
     if (head->type != NGHTTP2_CONTINUATION)
         h2->header_block_ns = 0;
     if (head->type == NGHTTP2_HEADERS && head->stream_id > 0) {
-        h2->header_block_ns = clock_now();
+        h2->header_block_ns = clock_tick();
         bool known = nghttp2_session_find_stream(session, head->stream_id) != NULL;
         bool lower = head->stream_id <= h2->highest_stream;
         if (lower && !known)
@@ -293,7 +293,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream == NULL)
         return 0;
     stream->unacked += size;
-    stream->progress_ns = clock_now();
+    stream->progress_ns = clock_tick();
     if (stream->answered || stream->framing_error != FRAMING_OK)
         return 0; /* nobody will read it */
     size_t before = buf_size(&stream->framing.message);
@@ -330,7 +330,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream == NULL)
         return 0;
-    stream->progress_ns = clock_now();
+    stream->progress_ns = clock_tick();
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !stream->ended) {
         stream->rest_unwanted = true;
         h2_stream_ready(stream);

@@ -40,7 +40,7 @@ struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
     stream->arena = worker_arena_take(h2->worker);
     stream->fields =
         arena_alloc_raw(stream->arena, h2->worker->limits.header_fields * sizeof *stream->fields);
-    stream->begun_ns = clock_now();
+    stream->begun_ns = clock_tick();
     stream->progress_ns = stream->begun_ns;
     framing_init(&stream->framing, h2->worker->limits.message_bytes);
     list_push_back(&h2->streams, &stream->node);

@@ -14,6 +14,7 @@
 
 static bool profile_have(struct call *call, struct slice key, const struct cache_want *want,
                          struct cache_found *found);
+static bool begins_with_id(struct slice tenant, const char *id);
 static struct slice get_reply(struct arena *arena, struct slice tenant);
 static Tenant__V1__Tenant *profile_find(struct call *call, struct slice key,
                                         const struct cache_want *want, struct cache_found *found);
@@ -28,12 +29,11 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
 static void answer_from_cache(struct call *call, const struct cache_found *found);
 static void answer_source(struct call *call, const char *source, uint64_t age_ns);
 
-bool tenant_cache_answer(struct call *call, const struct uuid *id, struct epoch at_least,
-                         struct cache_flight *flight)
+bool tenant_cache_answer(struct call *call, struct epoch at_least, struct cache_flight *flight)
 {
     const struct service_env *env = call->service;
-    const struct cache_want want = {.tenant = *id, .at_least = at_least};
-    struct slice key = profile_key(call, id);
+    const struct cache_want want = {.tenant = call->tenant, .at_least = at_least};
+    struct slice key = cache_key_profile(&call->ctx, slice_of_str(call->ctx.tenant_id));
     struct cache_found found;
     bool there = profile_have(call, key, &want, &found);
     if (!there && cache_flight_join(env->cache, &call->ctx, key, flight))
@@ -100,14 +100,15 @@ void answer_from_primary(struct call *call)
     answer_source(call, "primary", 0);
 }
 
-/* What memory holds was packed here, or has passed the look below when it came from Redis. */
+/* What memory holds was packed here, or came from Redis and is being looked at by another worker just now: so
+ * that not even then a caller sees another tenant, the message must begin with the tenant's own id. */
 static bool profile_have(struct call *call, struct slice key, const struct cache_want *want,
                          struct cache_found *found)
 {
     const struct service_env *env = call->service;
     if (!cache_get(env->cache, &call->ctx, key, want, found))
         return false;
-    if (found->source == CACHE_MEMORY)
+    if (found->source == CACHE_MEMORY && begins_with_id(found->value, call->ctx.tenant_id))
         return true;
     bool good = tenant_message_unpack(call->ctx.arena, found->value, &want->tenant) != NULL;
     if (!good)
@@ -115,7 +116,16 @@ static bool profile_have(struct call *call, struct slice key, const struct cache
     return good;
 }
 
-/* GetTenantResponse{ Tenant tenant = 1 } around the packed tenant: the tag, the length as a varint, the bytes. */
+/* Tenant{ tenant_id = 1 }: the tag, the length, the text; the order in which messages are packed. */
+static bool begins_with_id(struct slice tenant, const char *id)
+{
+    static const uint8_t head[] = {1 << 3 | 2, ID_TEXT_SIZE - 1};
+    return tenant.size >= sizeof head + ID_TEXT_SIZE - 1 &&
+           memcmp(tenant.data, head, sizeof head) == 0 &&
+           memcmp(tenant.data + sizeof head, id, ID_TEXT_SIZE - 1) == 0;
+}
+
+/* GetTenantResponse{ tenant = 1 } around the packed tenant: the tag, the length as a varint, the bytes. */
 static struct slice get_reply(struct arena *arena, struct slice tenant)
 {
     uint8_t *bytes = arena_alloc_raw(arena, tenant.size + 11);

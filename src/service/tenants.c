@@ -86,7 +86,7 @@ static int tenants_get(struct call *call, const Tenant__V1__GetTenantRequest *in
     struct consistency_floor floor;
     TRY(consistency_floor(call, &floor));
     AUTO(cache_flight_end) struct cache_flight flight = CACHE_FLIGHT_NONE;
-    if (tenant_cache_answer(call, &call->tenant, floor.epoch, &flight))
+    if (tenant_cache_answer(call, floor.epoch, &flight))
         return OK;
     for (bool again = true; again;) {
         struct epoch_seen seen;
