@@ -199,6 +199,26 @@ chaos-runner: $(chaos_RUNNER)
 chaos: ## The long fault runs: relays cut off, 160 kills under load, 10,000 random walks
 	@tools/run-suites chaos
 
+# --- speed ----------------------------------------------------------------------------------------------
+
+# The bench's own programs: the load and the baselines, which link nothing of src/.
+BENCH_BIN := build/bench/bin
+BENCH_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(shell pkg-config --cflags libpq libnats 2>/dev/null)
+BENCH_PROGRAMS := $(BENCH_BIN)/load $(patsubst tests/bench/baselines/%.c,$(BENCH_BIN)/%,$(wildcard tests/bench/baselines/*.c))
+BENCH_HEADERS := $(wildcard tests/bench/*.h tests/bench/load/*.h)
+
+.PHONY: bench
+bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is underneath (PART=hot|uncached|relay|idle|size)
+	@tools/deps stack
+	@tests/bench/run $(PART)
+
+$(BENCH_BIN)/load: $(wildcard tests/bench/load/*.c) $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^) -lnghttp2 -lssl -lcrypto
+$(BENCH_BIN)/%: tests/bench/baselines/%.c $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(BENCH_CFLAGS) -o $@ $< -lnghttp2 -lpq -lnats -lssl -lcrypto
+
 # --- running ------------------------------------------------------------------------------------------
 
 .PHONY: deps
