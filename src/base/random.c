@@ -10,8 +10,8 @@
 #define SUPPLY_BYTES 1024
 
 /* Each call of getrandom(2) is a system call and a new key stream in the kernel, and every request needs
- * 40 bytes (docs/performance.md).  A thread's own, so there is nothing to lock; what was handed out is wiped, so that
- * a later look into this memory tells nothing of ids and keys made before. */
+ * 40 bytes (docs/performance.md).  A thread's own, so there is nothing to lock; what was handed out is
+ * wiped, so that a later look into this memory tells nothing of ids and keys made before. */
 struct supply {
     size_t left; /* unused bytes, at the end */
     unsigned char bytes[SUPPLY_BYTES];

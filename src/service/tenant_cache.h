@@ -15,9 +15,9 @@
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
 
 /* GetTenant's answer, of call->tenant, from memory or Redis, with x-source and x-staleness-ms set, as
- * call->stored_reply, which costs neither unpacking nor packing.  False when the tenant has to be read from the database.  Then
- * `flight` may lead: others who miss it wait until the caller's cache_flight_end().  at_least: what is of
- * an earlier epoch is not found.  Suspends. */
+ * call->stored_reply, which costs neither unpacking nor packing.  False when the tenant has to be read from
+ * the database.  Then `flight` may lead: others who miss it wait until the caller's cache_flight_end().
+ * at_least: what is of an earlier epoch is not found.  Suspends. */
 bool tenant_cache_answer(struct call *call, struct epoch at_least, struct cache_flight *flight);
 /* The tenant by slug: *tenant is NULL when the database has to be asked.  Refusal: TENANT_NOT_FOUND, when the
  * caches know that there is none.  Suspends. */
