@@ -1,0 +1,104 @@
+"""Events from outbox to the streams: a backlog shipped by the service's relay and by the bare one in turn; then
+the time from an event's row to its being stored and settled, under a steady trickle of writes."""
+import os
+import time
+
+import lab
+
+BACKLOG = 96000
+TENANTS = 960
+
+
+def shard_of(text):
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value % 16
+
+
+def run(report, rounds):
+    lab.tenants_need(TENANTS)
+    rounds = min(rounds, 3)
+    payload = sample_payload()
+    runs = {"service": [], "bare": []}
+    for _ in range(rounds):
+        fill(payload)
+        runs["bare"].append(lab.program("bare_relay", os.environ["STACK_RELAY_URL"], os.environ["STACK_NATS_URL"],
+                                        os.environ["STACK_PKI"], os.environ["STACK_NATS_CREDS"]))
+        runs["bare"][-1]["settled_per_s"] = settled_rate()
+        fill(payload)
+        with lab.Service("relay"):
+            drained()
+        runs["service"].append({"settled_per_s": settled_rate()})
+    ratio = lab.median([s["settled_per_s"] / b["settled_per_s"] for s, b in zip(runs["service"], runs["bare"])])
+    rate = {name: lab.median_of(those, "settled_per_s") for name, those in runs.items()}
+    report.goal("relay: events per second / bare relay", ratio, "≥", 0.8, "",
+                f"{rate['service']:,.0f} /s / {rate['bare']:,.0f} /s, backlog {BACKLOG:,} events of "
+                f"{len(payload) // 2} bytes, 16 streams, R1 on file")
+    latency = trickle()
+    report.figure("  written → stored and settled: p50", latency["p50_ms"], "ms",
+                  f"p99 {latency['p99_ms']:.1f} ms at {latency['writes_per_s']:.0f} writes/s, "
+                  f"{latency['events']} events; from the row's clock_timestamp() to the move after the acks")
+    return {"runs": runs, "latency": latency}
+
+
+def sample_payload():
+    """An event as the service makes it, in hex; the streams are there after this, too."""
+    with lab.Service("relay-sample") as service:
+        file = lab.write_requests("relay", [(lab.update_request(lab.bench_uuid(n), f"Sample {time.time_ns()} {n}"),
+                                             {"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))}) for n in range(1, 9)])
+        lab.load(service, lab.UPDATE, file, who="api-gateway", count=8, warmup=0)
+        drained()
+    return lab.sql("SELECT encode(payload, 'hex') FROM tenant.outbox_sent ORDER BY sent_at DESC LIMIT 1")[0][0]
+
+
+def fill(payload):
+    shards = "{" + ",".join(str(shard_of(lab.tenant_id(lab.bench_uuid(n)))) for n in range(1, TENANTS + 1)) + "}"
+    base = int(lab.sql("SELECT coalesce(max(seq), 0) FROM tenant.outbox_sent")[0][0]) + 1_000_000
+    lab.sql(f"""
+SET synchronous_commit = off;
+TRUNCATE tenant.outbox_sent;
+INSERT INTO tenant.outbox (shard, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, traceparent)
+SELECT t.shard, ('01900000-0000-7000-8000-' || lpad(to_hex(t.n), 12, '0'))::uuid, {base} + s,
+    (SELECT incarnation FROM tenant.installation), 1, gen_random_uuid(), 'tenant.org.updated.v1',
+    '\\x{payload}', '00-0123456789abcdef0123456789abcdef-0123456789abcdef-00'
+FROM generate_series(1, {BACKLOG // TENANTS}) s,
+    unnest('{shards}'::smallint[]) WITH ORDINALITY AS t(shard, n);
+ANALYZE tenant.outbox;
+CHECKPOINT;""")
+
+
+def drained():
+    end = time.monotonic() + 120
+    while lab.sql("SELECT EXISTS (SELECT 1 FROM tenant.outbox)")[0][0] == "t":
+        if time.monotonic() > end:
+            raise lab.Failed("the backlog was not shipped in 120 s")
+        time.sleep(0.25)
+
+
+def settled_rate():
+    """Between the first and the last move; the first one's rows do not count."""
+    rows = lab.sql("""
+WITH b AS (SELECT sent_at, date_trunc('milliseconds', sent_at) AS at FROM tenant.outbox_sent),
+ f AS (SELECT min(sent_at) AS first, max(sent_at) AS last FROM b)
+SELECT count(*), extract(epoch FROM max(f.last) - min(f.first)) FROM b, f""")
+    count, seconds = int(rows[0][0]), float(rows[0][1])
+    if count < BACKLOG or seconds <= 0:
+        raise lab.Failed(f"{count} of {BACKLOG} events were settled in {seconds} s")
+    return count / seconds
+
+
+def trickle():
+    lab.sql("TRUNCATE tenant.outbox_sent")
+    with lab.Service("trickle") as service:
+        file = lab.write_requests("trickle", [
+            (lab.update_request(lab.bench_uuid(n), f"Trickle {time.time_ns()} {turn} {n}"),
+             {"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))}) for turn in range(8) for n in range(1, TENANTS + 1)])
+        time.sleep(3)  # until the relay has its leases
+        done = lab.load(service, lab.UPDATE, file, who="api-gateway", connections=1, streams=1, seconds=4, warmup=1)
+        drained()
+    row = lab.sql("""
+SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)
+FROM (SELECT extract(epoch FROM sent_at - created_at) * 1000 AS ms FROM tenant.outbox_sent) e""")[0]
+    return {"events": int(row[0]), "p50_ms": float(row[1]), "p99_ms": float(row[2]),
+            "writes_per_s": done["calls_per_s"]}
