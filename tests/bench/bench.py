@@ -3,7 +3,7 @@ beside its goal.  A missed goal is a result; the status is not 0 only when somet
 
     bench.py [PART...]      parts: hot uncached relay idle size (all)
 
-BENCH_ROUNDS (5): how often a comparison alternates.  BENCH_TENANTS (100000): the large size of `size`.
+BENCH_ROUNDS (5): how often a comparison alternates.  BENCH_TENANTS (1000000): the large size of `size`.
 """
 import importlib
 import json

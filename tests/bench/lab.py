@@ -6,6 +6,7 @@ import signal
 import statistics
 import subprocess
 import time
+import urllib.request
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -155,11 +156,31 @@ class Service:
         except subprocess.TimeoutExpired:
             self.process.kill()
 
+    def counter(self, name, **labels):
+        """The sum of a counter's series that carry the labels."""
+        with urllib.request.urlopen(f"http://{self.ops}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+                   if line.split("{")[0].split(" ")[0] == name and all(word in line for word in wanted))
+
     def rss_kib(self):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text("ascii").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise Failed("no VmRSS")
+
+
+def uncached(name):
+    """A service whose memory holds one tenant and that has no Redis: with distinct tenants all reads are the
+    database's."""
+    return Service(name, CACHE_MEMORY_ENTRIES=1, REDIS_URL="")
+
+
+def uncached_proven(service, calls):
+    hits = service.counter("tenant_cache_lookups_total", result="memory")
+    if hits > calls / 100:
+        raise Failed(f"{hits:.0f} of {calls} reads came from the cache")
 
 
 class Floor:

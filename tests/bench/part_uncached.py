@@ -15,9 +15,9 @@ def run(report, rounds):
     headers = [{"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))} for n in numbers]
     gets = lab.write_requests("uncached", [(lab.get_request(lab.bench_uuid(n)), h) for n, h in zip(numbers, headers)])
     result = {}
-    # no cache: neither in memory nor in Redis; all else as it comes
-    with lab.Service("uncached", CACHE_MEMORY_ENTRIES=0, REDIS_URL="") as service:
+    with lab.uncached("uncached") as service:
         result["get"] = compare(report, "uncached GetTenant", service, lab.GET, "get", [gets] * rounds, [])
+        lab.uncached_proven(service, sum(run["calls"] for run in result["get"]["service"]))
     with lab.Service("update") as service:
         files = [_updates(numbers, headers, turn) for turn in range(rounds)]
         lab.load(service, lab.UPDATE, files[0], who="api-gateway", count=20, warmup=0)
