@@ -165,7 +165,8 @@ static void session_begin(struct h2 *h2)
         abort();
     h2_set_callbacks(callbacks);
     nghttp2_option *option = session_options(limits);
-    int rc = nghttp2_session_server_new2(&h2->session, callbacks, h2, option);
+    nghttp2_mem memory = h2_memory_functions(&h2->worker->h2_memory);
+    int rc = nghttp2_session_server_new3(&h2->session, callbacks, h2, option, &memory);
     assert(rc == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);

@@ -15,6 +15,7 @@
 
 #include "rpc/dispatch.h"
 #include "rpc/h2.h"
+#include "rpc/h2_memory.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_metrics.h"
 
@@ -80,6 +81,7 @@ struct rpc_worker {
     void *drained_owner;
     struct arena *spare_arenas[ARENAS_SPARE];
     size_t spare_arena_count;
+    struct h2_memory h2_memory; /* of all sessions */
     struct list spare_streams;
     size_t running_calls;
     struct log_interval handshake_log; /* failed handshakes */
