@@ -79,8 +79,8 @@ struct config_relay {
 
 struct config_cache {
     uint64_t max_age_ns;     /* 200 ms, which is also the most that is promised */
-    uint32_t memory_entries; /* per worker; 8192 */
-    size_t memory_bytes;     /* per worker; 16 MiB */
+    uint32_t memory_entries; /* of the process; 8192 */
+    size_t memory_bytes;     /* of the process; 16 MiB */
 };
 
 struct config_tokens {

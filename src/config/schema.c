@@ -137,10 +137,10 @@ const struct config_key config_keys[] = {
     /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),
      .help = "the oldest answer from a cache"},
-    {COUNT("cache.memory_entries", cache.memory_entries, "8192", 0, 10000000),
-     .help = "tenants kept in process, per worker; 0: none"},
+    {COUNT("cache.memory_entries", cache.memory_entries, "8192", 1, 10000000),
+     .help = "tenants kept in process"},
     {SIZE("cache.memory_bytes", cache.memory_bytes, "16MiB", 0, 64 * KIB * MIB),
-     .help = "their bytes, per worker"},
+     .help = "their bytes"},
 
     {FILE_NAME("tokens.keys_file", tokens.keys_file),
      .help = "MAC keys for page and consistency tokens"},

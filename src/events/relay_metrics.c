@@ -3,13 +3,11 @@
  * The series are made at relay_start().  A process has one relay, so each gauge has one writer. */
 #include "events/relay_int.h"
 
-#include "base/hash.h"
+#include "base/tenant_bucket.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TENANT_BUCKETS 64
 
 /* from a quiet system's few milliseconds to a broker that was away for a minute */
 static const double lag_buckets[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60};
@@ -118,9 +116,7 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
 struct metric *relay_metrics_published(struct relay_metrics *metrics, const char *subject,
                                        const struct uuid *tenant_id)
 {
-    char text[ID_TEXT_SIZE];
-    id_format(ID_TENANT, tenant_id, text);
-    unsigned bucket = hash_fnv1a32(slice_of_str(text)) % TENANT_BUCKETS;
+    unsigned bucket = tenant_bucket(tenant_id);
     for (struct published_series *series = metrics->published;
          series < metrics->published + PUBLISHED_SUBJECTS; series++) {
         if (series->subject[0] == '\0')
@@ -151,8 +147,8 @@ const char *relay_error_name(enum relay_error error)
 static struct metric *series_find(struct relay_metrics *metrics, const char *subject,
                                   unsigned bucket)
 {
-    char number[8];
-    snprintf(number, sizeof number, "%u", bucket);
-    const char *const values[] = {subject, number};
+    char text[TENANT_BUCKET_TEXT];
+    tenant_bucket_format(bucket, text);
+    const char *const values[] = {subject, text};
     return metrics_series(metrics->set, &published, values);
 }

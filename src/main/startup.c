@@ -40,8 +40,9 @@ int startup_check_database(struct app *app, struct metrics *metrics, bool relay_
         app->ctx.deadline_ns = deadline_after(clock_now(), PATIENCE_NS);
         rc = check_logins(app, store, relay_only);
         app->ctx.deadline_ns = NO_DEADLINE;
-        bool may_come = rc == DATABASE_UNAVAILABLE && deadline_left(patience, clock_now()) > 0;
-        if (!may_come)
+        /* gone, or lost while it was asked: a server that restarts does both */
+        bool is_away = rc == DATABASE_UNAVAILABLE || rc == FAULT_DATABASE;
+        if (!is_away || deadline_left(patience, clock_now()) == 0)
             break;
         (void)task_sleep(&app->ctx, PAUSE_NS);
     }

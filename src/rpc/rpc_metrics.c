@@ -6,7 +6,6 @@
 #include "rpc/rpc_metrics.h"
 
 #include "base/alloc.h"
-#include "base/hash.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -78,7 +77,8 @@ const struct metric_family *const rpc_metric_families[] = {
     &seconds_family,     NULL,
 };
 
-static void bucket_text(unsigned bucket, char out[3]);
+static unsigned call_bucket(const struct uuid *tenant);
+static void bucket_text(unsigned bucket, char out[TENANT_BUCKET_TEXT]);
 
 /* The set is the worker's own; series that every call touches are looked up here once. */
 struct rpc_metrics *rpc_metrics_new(struct metrics *set)
@@ -119,8 +119,8 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
     struct method_metrics *method = outcome->method;
     const struct status *status = outcome->status;
     assert(status->code < GRPC_CODE_COUNT);
-    unsigned bucket = tenant_bucket(outcome->tenant);
-    char text[3];
+    unsigned bucket = call_bucket(outcome->tenant);
+    char text[TENANT_BUCKET_TEXT];
     bucket_text(bucket, text);
     struct metric **requests = &method->requests[status->code][bucket];
     if (*requests == NULL)
@@ -141,23 +141,15 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
                               (const char *const[]){method->route, reason, text}));
 }
 
-/* FNV and not the keyed hash: the same tenant must be in the same bucket in every process and
- * release. */
-unsigned tenant_bucket(const struct uuid *tenant)
+static unsigned call_bucket(const struct uuid *tenant)
 {
-    if (uuid_is_nil(tenant))
-        return TENANT_BUCKETS - 1;
-    return hash_fnv1a32(slice_make(tenant->bytes, sizeof tenant->bytes)) % (TENANT_BUCKETS - 1);
+    return uuid_is_nil(tenant) ? CALL_BUCKETS - 1 : tenant_bucket(tenant);
 }
 
-static void bucket_text(unsigned bucket, char out[3])
+static void bucket_text(unsigned bucket, char out[TENANT_BUCKET_TEXT])
 {
-    static const char hex[] = "0123456789abcdef";
-    if (bucket == TENANT_BUCKETS - 1) {
+    if (bucket == CALL_BUCKETS - 1)
         memcpy(out, "-", 2);
-        return;
-    }
-    out[0] = hex[bucket >> 4];
-    out[1] = hex[bucket & 15];
-    out[2] = '\0';
+    else
+        tenant_bucket_format(bucket, out);
 }

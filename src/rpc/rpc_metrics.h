@@ -6,20 +6,21 @@
 
 #include "base/id.h"
 #include "base/metrics.h"
+#include "base/tenant_bucket.h"
 
 #include "rpc/status.h"
 
 struct rpc_method;
 
-#define TENANT_BUCKETS 65 /* 64 buckets and "-" for calls without a tenant */
+#define CALL_BUCKETS (TENANT_BUCKETS + 1) /* the last one, "-", is of calls without a tenant */
 
 /* The series of one method on one worker, found at first use. */
 /* Some 9 KiB of pointers per method, most of them never used: an array costs no search on the
  * hot path. */
 struct method_metrics {
     const char *route;
-    struct metric *requests[GRPC_CODE_COUNT][TENANT_BUCKETS];
-    struct metric *seconds[TENANT_BUCKETS];
+    struct metric *requests[GRPC_CODE_COUNT][CALL_BUCKETS];
+    struct metric *seconds[CALL_BUCKETS];
 };
 
 struct rpc_metrics {
@@ -54,9 +55,6 @@ struct call_outcome {
 
 /* A finished call.  Once per call, whatever its end (running_call.reported). */
 void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *outcome);
-
-/* 0 to 63, or 64 for the nil uuid. */
-unsigned tenant_bucket(const struct uuid *tenant);
 
 /* All families of this room, NULL-terminated: for the documentation. */
 extern const struct metric_family *const rpc_metric_families[];
