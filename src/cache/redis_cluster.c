@@ -125,8 +125,9 @@ void redis_cluster_free(struct redis_cluster *cluster)
     if (cluster == NULL)
         return;
     assert(cluster->waiting == 0);
+    /* taken away first: closing a connection ends its requests, and their callbacks look at all nodes */
     for (size_t i = 0; i < NODES_MAX; i++)
-        redis_conn_free(cluster->nodes[i].conn);
+        redis_conn_free(TAKE(cluster->nodes[i].conn));
     timer_free(cluster->tick);
     free((void *)(uintptr_t)cluster->url.user);
     free((void *)(uintptr_t)cluster->url.password);
