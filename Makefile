@@ -98,12 +98,15 @@ $(B)/gen/pb/%.o: gen/pb/%.c $(FLAG_CACHE)
 	@$(CC) $(GEN_PB_CFLAGS) -MMD -MP -c $< -o $@
 # Tools run on ordinary stacks.
 $(B)/tools/%.o: CFLAGS += -Wno-frame-larger-than
+DEPENDENCIES := -MMD -MP
+# The tree's root is searched as a system folder, whose headers -MMD leaves out; tests include theirs from there.
+$(B)/tests/%.o: DEPENDENCIES := -MD -MP
 # Check's macros compare through intmax_t; tests run on ordinary stacks.
 $(B)/tests/%.o: CFLAGS += -Wno-conversion -Wno-sign-conversion -Wno-frame-larger-than
 $(B)/%.o: %.c $(FLAG_CACHE)
 	@mkdir -p $(@D)
 	@echo "CC  $(MODE) $<"
-	@$(CC) $(CFLAGS) $(CFLAGS_$(basename $(notdir $<))) -MMD -MP -c $< -o $@
+	@$(CC) $(CFLAGS) $(CFLAGS_$(basename $(notdir $<))) $(DEPENDENCIES) -c $< -o $@
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # The commit stands in one small file only, so that a commit does not rebuild the tree.
