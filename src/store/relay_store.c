@@ -10,6 +10,9 @@
 #include <assert.h>
 #include <stdio.h>
 
+/* At once, and once a minute: more than 300 keyed writes a second for a day. */
+#define KEYS_EXPIRE_MAX 20000
+
 #define EVENT_COLUMNS                                                                              \
     "shard, id, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, traceparent, "       \
     "created_at"
@@ -20,16 +23,15 @@
  * sort what it then throws away. */
 static const struct stmt unsent_select = {
     .name = "relay.unsent",
-    .text =
-        "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
-        " w.payload, w.traceparent, w.created_at"
-        " FROM unnest($1::bigint[]) AS s(shard)"
-        " CROSS JOIN LATERAL (SELECT q.*,"
-        "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
-        "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
-        "   ORDER BY o.id LIMIT $2) q) w"
-        " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
-        " ORDER BY w.shard, w.id",
+    .text = "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
+            " w.payload, w.traceparent, w.created_at"
+            " FROM unnest($1::bigint[]) AS s(shard)"
+            " CROSS JOIN LATERAL (SELECT q.*,"
+            "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
+            "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
+            "   ORDER BY o.id LIMIT $2) q) w"
+            " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
+            " ORDER BY w.shard, w.id",
     .param_count = 3,
     .columns = {"shard", "id", "tenant_id", "seq", "incarnation", "epoch", "msg_id", "subject",
                 "payload", "traceparent", "created_at", NULL},
@@ -172,10 +174,27 @@ static const struct stmt owners_prune = {
     .columns = {NULL},
 };
 
+/* Keys of writes, a day later.  The relay's policy shows it expired rows alone. */
+#define EXPIRE(table, columns)                                                                     \
+    "DELETE FROM " table " WHERE (" columns ") IN (SELECT " columns " FROM " table                 \
+    " WHERE expires_at < now() ORDER BY expires_at LIMIT $1)"
+static const struct stmt keys_expire = {
+    .name = "relay.keys_expire",
+    .text = EXPIRE("tenant.idempotency", "tenant_id, principal, method, key"),
+    .param_count = 1,
+    .columns = {NULL},
+};
+static const struct stmt platform_keys_expire = {
+    .name = "relay.platform_keys_expire",
+    .text = EXPIRE("tenant.platform_idempotency", "principal, method, key"),
+    .param_count = 1,
+    .columns = {NULL},
+};
+
 static const struct stmt *const all[] = {
-    &unsent_select, &settle,        &settle_stored, &announce, &renew,
-    &leases_select, &owners_select, &claim,         &release,  &leave,
-    &stats_select,  &sent_prune,    &owners_prune,
+    &unsent_select, &settle,        &settle_stored, &announce,    &renew,
+    &leases_select, &owners_select, &claim,         &release,     &leave,
+    &stats_select,  &sent_prune,    &owners_prune,  &keys_expire, &platform_keys_expire,
 };
 
 const struct stmt_list relay_statements = {
@@ -364,6 +383,9 @@ int relay_store_prune(const struct relay_caller *caller, uint64_t retention_ns, 
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
     tx_queue(tx, &sent_prune, values, &rows);
     tx_queue(tx, &owners_prune, values, NULL);
+    const struct sql_value keys = sql_int8(KEYS_EXPIRE_MAX);
+    tx_queue(tx, &keys_expire, &keys, NULL);
+    tx_queue(tx, &platform_keys_expire, &keys, NULL);
     TRY(tx_commit(tx));
     return number_of(caller, &rows, "deleted", deleted);
 }

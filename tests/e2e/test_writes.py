@@ -345,3 +345,24 @@ def test_the_platforms_own_slugs(service, unique, slug):
     tenant = create(service, unique())
     error = refused(update, service, pb.Tenant(tenant_id=tenant.tenant_id, slug=slug), ["slug"])
     assert "reserved" in error.fields["tenant.slug"]
+
+
+def test_expired_keys_are_deleted_and_others_are_not(service, stack, unique, eventually):
+    """By the relay, which sees expired rows alone."""
+    old, kept = unique("k"), unique("k")
+    for k in (old, kept):
+        call(service, "CreateTenant", new(unique()), metadata=key(k))
+    tables = ("idempotency", "platform_idempotency")
+    with stack.superuser() as db:
+        for table in tables:
+            db.execute(f"UPDATE tenant.{table} SET expires_at = now() - interval '1 second' WHERE key = %s", [old])
+
+        def left():
+            return [db.execute(f"SELECT key FROM tenant.{table} WHERE key = ANY(%s)", [[old, kept]]).fetchall()
+                    for table in tables]
+
+        other = Service(stack)  # housekeeping is among the first things that a relay does
+        try:
+            assert eventually(lambda: left() == [[(kept,)], [(kept,)]], 90)
+        finally:
+            assert other.stop() == 0
