@@ -87,6 +87,14 @@ struct config_tokens {
     const char *keys_file; /* 32-byte MAC keys with ids; "" (default): none */
 };
 
+struct config_writes {
+    uint64_t key_ttl_ns; /* how long the answer to an idempotency key is kept; 24 h */
+};
+
+struct config_reads {
+    uint64_t consistency_wait_ns; /* how long a read waits for what its token stands for; 200 ms */
+};
+
 struct config_telemetry {
     const char *service_name;  /* in logs; tenant-service */
     const char *otlp_endpoint; /* "" (default): none */
@@ -147,6 +155,8 @@ struct config {
     struct config_relay relay;
     struct config_cache cache;
     struct config_tokens tokens;
+    struct config_writes writes;
+    struct config_reads reads;
     struct config_limits limits;
     struct config_telemetry telemetry;
     struct arena *arena;                 /* owns every string */

@@ -145,6 +145,11 @@ const struct config_key config_keys[] = {
     {FILE_NAME("tokens.keys_file", tokens.keys_file),
      .help = "MAC keys for page and consistency tokens"},
 
+    {DURATION("writes.key_ttl", writes.key_ttl_ns, "24h", HOUR, 7 * 24 * HOUR),
+     .help = "how long the answer to an idempotency key is kept"},
+    {DURATION("reads.consistency_wait", reads.consistency_wait_ns, "200ms", 0, 5 * NS_PER_S),
+     .help = "how long a read waits for what its consistency token stands for"},
+
     /* Against hostile and broken clients; each has a counter of its own in the metrics. */
     {COUNT("limits.concurrent_streams", limits.concurrent_streams, "100", 1, 10000),
      .help = "open streams per connection"},

@@ -13,8 +13,6 @@
 #define DUPLICATE_WINDOW_S 120
 /* how long a read with a consistency token waits for a replica's knowledge before it asks the
  * database */
-#define CONSISTENCY_WAIT_NS (200 * NS_PER_MS)
-#define IDEMPOTENCY_TTL_NS (24 * 3600 * NS_PER_S) /* blueprint section 6: kept 24 hours */
 
 static const char *name_of_uri(void *owner, const char *uri);
 static int render_probe(void *owner, const char *path, struct buf *body);
@@ -86,8 +84,8 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
         .source = serve->source,
         .token_keys = serve->app->token_keys,
         .freshness_ns = serve->app->config->cache.max_age_ns,
-        .consistency_wait_ns = CONSISTENCY_WAIT_NS,
-        .idempotency_ttl_ns = IDEMPOTENCY_TTL_NS,
+        .consistency_wait_ns = serve->app->config->reads.consistency_wait_ns,
+        .idempotency_ttl_ns = serve->app->config->writes.key_ttl_ns,
         .wake_relay = serve->relay == NULL ? NULL : wake_relay,
         .relay = serve->relay,
         .is_serving = is_serving,
