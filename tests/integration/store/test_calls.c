@@ -377,6 +377,8 @@ START_TEST(every_function_and_every_statement)
 {
     struct tenant first = tenant_sample(rig.ctx.arena);
     struct tenant second = tenant_sample(rig.ctx.arena);
+    second.create_time_us = first.create_time_us + 1; /* the filter tells them apart by it */
+    second.update_time_us = second.create_time_us;
     struct epoch_seen seen;
     struct tenant back;
     struct audit_entry entry;
