@@ -96,13 +96,6 @@ uint64_t loop_lag_take(struct loop *loop)
     return lag;
 }
 
-uint64_t loop_slice_take(struct loop *loop)
-{
-    uint64_t slice = loop->slice_ns;
-    loop->slice_ns = 0;
-    return slice;
-}
-
 void loop_defer(struct loop *loop, struct deferred *deferred)
 {
     assert(deferred->callback != NULL);
@@ -132,7 +125,8 @@ void loop_timer_arm(struct loop *loop, uv_timer_t *timer, uint64_t deadline_ns,
     uint64_t now_ms = uv_now(&loop->uv);
     uint64_t ms = due_ms > now_ms ? due_ms - now_ms : 0;
     if (ms == 0 && loop->in_timers)
-        ms = 1; /* libuv runs timers until none is due: re-arming in the past would never leave it */
+        ms =
+            1; /* libuv runs timers until none is due: re-arming in the past would never leave it */
     int rc = uv_timer_start(timer, callback, ms, 0);
     assert(rc == 0);
 }

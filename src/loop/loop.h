@@ -31,8 +31,18 @@ uint64_t loop_now(const struct loop *loop);
 
 /* The longest turn since the last call, ns, without the time spent waiting: the watchdog's figure. */
 uint64_t loop_lag_take(struct loop *loop);
-/* The longest time one task held the CPU since the last call, ns. */
-uint64_t loop_slice_take(struct loop *loop);
+/* A task that kept all others of its thread from running. */
+struct slow_slice {
+    uint64_t ns;         /* from its resumption to its wait or end */
+    void *const *frames; /* return addresses from that wait outwards; borrowed */
+    size_t frame_count;
+};
+/* Runs on the task's stack: may log and count, must not wait. */
+typedef void slow_slice_callback(void *owner, const struct slow_slice *slice);
+/* Reports every task that holds the CPU for longer than `limit_ns` at once, when it lets go; a NULL
+ * callback ends that.  Takes the frames only then: a task in time costs nothing. */
+void loop_watch_slices(struct loop *loop, uint64_t limit_ns, slow_slice_callback *callback,
+                       void *owner);
 
 /* --- descriptors -------------------------------------------------------------------------------- */
 

@@ -19,22 +19,25 @@
 /* Owned by its thread.  libuv's handles are members: the loop must not move. */
 struct loop {
     uv_loop_t uv;
-    uv_check_t turn_end;      /* runs after poll and its callbacks: tasks, then deferred work */
-    uv_idle_t keep_going;     /* active while work is ready, so that poll does not wait */
-    uv_timer_t turn_limit;    /* loop_turn(): ends the wait */
-    struct list ready;        /* tasks to run */
-    struct list deferred;     /* end-of-turn work */
-    struct task *current;     /* the running task; NULL on the loop's own stack */
+    uv_check_t turn_end;   /* runs after poll and its callbacks: tasks, then deferred work */
+    uv_idle_t keep_going;  /* active while work is ready, so that poll does not wait */
+    uv_timer_t turn_limit; /* loop_turn(): ends the wait */
+    struct list ready;     /* tasks to run */
+    struct list deferred;  /* end-of-turn work */
+    struct task *current;  /* the running task; NULL on the loop's own stack */
     struct switch_context main_context; /* the loop's own stack while a task runs */
-    size_t task_count;        /* started and not ended */
+    size_t task_count;                  /* started and not ended */
     size_t task_capacity;
-    struct list spare_tasks;  /* ended, with stack and timer, kept for the next */
-    uint64_t task_refusals;   /* task_start() calls that met the cap */
-    bool in_timers;           /* a timer's callback runs: see loop_timer_arm() */
-    uint64_t turn_end_ns;     /* when the last turn ended, and … */
-    uint64_t idle_ns;         /* … libuv's idle time then */
-    uint64_t lag_ns;          /* the longest turn since loop_lag_take() */
-    uint64_t slice_ns;        /* the longest run of one task since loop_slice_take() */
+    struct list spare_tasks;      /* ended, with stack and timer, kept for the next */
+    uint64_t task_refusals;       /* task_start() calls that met the cap */
+    bool in_timers;               /* a timer's callback runs: see loop_timer_arm() */
+    uint64_t turn_end_ns;         /* when the last turn ended, and … */
+    uint64_t idle_ns;             /* … libuv's idle time then */
+    uint64_t lag_ns;              /* the longest turn since loop_lag_take() */
+    uint64_t slice_began_ns;      /* when the current task was resumed */
+    uint64_t slice_limit_ns;      /* a longer slice is reported */
+    slow_slice_callback *on_slow; /* NULL: nobody wants to know */
+    void *slow_owner;
 };
 
 /* A task waiting in task_wait_io(); on that task's stack.  The io points to it while the wait
@@ -48,14 +51,14 @@ struct io_wait {
 /* One watcher per descriptor, for a callback or one task or both at once.  Freed by libuv's
  * close callback, a turn after io_close(). */
 struct io {
-    struct loop *loop;       /* NULL: a plain thread's */
+    struct loop *loop; /* NULL: a plain thread's */
     int fd;
-    uv_poll_t poll;          /* unused on a plain thread */
-    unsigned armed;          /* IO_ bits libuv watches now */
-    unsigned wanted;         /* IO_ bits the callback is for */
+    uv_poll_t poll;  /* unused on a plain thread */
+    unsigned armed;  /* IO_ bits libuv watches now */
+    unsigned wanted; /* IO_ bits the callback is for */
     io_callback *callback;
     void *owner;
-    struct io_wait *waiter;  /* NULL when nobody waits */
+    struct io_wait *waiter; /* NULL when nobody waits */
     unsigned waiter_events;
     bool closing;
 };
@@ -66,7 +69,7 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 /* Reused from one life to the next with its stack and timer; function, argument and flags are
  * set anew. */
 struct task {
-    struct list_node node;   /* on loop->ready while TASK_READY, on spare_tasks between two lives */
+    struct list_node node; /* on loop->ready while TASK_READY, on spare_tasks between two lives */
     struct loop *loop;
     struct stack *stack;
     struct switch_context context;
@@ -76,8 +79,8 @@ struct task {
     enum task_state state;
     bool cancelled; /* sticky */
     bool shielded;
-    bool timed_out;          /* the wait's timer fired */
-    uint64_t deadline_ns;    /* of the wait */
+    bool timed_out;       /* the wait's timer fired */
+    uint64_t deadline_ns; /* of the wait */
     uv_timer_t timer;
 };
 
@@ -92,6 +95,9 @@ bool task_wait_over(struct task *task, bool done, enum wait_result *result);
 /* Runs ready tasks, each once; those woken meanwhile run in the next turn.  On the loop's own
  * stack only. */
 void loop_run_tasks(struct loop *loop);
+/* Reports the running task when it held the CPU for too long.  Call on its own stack, just before it
+ * lets go. */
+void slice_end(struct loop *loop);
 /* Makes the next poll not wait because something is ready. */
 void loop_keep_going(struct loop *loop);
 /* Arms `timer` for a clock_now() time, rounded up to libuv's milliseconds: never early.

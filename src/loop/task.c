@@ -124,6 +124,7 @@ void task_yield(struct ctx *ctx)
         return;
     struct task *task = ctx->task;
     assert(task->loop->current == task);
+    slice_end(task->loop);
     task->state = TASK_WAITING;
     task_wake(task);
     switch_to(&task->context, &task->loop->main_context);
@@ -204,6 +205,7 @@ void task_wake(struct task *task)
 void task_suspend(struct task *task, uint64_t deadline_ns)
 {
     assert(task->loop->current == task); /* only the running task can wait */
+    slice_end(task->loop);
     task->timed_out = false;
     task->deadline_ns = deadline_ns;
     if (deadline_ns != NO_DEADLINE)
@@ -254,14 +256,11 @@ static void task_resume(struct task *task)
 {
     struct loop *loop = task->loop;
     assert(loop->current == NULL && task->state == TASK_READY);
-    uint64_t began = clock_now();
+    loop->slice_began_ns = clock_now();
     loop->current = task;
     task->state = TASK_RUNNING;
     switch_to(&loop->main_context, &task->context);
     loop->current = NULL;
-    uint64_t slice = clock_now() - began;
-    if (slice > loop->slice_ns)
-        loop->slice_ns = slice;
     if (task->state != TASK_ENDED)
         return;
     assert(loop->task_count > 0);
@@ -277,6 +276,7 @@ static void task_entry(void *argument)
 {
     struct task *task = argument;
     task->function(task, task->argument);
+    slice_end(task->loop);
     task->state = TASK_ENDED;
     switch_away(&task->context, &task->loop->main_context);
 }

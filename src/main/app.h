@@ -70,6 +70,7 @@ struct worker_thread {
     struct service_env env;      /* what handlers get as call->service */
     struct mailbox *orders;      /* from the main thread */
     struct timer *tick;          /* once a second: lag, dependencies */
+    struct metric *slow_slices;  /* see watchdog.c */
     bool probing;                /* a task is asking the database how it is */
     struct dependency *database; /* shown by the first worker only */
     struct dependency *redis;
@@ -95,8 +96,9 @@ struct serve {
     struct rpc_listener *listener;
     struct worker_thread *workers; /* owned */
     unsigned worker_count;
-    struct loop_lag *lags;   /* one per worker; owned */
-    struct mailbox *reports; /* from the workers: "drained" */
+    struct loop_lag *lags;          /* one per worker; owned */
+    struct log_interval slow_lines; /* shared by the workers */
+    struct mailbox *reports;        /* from the workers: "drained" */
     unsigned drained;
     int signal_fd;
     struct io *signal_io;
@@ -130,6 +132,9 @@ void worker_join(struct worker_thread *worker);
 /* startup.c: what must be true of the database before anything is served.  Blocks
  * for up to 20 s.  Faults: CONFIG (schema, rights), DATABASE. */
 int startup_check_database(struct app *app, struct metrics *metrics, bool relay_only);
+
+/* watchdog.c: counts and logs the worker's tasks that hold the CPU for more than 5 ms. */
+void watchdog_start(struct worker_thread *worker);
 
 /* wiring.c */
 /* Nothing here fails or allocates but what says so. */

@@ -71,8 +71,8 @@ void worker_join(struct worker_thread *worker)
 void worker_settings_store(const struct config *config, struct store_settings *settings)
 {
     *settings = (struct store_settings){
-        .urls = {[LOGIN_APP] = config->database.url,
-                 [LOGIN_PLATFORM] = config->database.platform_url},
+        .urls =
+            {[LOGIN_APP] = config->database.url, [LOGIN_PLATFORM] = config->database.platform_url},
         .sizes = {[LOGIN_APP] = config->database.pool_size,
                   [LOGIN_PLATFORM] = config->database.platform_pool_size},
         .queue = config->database.queue,
@@ -87,6 +87,7 @@ static int open_parts(struct worker_thread *worker, struct ctx *ctx)
     worker->orders = mailbox_open(worker->loop, ORDERS_SIZE, on_order, worker);
     worker->tick = timer_new(worker->loop, on_tick, worker);
     timer_set(worker->tick, deadline_after(clock_now(), TICK_NS));
+    watchdog_start(worker);
     worker->database = health_dependency(serve->health, "database");
     worker->redis = health_dependency(serve->health, "redis");
     TRY(open_store(worker, ctx));

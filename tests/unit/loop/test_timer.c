@@ -324,10 +324,6 @@ START_TEST(watchdog_sees_work_and_not_waiting)
     ck_assert(task_start(loop, burning_task, NULL, NULL));
     loop_turn(loop, 0);
     ck_assert_uint_ge(loop_lag_take(loop), 60 * NS_PER_MS);
-    uint64_t slice = loop_slice_take(loop);
-    ck_assert_uint_ge(slice, 20 * NS_PER_MS);
-    ck_assert_uint_lt(slice, 40 * NS_PER_MS + 200 * NS_PER_MS); /* a shared machine */
-    ck_assert_uint_eq(loop_slice_take(loop), 0);
     loop_free(loop);
 }
 END_TEST
