@@ -80,9 +80,10 @@ struct config_relay {
 };
 
 struct config_cache {
-    uint64_t max_age_ns;     /* 200 ms, which is also the most that is promised */
-    uint32_t memory_entries; /* of the process; 8192 */
-    size_t memory_bytes;     /* of the process; 16 MiB */
+    uint64_t max_age_ns;        /* 200 ms, which is also the most that is promised */
+    uint64_t epoch_interval_ns; /* from look to look for changes; below max_age_ns; 50 ms */
+    uint32_t memory_entries;    /* of the process; 8192 */
+    size_t memory_bytes;        /* of the process; 16 MiB */
 };
 
 struct config_tokens {

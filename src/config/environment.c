@@ -18,15 +18,17 @@ void config_read_environment(struct config_loading *loading)
         char name[CONFIG_VARIABLE_SIZE];
         config_variable(&config_keys[key], name);
         const char *alias = config_keys[key].alias;
-        const char *text = value_of(environment, name);
-        if (text != NULL) {
-            take(loading, key, name, text);
-        } else if (alias != NULL) {
-            /* An empty foreign variable is as good as unset (OpenTelemetry's rule for its own). */
-            text = value_of(environment, alias);
-            if (text != NULL && text[0] != '\0')
-                take(loading, key, alias, text);
-        }
+        const char *own = value_of(environment, name);
+        const char *foreign = alias == NULL ? NULL : value_of(environment, alias);
+        /* An empty foreign variable is as good as unset (OpenTelemetry's rule for its own). */
+        if (foreign != NULL && foreign[0] == '\0')
+            foreign = NULL;
+        if (own != NULL)
+            take(loading, key, name, own);
+        else if (foreign != NULL)
+            take(loading, key, alias, foreign);
+        if (own != NULL && foreign != NULL && strcmp(own, foreign) != 0)
+            config_warning(loading, "%s: another value than %s, which wins; ignored", alias, name);
     }
     warn_unknown(loading);
 }

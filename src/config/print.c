@@ -53,7 +53,8 @@ static void put_value(struct buf *out, const struct config *config, const struct
     buf_deinit(&text);
 }
 
-/* A comment for YAML, the answer to "why is this so?" for a person. */
+/* A comment for YAML, the answer to "why is this so?" for a person.  Escaped, because a file's name may hold a
+ * line's end, which would end the comment. */
 static void put_origin(struct buf *out, const struct config_origin *origin)
 {
     switch (origin->kind) {
@@ -61,10 +62,12 @@ static void put_origin(struct buf *out, const struct config_origin *origin)
         buf_put_str(out, "  # default\n");
         return;
     case ORIGIN_FILE:
-        buf_printf(out, "  # %s:%d\n", origin->name, origin->line);
+        buf_put_str(out, "  # ");
+        buf_put_json_escaped(out, slice_of_str(origin->name));
+        buf_printf(out, ":%d\n", origin->line);
         return;
     case ORIGIN_VARIABLE:
-        buf_printf(out, "  # %s\n", origin->name);
+        buf_printf(out, "  # variable %s\n", origin->name);
         return;
     }
 }

@@ -15,6 +15,7 @@ static void check_relay(struct config_loading *loading);
 static void check_ports(struct config_loading *loading);
 static void check_orders(struct config_loading *loading);
 static void check_order(struct config_loading *loading, const struct order *order);
+static void check_epochs(struct config_loading *loading);
 static void check_seed(struct config_loading *loading);
 static size_t key_of(const char *path);
 
@@ -24,6 +25,7 @@ void config_check_rules(struct config_loading *loading)
     check_relay(loading);
     check_ports(loading);
     check_orders(loading);
+    check_epochs(loading);
     check_seed(loading);
 }
 
@@ -101,6 +103,25 @@ static void check_order(struct config_loading *loading, const struct order *orde
                  buf_str(&lower_text));
     buf_deinit(&upper_text);
     buf_deinit(&lower_text);
+}
+
+/* With an interval as long as the age, the knowledge of changes would be too old before the next look, and
+ * no cache would ever answer. */
+static void check_epochs(struct config_loading *loading)
+{
+    const struct config_cache *cache = &loading->config->cache;
+    if (cache->epoch_interval_ns < cache->max_age_ns)
+        return;
+    size_t interval = key_of("cache.epoch_interval");
+    struct buf age_text = BUF_EMPTY;
+    struct buf interval_text = BUF_EMPTY;
+    config_show(loading->config, &config_keys[key_of("cache.max_age")], &age_text);
+    config_show(loading->config, &config_keys[interval], &interval_text);
+    config_error(loading,
+                 "%skey cache.epoch_interval: expected less than cache.max_age (%s), got %s",
+                 config_place(loading, interval), buf_str(&age_text), buf_str(&interval_text));
+    buf_deinit(&age_text);
+    buf_deinit(&interval_text);
 }
 
 /* NATS_CREDS is sometimes the secret itself.  Saying so beats "no such file", and the secret must not

@@ -137,6 +137,10 @@ const struct config_key config_keys[] = {
     /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),
      .help = "the oldest answer from a cache"},
+    {DURATION("cache.epoch_interval", cache.epoch_interval_ns, "50ms", 100 * NS_PER_US,
+              199 * NS_PER_MS),
+     .help = "from look to look for changes; caches answer only while a look succeeds within "
+             "cache.max_age"},
     {COUNT("cache.memory_entries", cache.memory_entries, "8192", 1, 10000000),
      .help = "tenants kept in process"},
     {SIZE("cache.memory_bytes", cache.memory_bytes, "16MiB", 0, 64 * KIB * MIB),

@@ -117,6 +117,7 @@ static int open_epochs(struct serve *serve)
         .platform_url = config->database.platform_url,
         .view = serve->epochs,
         .freshness_ns = config->cache.max_age_ns,
+        .interval_ns = config->cache.epoch_interval_ns,
     };
     return epoch_feed_start(&serve->app->ctx, &feed, serve->metrics, &serve->epoch_feed);
 }

@@ -134,6 +134,14 @@ START_TEST(environment_wins_over_alias_over_file)
         char *all[] = {"TENANT_REGION=ap", "REGION=me", NULL};
         ck_assert_int_eq(load("region: eu\n", all), OK);
         ck_assert_str_eq(f.config->region, "ap");
+        ck_assert_str_eq(text_of(&f.notes.warnings),
+                         "REGION: another value than TENANT_REGION, which wins; ignored\n");
+        tear_down();
+        set_up();
+        char *same[] = {"TENANT_REGION=me", "REGION=me", NULL};
+        ck_assert_int_eq(load("region: eu\n", same), OK);
+        ck_assert_str_eq(f.config->region, "me");
+        ck_assert_uint_eq(f.notes.warning_count, 0);
         tear_down();
         set_up();
         ck_assert_int_eq(load("region: eu\n", all + 1), OK);
@@ -386,6 +394,23 @@ START_TEST(rules_between_keys_hold)
     }
 END_TEST
 
+START_TEST(looks_for_changes_come_within_the_age_they_vouch_for)
+    {
+        ck_assert_int_eq(load("cache: {max_age: 50001us}\n", no_environment), OK);
+        ck_assert_uint_eq(f.config->cache.epoch_interval_ns, 50 * NS_PER_MS);
+        tear_down();
+        set_up();
+        expect_errors("cache:\n  max_age: 20ms\n  epoch_interval: 20ms\n", no_environment,
+                      "FILE:3: key cache.epoch_interval: expected less than cache.max_age (20ms), "
+                      "got 20ms\n");
+        tear_down();
+        set_up();
+        expect_errors("cache: {max_age: 20ms}\n", no_environment,
+                      "FILE: key cache.epoch_interval: expected less than cache.max_age (20ms), "
+                      "got 50ms\n");
+    }
+END_TEST
+
 START_TEST(secrets_are_never_repeated)
     {
         char *environment[] = {"DATABASE_URL=mysql://u:hunter2@h/d", NULL};
@@ -416,10 +441,10 @@ START_TEST(effective_configuration_shows_values_and_origins_without_secrets)
         ck_assert_ptr_nonnull(strstr(text, "  drain_grace: 90s  # FILE:3\n"));
         ck_assert_ptr_nonnull(strstr(text, "  header_bytes: 16KiB  # default\n"));
         ck_assert_ptr_nonnull(
-            strstr(text, "  url: \"rediss://:****@h1:1,h2:2\"  # TENANT_REDIS_URL\n"));
+            strstr(text, "  url: \"rediss://:****@h1:1,h2:2\"  # variable TENANT_REDIS_URL\n"));
         ck_assert_ptr_nonnull(strstr(
             text,
-            "  url: \"postgresql://u:****@h/d?password=****&sslmode=require\"  # DATABASE_URL\n"));
+            "  url: \"postgresql://u:****@h/d?password=****&sslmode=require\"  # variable DATABASE_URL\n"));
         ck_assert_ptr_null(strstr(text, "s3cret"));
         buf_deinit(&out);
     }
@@ -503,6 +528,7 @@ Suite *suite_config_config(void)
     tcase_add_test(tcase, what_a_use_needs_must_be_there);
     tcase_add_test(tcase, serving_with_the_relay_needs_its_servers);
     tcase_add_test(tcase, rules_between_keys_hold);
+    tcase_add_test(tcase, looks_for_changes_come_within_the_age_they_vouch_for);
     tcase_add_test(tcase, secrets_are_never_repeated);
     tcase_add_test(tcase, effective_configuration_shows_values_and_origins_without_secrets);
     tcase_add_test(tcase, effective_configuration_can_be_loaded_again);
