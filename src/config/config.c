@@ -34,6 +34,7 @@ int config_load(struct ctx *ctx, const struct config_source *source, struct conf
     load_defaults(&loading);
     config_read_file(&loading);
     config_read_environment(&loading);
+    config_read_secrets(&loading);
     set_values(&loading);
     if (!loading.file_failed)
         check_needed(&loading);
@@ -89,6 +90,7 @@ const char *config_place(struct config_loading *loading, size_t key)
     case ORIGIN_FILE:
         return arena_printf(arena, "%s:%d: ", origin->name, origin->line);
     case ORIGIN_VARIABLE:
+    case ORIGIN_SECRET:
         return arena_printf(arena, "%s: ", origin->name);
     case ORIGIN_DEFAULT:
         break;
@@ -163,7 +165,9 @@ static void check_needed(struct config_loading *loading)
 {
     for (size_t key = 0; key < config_key_count; key++) {
         const struct config_key *row = &config_keys[key];
-        if ((row->needed_by & loading->source->use) == 0 || loading->origins[key].text[0] != '\0')
+        const struct config_origin *origin = &loading->origins[key];
+        if ((row->needed_by & loading->source->use) == 0 || origin->text[0] != '\0' ||
+            origin->kind == ORIGIN_SECRET)
             continue;
         char variable[CONFIG_VARIABLE_SIZE];
         config_variable(row, variable);

@@ -49,11 +49,16 @@ struct config_identity {
 
 enum { CONFIG_IDENTITIES = 3 };
 
+/* What ends in url_file names a file with the content of the url beside it; "" (default): none. */
 struct config_database {
     const char *url;               /* the app login; needed by serve */
     const char *relay_url;         /* the relay login; needed where the relay runs */
     const char *platform_url;      /* the platform login; needed by serve */
     const char *migrate_url;       /* the migrator login, direct; needed by migrate */
+    const char *url_file;
+    const char *relay_url_file;
+    const char *platform_url_file;
+    const char *migrate_url_file;
     uint32_t pool_size;            /* app connections per worker; 8 */
     uint32_t platform_pool_size;   /* platform connections per worker; 2 */
     uint32_t queue;                /* waiters for a connection per pool; 256 */
@@ -63,11 +68,13 @@ struct config_database {
 
 struct config_redis {
     const char *url;        /* redis:// or rediss://; "" (default): no shared cache */
+    const char *url_file;
     uint64_t op_timeout_ns; /* one command; 10 ms */
 };
 
 struct config_nats {
     const char *url;       /* nats:// or tls://; needed where the relay runs */
+    const char *url_file;
     const char *seed_file; /* file with the NKey seed; "" (default): no NKey */
     uint32_t replicas;     /* of each stream, 1 to 5; 3 */
 };

@@ -16,7 +16,10 @@ void config_print_effective(const struct config *config, struct buf *out)
         const struct config_key *row = &config_keys[key];
         const char *dot = strchr(row->path, '.');
         section = enter_section(out, section, row->path);
-        buf_printf(out, "%s%s: ", dot == NULL ? "" : "  ", dot == NULL ? row->path : dot + 1);
+        /* its file is named by another key: set here too, what is printed could not be loaded */
+        bool is_comment = config->origins[key].kind == ORIGIN_SECRET;
+        buf_printf(out, "%s%s%s: ", dot == NULL ? "" : "  ", is_comment ? "# " : "",
+                   dot == NULL ? row->path : dot + 1);
         put_value(out, config, row);
         put_origin(out, &config->origins[key]);
     }
@@ -68,6 +71,11 @@ static void put_origin(struct buf *out, const struct config_origin *origin)
         return;
     case ORIGIN_VARIABLE:
         buf_printf(out, "  # variable %s\n", origin->name);
+        return;
+    case ORIGIN_SECRET:
+        buf_put_str(out, "  # content of ");
+        buf_put_json_escaped(out, slice_of_str(origin->name));
+        buf_put_str(out, "\n");
         return;
     }
 }

@@ -19,6 +19,7 @@
     .path = p, .kind = KIND_CHOICE, .offset = MEMBER(int, m), .preset = preset_
 #define FILE_NAME(p, m)                                                                            \
     .path = p, .kind = KIND_FILE, .offset = MEMBER(const char *, m), .preset = ""
+#define SECRET_FILE(p, m, fills_) FILE_NAME(p, m), .holds_secret = true, .fills = fills_
 #define ADDRESS(p, m, preset_)                                                                     \
     .path = p, .kind = KIND_ADDRESS, .offset = MEMBER(const char *, m), .preset = preset_
 #define URI(p, m) .path = p, .kind = KIND_URI, .offset = MEMBER(const char *, m), .preset = ""
@@ -82,7 +83,7 @@ const struct config_key config_keys[] = {
 
     {FILE_NAME("tls.cert_file", tls.cert_file), .needed_by = CONFIG_FOR_SERVE,
      .help = "own certificate, PEM, leaf first"},
-    {FILE_NAME("tls.key_file", tls.key_file), .needed_by = CONFIG_FOR_SERVE,
+    {SECRET_FILE("tls.key_file", tls.key_file, NULL), .needed_by = CONFIG_FOR_SERVE,
      .help = "its private key, PEM"},
     {FILE_NAME("tls.ca_file", tls.ca_file), .needed_by = CONFIG_FOR_SERVE,
      .help = "what callers and servers are verified against"},
@@ -95,12 +96,20 @@ const struct config_key config_keys[] = {
     /* One login for each role, so that none can do what it should not. */
     {URL("database.url", database.url), .choices = postgres, .alias = "DATABASE_URL",
      .needed_by = CONFIG_FOR_SERVE, .help = "the app login, through PgBouncer"},
+    {SECRET_FILE("database.url_file", database.url_file, "database.url"),
+     .alias = "DATABASE_URL_FILE", .help = "file with database.url, instead of it"},
     {URL("database.relay_url", database.relay_url), .choices = postgres,
      .needed_by = CONFIG_FOR_RELAY, .help = "the relay login"},
+    {SECRET_FILE("database.relay_url_file", database.relay_url_file, "database.relay_url"),
+     .help = "file with database.relay_url, instead of it"},
     {URL("database.platform_url", database.platform_url), .choices = postgres,
      .needed_by = CONFIG_FOR_SERVE, .help = "the platform login: look-ups over tenants"},
+    {SECRET_FILE("database.platform_url_file", database.platform_url_file, "database.platform_url"),
+     .help = "file with database.platform_url, instead of it"},
     {URL("database.migrate_url", database.migrate_url), .choices = postgres,
      .needed_by = CONFIG_FOR_MIGRATE, .help = "the migrator login, direct, for `migrate`"},
+    {SECRET_FILE("database.migrate_url_file", database.migrate_url_file, "database.migrate_url"),
+     .help = "file with database.migrate_url, instead of it"},
     {COUNT("database.pool_size", database.pool_size, "8", 1, 256),
      .help = "connections per worker"},
     {COUNT("database.platform_pool_size", database.platform_pool_size, "2", 1, 64),
@@ -116,12 +125,16 @@ const struct config_key config_keys[] = {
     /* Never holds the only copy of anything: short patience, no harm without it. */
     {URL("redis.url", redis.url), .choices = redis, .alias = "REDIS_URL",
      .help = "the shared cache; empty: none"},
+    {SECRET_FILE("redis.url_file", redis.url_file, "redis.url"), .alias = "REDIS_URL_FILE",
+     .help = "file with redis.url, instead of it"},
     {DURATION("redis.op_timeout", redis.op_timeout_ns, "10ms", NS_PER_MS, 10 * NS_PER_S),
      .help = "of one command; then the database answers"},
 
     {URL("nats.url", nats.url), .choices = nats, .alias = "NATS_URL", .needed_by = CONFIG_FOR_RELAY,
      .help = "where events go"},
-    {FILE_NAME("nats.seed_file", nats.seed_file), .alias = "NATS_CREDS",
+    {SECRET_FILE("nats.url_file", nats.url_file, "nats.url"), .alias = "NATS_URL_FILE",
+     .help = "file with nats.url, instead of it"},
+    {SECRET_FILE("nats.seed_file", nats.seed_file, NULL), .alias = "NATS_CREDS",
      .help = "file with the NKey seed; empty: no NKey"},
     {COUNT("nats.replicas", nats.replicas, "3", 1, 5), .help = "copies of each stream"},
 
@@ -146,7 +159,7 @@ const struct config_key config_keys[] = {
     {SIZE("cache.memory_bytes", cache.memory_bytes, "16MiB", 0, 64 * KIB * MIB),
      .help = "their bytes"},
 
-    {FILE_NAME("tokens.keys_file", tokens.keys_file),
+    {SECRET_FILE("tokens.keys_file", tokens.keys_file, NULL),
      .help = "MAC keys for page and consistency tokens"},
 
     {DURATION("writes.key_ttl", writes.key_ttl_ns, "24h", HOUR, 7 * 24 * HOUR),

@@ -30,6 +30,8 @@ struct config_key {
     const char *const *choices; /* NULL-terminated */
     const char *alias;          /* the seed's variable; NULL: none */
     unsigned needed_by;         /* enum config_use bits: must not be empty there */
+    bool holds_secret;          /* files only: others may not write it */
+    const char *fills;          /* files only: the key whose value is the content; NULL: none */
     const char *help;           /* one phrase for the README */
 };
 
@@ -67,13 +69,18 @@ bool config_is_printable(const char *text);
 
 /* --- one loading --------------------------------------------------------------------------------- */
 
-enum config_origin_kind { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_VARIABLE };
+enum config_origin_kind {
+    ORIGIN_DEFAULT,
+    ORIGIN_FILE,
+    ORIGIN_VARIABLE,
+    ORIGIN_SECRET, /* the content of a file that another key names */
+};
 
 /* Where a value comes from: for messages and for `check-config`. */
 struct config_origin {
     enum config_origin_kind kind; /* the strongest that set it */
     const char *text;             /* as written; "" when nowhere */
-    const char *name;             /* the file or the variable */
+    const char *name;             /* the file, the variable or the secret's file */
     int line;                     /* in the file, from 1 */
 };
 
@@ -98,6 +105,8 @@ const char *config_place(struct config_loading *loading, size_t key);
 void config_read_file(struct config_loading *loading);
 /* Fills the origins from the environment, over those of the file. */
 void config_read_environment(struct config_loading *loading);
+/* Fills the origins of secrets from the files that other keys name.  After both of the above. */
+void config_read_secrets(struct config_loading *loading);
 /* Rules over several keys, once every value has been set. */
 void config_check_rules(struct config_loading *loading);
 
