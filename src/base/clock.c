@@ -34,6 +34,11 @@ uint64_t clock_wall(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+uint64_t clock_wall_tick(void)
+{
+    return read_clock(CLOCK_REALTIME_COARSE);
+}
+
 /* Saturates: a sum beyond the clock's range is no deadline. */
 uint64_t deadline_after(uint64_t now_ns, uint64_t duration_ns)
 {

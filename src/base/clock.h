@@ -19,6 +19,9 @@ uint64_t clock_boot(void);
 /* CLOCK_REALTIME in nanoseconds since 1970. */
 uint64_t clock_wall(void);
 
+/* The same as the kernel's last tick left it: up to 10 ms behind, for times in names and logs. */
+uint64_t clock_wall_tick(void);
+
 /* now + duration, saturating at NO_DEADLINE. */
 uint64_t deadline_after(uint64_t now_ns, uint64_t duration_ns);
 /* Nanoseconds left until the deadline; 0 when it has passed. */

@@ -25,22 +25,25 @@ static const char *const prefixes[] = {
     [ID_REQUEST] = "req_", [ID_OPERATION] = "opr_",
 };
 
+static void uuid_stamp(struct uuid *uuid, uint64_t wall_ns);
 static uint64_t half_read(const uint8_t bytes[8]);
 static void half_write(uint8_t bytes[8], uint64_t half);
 static int crockford_value(uint8_t digit);
 static int hex_value(uint8_t digit);
 
-/* RFC 9562 section 5.7: 48 bits of Unix milliseconds, version 7, variant 10, the rest random.
- * A clock that goes back costs order, never uniqueness. */
 struct uuid uuid_new(void)
 {
     struct uuid uuid;
     random_bytes(uuid.bytes, sizeof uuid.bytes);
-    uint64_t ms = clock_wall() / NS_PER_MS;
-    for (int i = 0; i < 6; i++)
-        uuid.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-    uuid.bytes[6] = (uint8_t)(0x70 | (uuid.bytes[6] & 0x0F));
-    uuid.bytes[8] = (uint8_t)(0x80 | (uuid.bytes[8] & 0x3F));
+    uuid_stamp(&uuid, clock_wall());
+    return uuid;
+}
+
+struct uuid uuid_new_name(void)
+{
+    struct uuid uuid;
+    random_name_bytes(uuid.bytes, sizeof uuid.bytes);
+    uuid_stamp(&uuid, clock_wall_tick());
     return uuid;
 }
 
@@ -129,7 +132,17 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
     return true;
 }
 
-/* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
+/* RFC 9562 section 5.7: 48 bits of Unix milliseconds, version 7, variant 10, the rest stays random.
+ * A clock that goes back costs order, never uniqueness. */
+static void uuid_stamp(struct uuid *uuid, uint64_t wall_ns)
+{
+    uint64_t ms = wall_ns / NS_PER_MS;
+    for (int i = 0; i < 6; i++)
+        uuid->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    uuid->bytes[6] = (uint8_t)(0x70 | (uuid->bytes[6] & 0x0F));
+    uuid->bytes[8] = (uint8_t)(0x80 | (uuid->bytes[8] & 0x3F));
+}
+
 static uint64_t half_read(const uint8_t bytes[8])
 {
     uint64_t half = 0;
@@ -144,6 +157,7 @@ static void half_write(uint8_t bytes[8], uint64_t half)
         bytes[i] = (uint8_t)(half >> (56 - 8 * i));
 }
 
+/* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
 static int crockford_value(uint8_t digit)
 {
     return digit < sizeof crockford_values ? crockford_values[digit] - 1 : -1;

@@ -15,11 +15,14 @@
 struct supply {
     size_t left; /* unused bytes, at the end */
     unsigned char bytes[SUPPLY_BYTES];
+    uint64_t names[4]; /* xoshiro256++; all zero: not seeded yet */
 };
 /* lint-allow global: every caller would have to carry it, and no behaviour depends on it */
 static _Thread_local struct supply supply;
 
 static void fetch(void *out, size_t size);
+static uint64_t next_name(void);
+static uint64_t rotate_left(uint64_t value, unsigned bits);
 
 /* The process never forks: a child would hand out the same bytes as its parent. */
 void random_bytes(void *out, size_t size)
@@ -36,6 +39,41 @@ void random_bytes(void *out, size_t size)
     memcpy(out, next, size);
     explicit_bzero(next, size);
     supply.left -= size;
+}
+
+/* The all-zero state would give zeros for ever. */
+void random_name_bytes(void *out, size_t size)
+{
+    uint64_t *names = supply.names;
+    while ((names[0] | names[1] | names[2] | names[3]) == 0)
+        fetch(names, sizeof supply.names);
+    unsigned char *place = out;
+    while (size > 0) {
+        uint64_t word = next_name();
+        size_t part = size < sizeof word ? size : sizeof word;
+        memcpy(place, &word, part);
+        place += part;
+        size -= part;
+    }
+}
+
+static uint64_t next_name(void)
+{
+    uint64_t *s = supply.names;
+    uint64_t result = rotate_left(s[0] + s[3], 23) + s[0];
+    uint64_t shifted = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+static uint64_t rotate_left(uint64_t value, unsigned bits)
+{
+    return value << bits | value >> (64 - bits);
 }
 
 static void fetch(void *out, size_t size)

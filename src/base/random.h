@@ -8,6 +8,10 @@
 /* Cryptographically strong bytes from getrandom(2), fetched ahead; aborts if the kernel has none.  Any
  * thread.  Not in a child after fork(). */
 void random_bytes(void *out, size_t size);
+/* Bytes for names that only have to be different, such as trace and request ids: xoshiro256++ (Blackman and
+ * Vigna 2021), seeded from getrandom(2) per thread.  Who sees some can tell the next: never for keys, tokens or
+ * ids that grant something. */
+void random_name_bytes(void *out, size_t size);
 /* Uniform in [0, bound); bound > 0. */
 uint64_t random_below(uint64_t bound);
 

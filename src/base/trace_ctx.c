@@ -35,7 +35,7 @@ void trace_ctx_request_id(struct trace_ctx *trace, struct slice received)
         trace->request_id[received.size] = '\0';
         return;
     }
-    struct uuid uuid = uuid_new();
+    struct uuid uuid = uuid_new_name();
     id_format(ID_REQUEST, &uuid, trace->request_id);
 }
 
@@ -98,7 +98,7 @@ static void random_hex(char *out, size_t digits)
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t bytes[16];
-    random_bytes(bytes, digits / 2);
+    random_name_bytes(bytes, digits / 2);
     bytes[0] |= 1; /* "All bytes as zero is considered an invalid value" */
     for (size_t i = 0; i < digits; i++)
         out[i] = hex[i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15];

@@ -7,8 +7,9 @@
 #include "base/trace_ctx.h"
 
 #include <check.h>
-#include <time.h>
 #include <ctype.h>
+#include <pthread.h>
+#include <time.h>
 
 START_TEST(id_round_trips_for_random_values)
 {
@@ -209,11 +210,54 @@ START_TEST(faults_are_remembered_with_their_place)
 }
 END_TEST
 
+/* Two threads must not walk the same sequence, nor one stand still. */
+static void *draw_names(void *out)
+{
+    random_name_bytes(out, 64);
+    return NULL;
+}
+
+START_TEST(names_differ_from_draw_to_draw_and_from_thread_to_thread)
+{
+    uint8_t drawn[3 * 64];
+    pthread_t other;
+    draw_names(drawn);
+    draw_names(drawn + 64);
+    ck_assert_int_eq(pthread_create(&other, NULL, draw_names, drawn + 128), 0);
+    pthread_join(other, NULL);
+    for (size_t a = 0; a < 3 * 64; a += 16) {
+        for (size_t b = a + 16; b < 3 * 64; b += 16)
+            ck_assert_mem_ne(drawn + a, drawn + b, 16);
+    }
+    uint8_t odd[16] = {0};
+    random_name_bytes(odd, 13); /* not a byte more */
+    ck_assert_mem_eq(odd + 13, "\0\0\0", 3);
+}
+END_TEST
+
+START_TEST(name_uuids_are_uuids_of_now)
+{
+    uint64_t before = clock_wall() / NS_PER_MS;
+    for (int i = 0; i < 1000; i++) {
+        struct uuid uuid = uuid_new_name();
+        uint64_t ms = 0;
+        for (int byte = 0; byte < 6; byte++)
+            ms = ms << 8 | uuid.bytes[byte];
+        ck_assert_uint_ge(ms + 20, before);
+        ck_assert_uint_le(ms, clock_wall() / NS_PER_MS);
+        ck_assert_int_eq(uuid.bytes[6] >> 4, 7);
+        ck_assert_int_eq(uuid.bytes[8] >> 6, 2);
+    }
+}
+END_TEST
+
 Suite *suite_base_ids(void);
 Suite *suite_base_ids(void)
 {
     Suite *suite = suite_create("base/ids");
     TCase *tcase = tcase_create("ids");
+    tcase_add_test(tcase, names_differ_from_draw_to_draw_and_from_thread_to_thread);
+    tcase_add_test(tcase, name_uuids_are_uuids_of_now);
     tcase_add_test(tcase, id_round_trips_for_random_values);
     tcase_add_test(tcase, id_text_is_the_ulid_of_the_bits);
     tcase_add_test(tcase, id_refuses_what_is_not_one);
