@@ -34,7 +34,7 @@ struct loop {
     uint64_t turn_end_ns;         /* when the last turn ended, and … */
     uint64_t idle_ns;             /* … libuv's idle time then */
     uint64_t lag_ns;              /* the longest turn since loop_lag_take() */
-    uint64_t slice_began_ns;      /* when the current task was resumed */
+    uint64_t slice_began_ns;      /* when the current task was resumed, or the last let go */
     uint64_t slice_limit_ns;      /* a longer slice is reported */
     slow_slice_callback *on_slow; /* NULL: nobody wants to know */
     void *slow_owner;

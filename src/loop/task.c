@@ -238,6 +238,8 @@ bool task_wait_over(struct task *task, bool done, enum wait_result *result)
  * the poll from running. */
 void loop_run_tasks(struct loop *loop)
 {
+    if (!list_is_empty(&loop->ready))
+        loop->slice_began_ns = clock_now();
     for (size_t left = loop->ready.count; left > 0; left--) {
         struct list_node *node = list_pop_front(&loop->ready);
         task_resume(list_entry(node, struct task, node));
@@ -256,7 +258,6 @@ static void task_resume(struct task *task)
 {
     struct loop *loop = task->loop;
     assert(loop->current == NULL && task->state == TASK_READY);
-    loop->slice_began_ns = clock_now();
     loop->current = task;
     task->state = TASK_RUNNING;
     switch_to(&loop->main_context, &task->context);

@@ -39,6 +39,8 @@ size_t task_count(const struct loop *loop);
 size_t task_capacity(const struct loop *loop);
 /* How often task_start() said no. */
 uint64_t task_refusals(const struct loop *loop);
+/* In a task's on_end: clock_now() as it was when the task returned, without another reading. */
+uint64_t task_end_time(const struct loop *loop);
 /* Stack bytes left in the running task; a large number on a plain thread. */
 size_t task_stack_left(const struct ctx *ctx);
 
