@@ -8,8 +8,9 @@
 #include <assert.h>
 #include <stddef.h>
 
+static struct call_details *details_of(struct call *call);
 static struct slice first_of_list(struct slice text);
-static void put_header(struct running_call *running, struct call_header *place, const char *key,
+static void put_header(struct call_header_list *list, struct arena *arena, const char *key,
                        struct slice value);
 
 struct running_call *running_call_of(struct call *call)
@@ -24,32 +25,23 @@ struct slice call_metadata(const struct call *call, const char *key)
     const struct running_call *running =
         (const struct running_call *)(const void *)((const char *)call -
                                                     offsetof(struct running_call, call));
-    size_t size = strlen(key);
-    for (size_t i = 0; i < running->field_count; i++) {
-        const struct header_field *field = &running->fields[i];
-        if (field->name.size != size || memcmp(field->name.data, key, size) != 0)
-            continue;
-        if (size < 4 || strcmp(key + size - 4, "-bin") != 0)
-            return field->value;
-        struct slice decoded;
-        if (base64_decode(call->ctx.arena, first_of_list(field->value), &decoded))
-            return decoded;
-    }
-    return slice_make(NULL, 0);
+    struct slice name = slice_of_str(key);
+    struct slice value = request_headers_find(running->metadata, name);
+    if (value.data == NULL || name.size < 4 || strcmp(key + name.size - 4, "-bin") != 0)
+        return value;
+    struct slice decoded;
+    bool good = base64_decode(call->ctx.arena, first_of_list(value), &decoded);
+    return good ? decoded : slice_make(NULL, 0);
 }
 
 void call_set_header(struct call *call, const char *key, struct slice value)
 {
-    struct running_call *running = running_call_of(call);
-    assert(running->header_count < CALL_HEADERS_MAX);
-    put_header(running, &running->headers[running->header_count++], key, value);
+    put_header(&running_call_of(call)->headers, call->ctx.arena, key, value);
 }
 
 void call_set_trailer(struct call *call, const char *key, struct slice value)
 {
-    struct running_call *running = running_call_of(call);
-    assert(running->trailer_count < CALL_HEADERS_MAX);
-    put_header(running, &running->trailers[running->trailer_count++], key, value);
+    put_header(&running_call_of(call)->trailers, call->ctx.arena, key, value);
 }
 
 /* A client's hundred violations are counted and 64 of them kept: the struct has a fixed size,
@@ -57,7 +49,7 @@ void call_set_trailer(struct call *call, const char *key, struct slice value)
 int call_refuse_field(struct call *call, int reason, const char *field, const char *rule)
 {
     assert(reason > OK);
-    struct call_details *details = call->details;
+    struct call_details *details = details_of(call);
     if (details->violation_count == STATUS_VIOLATIONS_MAX) {
         details->violations_dropped++;
         return reason;
@@ -70,7 +62,7 @@ int call_refuse_field(struct call *call, int reason, const char *field, const ch
 int call_refuse_with(struct call *call, int reason, const char *key, const char *value)
 {
     assert(reason > OK);
-    struct call_details *details = call->details;
+    struct call_details *details = details_of(call);
     assert(details->metadata_count < STATUS_METADATA_MAX);
     details->metadata[details->metadata_count++] = (struct status_pair){
         arena_strdup(call->ctx.arena, key), arena_strdup(call->ctx.arena, value)};
@@ -80,13 +72,22 @@ int call_refuse_with(struct call *call, int reason, const char *key, const char 
 int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns)
 {
     assert(reason > OK);
-    call->details->retry_ns = delay_ns;
+    details_of(call)->retry_ns = delay_ns;
     return reason;
 }
 
 size_t call_violations(const struct call *call)
 {
-    return call->details->violation_count + call->details->violations_dropped;
+    const struct call_details *details = call->details;
+    return details == NULL ? 0 : details->violation_count + details->violations_dropped;
+}
+
+/* More than a kilobyte that a call which goes well never needs. */
+static struct call_details *details_of(struct call *call)
+{
+    if (call->details == NULL)
+        call->details = arena_alloc(call->ctx.arena, sizeof *call->details);
+    return call->details;
 }
 
 /* Proxies may join values: "Implementations MUST split Binary-Headers on ","" (PROTOCOL-HTTP2.md). */
@@ -102,13 +103,16 @@ static struct slice first_of_list(struct slice text)
 
 /* Reserved names are ours: a handler that set one would break the protocol, which is a bug and
  * not input. */
-static void put_header(struct running_call *running, struct call_header *place, const char *key,
+static void put_header(struct call_header_list *list, struct arena *arena, const char *key,
                        struct slice value)
 {
-    struct arena *arena = running->arena;
     size_t size = strlen(key);
     assert(key[0] != ':' && strncmp(key, "grpc-", 5) != 0);
-    place->key = arena_strdup(arena, key);
+    assert(list->count < CALL_HEADERS_MAX);
+    if (list->items == NULL)
+        list->items = arena_alloc_raw(arena, CALL_HEADERS_MAX * sizeof *list->items);
+    struct call_header *place = &list->items[list->count++];
+    place->key = key;
     if (size < 4 || strcmp(key + size - 4, "-bin") != 0) {
         place->value = slice_make(arena_strndup(arena, value.data, value.size), value.size);
         return;

@@ -25,7 +25,7 @@ struct call {
     struct slice idempotency_key;    /* as sent; {NULL, 0} when absent */
     bool has_stored_reply;           /* the handler answers with stored_reply … */
     struct slice stored_reply;       /* … a packed response message, instead of its `out` */
-    struct call_details *details;    /* see call_refuse_field */
+    struct call_details *details;    /* see call_refuse_field; NULL while there are none */
     struct call_wire *wire;          /* NULL once the client went away */
 };
 
@@ -33,8 +33,8 @@ struct call {
  * were sent; {NULL, 0} when absent.  `key` is lower-case. */
 struct slice call_metadata(const struct call *call, const char *key);
 
-/* Adds to the initial metadata of the answer (before it is sent).  Copies both. "-bin" values are
- * encoded here. Keys that begin with "grpc-" or ":" are refused (asserted). */
+/* Adds to the initial metadata of the answer (before it is sent).  Copies the value; the key is a
+ * constant. "-bin" values are encoded here. Keys that begin with "grpc-" or ":" are refused (asserted). */
 void call_set_header(struct call *call, const char *key, struct slice value);
 /* Adds to the trailers. */
 void call_set_trailer(struct call *call, const char *key, struct slice value);

@@ -5,6 +5,7 @@
 #include "base/list.h"
 
 #include "rpc/call.h"
+#include "rpc/request_headers.h"
 #include "rpc/status.h"
 
 /* per block; a handler that sets more is a bug (asserted) */
@@ -20,11 +21,16 @@ struct call_header {
     struct slice value; /* ready for the wire */
 };
 
+/* At most CALL_HEADERS_MAX; made with the first one. */
+struct call_header_list {
+    struct call_header *items;
+    size_t count;
+};
+
 /* Lives in its own arena.  Belongs to the stream until the task starts, to the task while that runs, and
  * to the stream again until the answer is sent. */
 struct running_call {
     struct call call;
-    struct call_details details;
     struct rpc_worker *worker;
     struct h2 *h2;                     /* the connection while it lives; NULL after */
     struct h2_stream *stream;          /* weak: NULL once the client went away */
@@ -33,12 +39,9 @@ struct running_call {
     bool reported;                     /* counted and logged: a call is so once */
     struct arena *arena;               /* owns this struct */
     struct method_slot *slot;          /* the method with its registration; NULL when unknown */
-    const struct header_field *fields; /* the request's */
-    size_t field_count;
-    struct call_header headers[CALL_HEADERS_MAX]; /* of the answer */
-    size_t header_count;
-    struct call_header trailers[CALL_HEADERS_MAX];
-    size_t trailer_count;
+    const struct request_headers *metadata; /* as it came */
+    struct call_header_list headers; /* of the answer */
+    struct call_header_list trailers;
     ProtobufCMessage *request; /* unpacked, in the arena */
     uint64_t began_ns;         /* headers complete */
     int result;                /* of gate, match or handler */

@@ -26,7 +26,6 @@
 
 #define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
 
-static inline struct slice field_value(const struct h2_stream *stream, const char *name);
 static int http_fault(const struct h2_stream *stream);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
@@ -38,7 +37,7 @@ static int run_checks(struct running_call *call, struct h2_stream *stream);
 static void run_handler(struct task *task, void *argument);
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message);
 static void on_handler_end(struct task *task, void *argument);
-static void answer_result(struct h2_stream *stream, int result);
+static void answer_result(struct h2_stream *stream, int result, uint64_t now_ns);
 
 /* Linear: a worker serves a few dozen methods, and comparing sizes first settles most of them. */
 struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice path)
@@ -54,7 +53,7 @@ struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice 
 void dispatch_find_method(struct h2_stream *stream)
 {
     assert(stream->slot == NULL && stream->framing.prefix_size == 0);
-    stream->slot = dispatch_find(stream->h2->worker, field_value(stream, ":path"));
+    stream->slot = dispatch_find(stream->h2->worker, stream->headers->known[HEADER_PATH]);
     if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
         stream->framing.limit = stream->slot->method->policy.max_request_bytes;
 }
@@ -73,7 +72,7 @@ void dispatch_headers(struct h2_stream *stream)
     struct running_call *call = stream->call;
     call->result = check_metadata(call);
     if (call->result != OK)
-        answer_result(stream, call->result);
+        answer_result(stream, call->result, clock_now());
 }
 
 /* The caller has counted it as started in this turn.  A refusal here has cost no task and no
@@ -87,13 +86,13 @@ void dispatch_message(struct h2_stream *stream)
     if (result == OK)
         result = run_checks(call, stream);
     if (result != OK) {
-        answer_result(stream, result);
+        answer_result(stream, result, clock_now());
         return;
     }
     struct h2 *h2 = stream->h2;
     if (!task_start(h2->worker->loop, run_handler, call, on_handler_end)) {
         metric_inc(h2->worker->metrics->tasks_refused);
-        answer_result(stream, OVERLOADED);
+        answer_result(stream, OVERLOADED, clock_now());
         return;
     }
     call->running = true;
@@ -111,7 +110,7 @@ void dispatch_expire(struct h2_stream *stream)
     assert(call != NULL && !stream->answered);
     stream->dispatched = true;
     list_remove(&stream->h2->held, &stream->held_node);
-    answer_result(stream, DEADLINE_EXCEEDED);
+    answer_result(stream, DEADLINE_EXCEEDED, clock_now());
     if (!call->running)
         return;
     stream->call = NULL; /* with the arena it is the task's alone from here */
@@ -133,9 +132,9 @@ void call_leave_stream(struct running_call *call)
  * 415" (PROTOCOL-HTTP2.md). */
 static int http_fault(const struct h2_stream *stream)
 {
-    if (!slice_is(field_value(stream, ":method"), "POST"))
+    if (!slice_is(stream->headers->known[HEADER_METHOD], "POST"))
         return 405;
-    struct slice type = field_value(stream, "content-type");
+    struct slice type = stream->headers->known[HEADER_CONTENT_TYPE];
     if (!slice_starts_with(type, "application/grpc"))
         return 415;
     struct slice rest = slice_skip(type, strlen("application/grpc"));
@@ -155,18 +154,16 @@ static void make_call(struct h2_stream *stream)
     call->h2 = h2;
     call->stream = stream;
     call->arena = stream->arena;
-    call->fields = stream->fields;
-    call->field_count = stream->field_count;
-    call->began_ns = clock_now();
+    call->metadata = stream->headers;
+    call->began_ns = h2->received_ns;
     ctx_init(&call->call.ctx, h2->worker->log, call->arena);
-    trace_ctx_begin(&call->call.ctx.trace, field_value(stream, "traceparent"));
-    trace_ctx_request_id(&call->call.ctx.trace, field_value(stream, "x-request-id"));
+    trace_ctx_begin(&call->call.ctx.trace, stream->headers->known[HEADER_TRACEPARENT]);
+    trace_ctx_request_id(&call->call.ctx.trace, stream->headers->known[HEADER_REQUEST_ID]);
     call->call.caller = h2->caller;
     call->call.ctx.caller = h2->caller;
-    call->call.details = &call->details;
     call->call.wire = (struct call_wire *)(void *)stream;
-    call->call.idempotency_key = field_value(stream, "idempotency-key");
-    struct slice path = field_value(stream, ":path");
+    call->call.idempotency_key = stream->headers->known[HEADER_IDEMPOTENCY_KEY];
+    struct slice path = stream->headers->known[HEADER_PATH];
     size_t shown = path.size < SHOWN_PATH_MAX ? path.size : SHOWN_PATH_MAX;
     call->slot = stream->slot;
     call->call.ctx.method = call->slot != NULL ? call->slot->method->path
@@ -185,7 +182,7 @@ static int check_metadata(struct running_call *call)
     face->service = call->slot->registration->environment;
     if (face->method->invoke == NULL)
         return METHOD_UNKNOWN;
-    struct slice encoding = field_value(call->stream, "grpc-encoding");
+    struct slice encoding = call->stream->headers->known[HEADER_GRPC_ENCODING];
     if (encoding.size > 0 && !slice_is(encoding, "identity"))
         return COMPRESSION_UNSUPPORTED;
     return call->worker->hooks.gate(face);
@@ -200,7 +197,7 @@ static int take_deadline(struct running_call *call)
     uint64_t duration = limits->deadline_default_ns;
     if (call->slot != NULL && call->slot->method->policy.default_deadline_ms > 0)
         duration = call->slot->method->policy.default_deadline_ms * NS_PER_MS;
-    struct slice text = field_value(call->stream, "grpc-timeout");
+    struct slice text = call->stream->headers->known[HEADER_GRPC_TIMEOUT];
     bool sent = text.data != NULL;
     bool well_formed = !sent || timeout_parse(text, &duration);
     if (duration > limits->deadline_cap_ns)
@@ -219,7 +216,8 @@ static int take_deadline(struct running_call *call)
 static int run_checks(struct running_call *call, struct h2_stream *stream)
 {
     TRY(message_fault(stream));
-    if (deadline_left(call->call.ctx.deadline_ns, clock_now()) == 0)
+    /* the tick is late by a little: what slips through meets its deadline at its first wait */
+    if (deadline_left(call->call.ctx.deadline_ns, clock_tick()) == 0)
         return DEADLINE_EXCEEDED;
     ProtobufCMessage *message = NULL;
     TRY(unpack_request(call, buf_slice(&stream->framing.message), &message));
@@ -327,6 +325,7 @@ static void on_handler_end(struct task *task, void *argument)
     struct running_call *call = argument;
     assert(call->running && call->worker->running_calls > 0);
     struct rpc_worker *worker = call->worker;
+    uint64_t now = task_end_time(worker->loop);
     call->running = false;
     call->task = NULL;
     call->call.ctx.task = NULL;
@@ -336,39 +335,26 @@ static void on_handler_end(struct task *task, void *argument)
     if (h2 != NULL)
         list_remove(&h2->running_calls, &call->running_node);
     if (call->stream != NULL) {
-        answer_result(call->stream, call->result);
+        answer_result(call->stream, call->result, now);
     } else { /* nobody waits for the answer any more */
         struct status status;
-        status_of_result(&call->call.ctx, call->result, &call->details, &status);
+        status_of_result(&call->call.ctx, call->result, call->call.details, &status);
         if (!call->reported)
-            call_finished(call, &status, clock_now());
+            call_finished(call, &status, now);
         worker_arena_give(worker, call->arena);
     }
     if (h2 != NULL)
         h2->wants_flush(h2->owner); /* held requests may start now */
 }
 
-static void answer_result(struct h2_stream *stream, int result)
+static void answer_result(struct h2_stream *stream, int result, uint64_t now_ns)
 {
     struct running_call *call = stream->call;
     struct ctx *ctx = &call->call.ctx;
     /* whatever a late handler's last wait was for, what the client has to know is that time is up */
-    if (result < OK && deadline_left(ctx->deadline_ns, clock_now()) == 0)
+    if (result < OK && deadline_left(ctx->deadline_ns, now_ns) == 0)
         result = DEADLINE_EXCEEDED;
     struct status status;
-    status_of_result(ctx, result, &call->details, &status);
-    h2_answer(stream, &status);
-}
-
-/* The first of that name.  Linear: at most `header_fields` of them, 64 by default.  Inline, so that the
- * compiler knows the length of the name. */
-static inline struct slice field_value(const struct h2_stream *stream, const char *name)
-{
-    size_t size = strlen(name);
-    for (size_t i = 0; i < stream->field_count; i++) {
-        const struct header_field *field = &stream->fields[i];
-        if (field->name.size == size && memcmp(field->name.data, name, size) == 0)
-            return field->value;
-    }
-    return slice_make(NULL, 0);
+    status_of_result(ctx, result, call->call.details, &status);
+    h2_answer(stream, &status, now_ns);
 }

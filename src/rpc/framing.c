@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#define BUFFER_KEPT 512 /* bytes: most requests are smaller */
 #define FLAG_PLAIN 0
 #define FLAG_COMPRESSED 1
 
@@ -25,6 +26,17 @@ void framing_deinit(struct framing *framing)
     framing->prefix_size = 0;
     framing->message_size = 0;
     framing->failed = false;
+}
+
+void framing_recycle(struct framing *framing)
+{
+    struct buf kept = framing->message;
+    if (kept.room > BUFFER_KEPT) {
+        framing_deinit(framing);
+        return;
+    }
+    buf_clear(&kept);
+    *framing = (struct framing){.message = kept};
 }
 
 /* Total over all splits: the same bytes give the same result however DATA frames cut them.  The

@@ -29,6 +29,8 @@ struct framing {
 
 void framing_init(struct framing *framing, size_t limit);
 void framing_deinit(struct framing *framing);
+/* As after framing_init() with no limit, but a small buffer is kept for the next message. */
+void framing_recycle(struct framing *framing);
 
 /* Takes bytes of DATA frames.  After an error nothing more may be fed. */
 enum framing_result framing_feed(struct framing *framing, struct slice bytes);

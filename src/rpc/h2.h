@@ -9,16 +9,12 @@
 #include "rpc/call_int.h"
 #include "rpc/framing.h"
 #include "rpc/h2_limits.h"
+#include "rpc/request_headers.h"
 
 #include <nghttp2/nghttp2.h>
 
 struct rpc_worker;
 struct method_slot;
-
-struct header_field {
-    struct slice name; /* zero-terminated in the arena */
-    struct slice value;
-};
 
 /* One request and its answer.  Owned by the session's nghttp2 stream: made at its first
  * HEADERS, freed in on_stream_close() or h2_free().  h2_stream.c has the states. */
@@ -31,9 +27,9 @@ struct h2_stream {
     int32_t id;
     struct arena *arena;      /* headers, then the call; NULL once a running call took it away */
     struct method_slot *slot; /* which method; NULL: unknown, or the headers are not complete */
-    struct header_field *fields;
-    size_t field_count;
-    size_t header_bytes;
+    struct request_headers *headers; /* in the arena */
+    size_t field_count;              /* all fields that came, kept or not … */
+    size_t header_bytes;             /* … and their size, as RFC 9113 section 6.5.2 counts */
     struct framing framing;
     enum framing_result framing_error;
     uint64_t begun_ns;    /* when its first frame came */
@@ -67,6 +63,8 @@ struct h2 {
     struct list waiting; /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
     int32_t highest_stream;
+    struct h2_stream *recent; /* the last one looked up; frames come in runs of one stream */
+    uint64_t received_ns;     /* clock_now() of the last h2_receive() */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
     uint32_t started_this_turn;
     uint64_t request_count;
@@ -109,6 +107,10 @@ void h2_start_held(struct h2 *h2);
 
 void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id);
+/* The memory of a stream that is not open. */
+void stream_free(struct h2_stream *stream);
+/* The open stream with this id, or NULL. */
+struct h2_stream *h2_stream_find(struct h2 *h2, int32_t id);
 /* The library closed the stream: forget it; a running call is cancelled. */
 void h2_stream_close(struct h2_stream *stream);
 void h2_stream_ready(struct h2_stream *stream);
@@ -120,7 +122,7 @@ void h2_process(struct h2 *h2);
 void h2_give_up(struct h2 *h2, uint32_t error, const char *limit);
 
 /* h2_answer.c: answers of all kinds.  Each ends the stream's part in the protocol. */
-void h2_answer(struct h2_stream *stream, const struct status *status);
+void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t now_ns);
 void h2_answer_http(struct h2_stream *stream, int http_status);
 
 /* dispatch.c */

@@ -21,6 +21,7 @@ struct fields {
 };
 
 static void add(struct fields *fields, const char *name, struct slice value);
+static void add_list(struct fields *fields, const struct call_header_list *list);
 static bool varies(const char *name);
 static void add_text(struct fields *fields, const char *name, const char *value);
 static void add_response_headers(struct fields *fields, const struct running_call *call);
@@ -32,14 +33,13 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
 
 /* A status that is not OK goes out as Trailers-Only, one HEADERS frame with END_STREAM, even
  * when the handler had filled a response. */
-void h2_answer(struct h2_stream *stream, const struct status *status)
+void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t now_ns)
 {
     struct h2 *h2 = stream->h2;
     struct running_call *call = stream->call;
     assert(!stream->answered && call != NULL);
-    uint64_t now = clock_now();
     stream->answered = true;
-    stream->progress_ns = now;
+    stream->progress_ns = now_ns;
     h2_stream_drop_message(stream);
     if (status->code == GRPC_OK) {
         submit_with_message(stream, call);
@@ -49,7 +49,7 @@ void h2_answer(struct h2_stream *stream, const struct status *status)
         add_status(&fields, call, status);
         (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, NULL);
     }
-    call_finished(call, status, now);
+    call_finished(call, status, now_ns);
     h2->wants_flush(h2->owner);
 }
 
@@ -94,6 +94,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     size_t count = left < size ? left : size;
     memcpy(out, stream->reply.data + stream->reply_sent, count);
     stream->reply_sent += count;
+    stream->progress_ns = clock_tick();
     stream->h2->queued -= count;
     if (count < left)
         return (ssize_t)count;
@@ -114,8 +115,7 @@ static void add_response_headers(struct fields *fields, const struct running_cal
     add_text(fields, "content-type", "application/grpc");
     add_text(fields, "grpc-accept-encoding", "identity");
     add_text(fields, "x-request-id", call->call.ctx.trace.request_id);
-    for (size_t i = 0; i < call->header_count; i++)
-        add(fields, call->headers[i].key, call->headers[i].value);
+    add_list(fields, &call->headers);
 }
 
 static void add_status(struct fields *fields, const struct running_call *call,
@@ -138,8 +138,13 @@ static void add_status(struct fields *fields, const struct running_call *call,
         add_text(fields, "retry-after",
                  arena_printf(arena, "%llu",
                               (unsigned long long)((status->retry_ns + NS_PER_S - 1) / NS_PER_S)));
-    for (size_t i = 0; i < call->trailer_count; i++)
-        add(fields, call->trailers[i].key, call->trailers[i].value);
+    add_list(fields, &call->trailers);
+}
+
+static void add_list(struct fields *fields, const struct call_header_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        add(fields, list->items[i].key, list->items[i].value);
 }
 
 static void add_text(struct fields *fields, const char *name, const char *value)

@@ -69,12 +69,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
         h2->header_block_ns = 0;
     if (head->type == NGHTTP2_HEADERS && head->stream_id > 0) {
         h2->header_block_ns = clock_tick();
-        bool known = nghttp2_session_find_stream(session, head->stream_id) != NULL;
-        bool lower = head->stream_id <= h2->highest_stream;
-        if (lower && !known)
-            h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
-        else if (!lower)
+        if (head->stream_id > h2->highest_stream)
             take_new_stream(h2, head->stream_id);
+        else if (nghttp2_session_find_stream(session, head->stream_id) == NULL)
+            h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
     }
     check_frame_budgets(h2, head);
     return 0;
@@ -143,9 +141,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user)
 {
+    (void)session;
     (void)flags;
     struct h2 *h2 = user;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
     if (stream == NULL)
         return 0;
     const char *limit = count_header(stream, name_size + value_size);
@@ -155,9 +154,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     }
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* request trailers: counted, not kept */
-    struct header_field *field = &stream->fields[stream->field_count++];
-    field->name = slice_make(arena_strndup(stream->arena, name, name_size), name_size);
-    field->value = slice_make(arena_strndup(stream->arena, value, value_size), value_size);
+    stream->field_count++;
+    request_headers_add(stream->headers, stream->arena, slice_make(name, name_size),
+                        slice_make(value, value_size));
     return 0;
 }
 
@@ -168,11 +167,12 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              const uint8_t *name, size_t name_size, const uint8_t *value,
                              size_t value_size, uint8_t flags, void *user)
 {
+    (void)session;
     (void)name;
     (void)value;
     (void)flags;
     struct h2 *h2 = user;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
     const char *limit = stream == NULL ? NULL : count_header(stream, name_size + value_size);
     if (limit != NULL)
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
@@ -222,8 +222,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
  * end the stream. */
 static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
 {
-    struct h2_stream *stream =
-        nghttp2_session_get_stream_user_data(h2->session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_HEADERS)
         h2->header_block_ns = 0;
     if (stream == NULL)
@@ -286,10 +285,11 @@ static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
 {
+    (void)session;
     (void)flags;
     struct h2 *h2 = user;
     h2->connection_unacked += size;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct h2_stream *stream = h2_stream_find(h2, id);
     if (stream == NULL)
         return 0;
     stream->unacked += size;
@@ -305,9 +305,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
+    (void)session;
     (void)error;
-    (void)user;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct h2_stream *stream = h2_stream_find(user, id);
     if (stream != NULL)
         h2_stream_close(stream);
     return 0;
@@ -316,6 +316,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 /* Resets that the peer tricks us into sending (CVE-2025-8671) are budgeted like its own. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+    (void)session;
     struct h2 *h2 = user;
     const struct rpc_limits *limits = &h2->worker->limits;
     uint8_t type = frame->hd.type;
@@ -327,11 +328,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     h2->budgets.data_sent++;
     h2->budgets.data_since_ping++;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream == NULL)
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
-    stream->progress_ns = clock_tick();
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !stream->ended) {
+    struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
+    if (stream != NULL && !stream->ended) {
         stream->rest_unwanted = true;
         h2_stream_ready(stream);
     }

@@ -70,6 +70,7 @@ void h2_free(struct h2 *h2)
 bool h2_receive(struct h2 *h2, struct slice bytes)
 {
     h2->started_this_turn = 0;
+    h2->received_ns = clock_now();
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
     if (taken < 0)
         give_up_fatally(h2, (int)taken);

@@ -38,27 +38,40 @@ struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
     stream->h2 = h2;
     stream->id = id;
     stream->arena = worker_arena_take(h2->worker);
-    stream->fields =
-        arena_alloc_raw(stream->arena, h2->worker->limits.header_fields * sizeof *stream->fields);
+    stream->headers = arena_alloc(stream->arena, sizeof *stream->headers);
     stream->begun_ns = clock_tick();
     stream->progress_ns = stream->begun_ns;
-    framing_init(&stream->framing, h2->worker->limits.message_bytes);
+    stream->framing.limit = h2->worker->limits.message_bytes;
     list_push_back(&h2->streams, &stream->node);
     metric_gauge_add(h2->worker->metrics->streams, 1);
     int rc = nghttp2_session_set_stream_user_data(h2->session, id, stream);
     assert(rc == 0);
+    h2->recent = stream;
     return stream;
 }
 
-/* Called by the library for every end of a stream, by h2_free() for those that are left.  Gives
+/* The library keeps a hash table; most look-ups are for the stream of the one before. */
+struct h2_stream *h2_stream_find(struct h2 *h2, int32_t id)
+{
+    if (h2->recent != NULL && h2->recent->id == id)
+        return h2->recent;
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(h2->session, id);
+    if (stream != NULL)
+        h2->recent = stream;
+    return stream;
+}
+
+/* The library drops its own stream right after (no_closed_streams), so nothing can find this one again.
+ * Called by the library for every end of a stream, by h2_free() for those that are left.  Gives
  * back all the stream counts for: places in lists, reserved bytes, unsent bytes. */
 void h2_stream_close(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
+    if (h2->recent == stream)
+        h2->recent = NULL;
     list_remove(&h2->streams, &stream->node);
     list_remove(&h2->ready, &stream->ready_node);
     list_remove(&h2->held, &stream->held_node);
-    (void)nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
     h2_stream_drop_message(stream);
     assert(h2->queued >= stream->reply.size - stream->reply_sent);
     h2->queued -= stream->reply.size - stream->reply_sent;
@@ -208,27 +221,36 @@ void h2_stream_drop_message(struct h2_stream *stream)
     assert(h2->buffered >= buf_size(&stream->framing.message));
     assert(h2->reserved >= stream->reserved);
     h2->buffered -= buf_size(&stream->framing.message);
-    framing_deinit(&stream->framing);
+    framing_recycle(&stream->framing);
     list_remove(&h2->waiting, &stream->room_node);
     h2->reserved -= stream->reserved;
     stream->reserved = 0;
     wake_waiting(h2);
 }
 
-/* Streams come and go with every call: the struct is kept, and zeroed at each new life. */
+/* Streams come and go with every call: the struct is kept, and zeroed at each new life but for its small
+ * buffer. */
 static struct h2_stream *stream_take(struct rpc_worker *worker)
 {
     struct list_node *node = list_pop_front(&worker->spare_streams);
-    struct h2_stream *stream = node == NULL ? xmalloc(sizeof *stream)
-                                            : list_entry(node, struct h2_stream, node);
-    *stream = (struct h2_stream){.id = 0};
+    if (node == NULL)
+        return xcalloc(1, sizeof(struct h2_stream));
+    struct h2_stream *stream = list_entry(node, struct h2_stream, node);
+    struct framing recycled = stream->framing;
+    *stream = (struct h2_stream){.framing = recycled};
     return stream;
+}
+
+void stream_free(struct h2_stream *stream)
+{
+    framing_deinit(&stream->framing);
+    free(stream);
 }
 
 static void stream_give(struct rpc_worker *worker, struct h2_stream *stream)
 {
     if (worker->spare_streams.count >= STREAMS_SPARE)
-        free(stream);
+        stream_free(stream);
     else
         list_push_front(&worker->spare_streams, &stream->node);
 }

@@ -120,15 +120,16 @@ void rpc_metrics_call(struct rpc_metrics *metrics, const struct call_outcome *ou
     const struct status *status = outcome->status;
     assert(status->code < GRPC_CODE_COUNT);
     unsigned bucket = call_bucket(outcome->tenant);
-    char text[TENANT_BUCKET_TEXT];
-    bucket_text(bucket, text);
     struct metric **requests = &method->requests[status->code][bucket];
+    struct metric **duration = &method->seconds[bucket];
+    char text[TENANT_BUCKET_TEXT] = "";
+    if (*requests == NULL || *duration == NULL || status->code != GRPC_OK)
+        bucket_text(bucket, text);
     if (*requests == NULL)
         *requests = metrics_series(
             metrics->set, &requests_family,
             (const char *const[]){method->route, "POST", grpc_code_name((int)status->code), text});
     metric_inc(*requests);
-    struct metric **duration = &method->seconds[bucket];
     if (*duration == NULL)
         *duration = metrics_series(metrics->set, &seconds_family,
                                    (const char *const[]){method->route, "POST", text});

@@ -59,7 +59,7 @@ void rpc_worker_close(struct rpc_worker *worker)
         arena_free(worker->spare_arenas[--worker->spare_arena_count]);
     h2_memory_deinit(&worker->h2_memory);
     for (struct list_node *node; (node = list_pop_front(&worker->spare_streams)) != NULL;)
-        free(list_entry(node, struct h2_stream, node));
+        stream_free(list_entry(node, struct h2_stream, node));
     tls_context_unref(worker->tls);
     rpc_metrics_free(worker->metrics);
     free(worker->registrations);

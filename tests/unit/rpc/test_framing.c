@@ -165,6 +165,32 @@ START_TEST(a_full_buffer_gets_no_half_frame)
     }
 END_TEST
 
+START_TEST(a_recycled_one_begins_anew)
+{
+    struct framing framing;
+    static const size_t sizes[] = {11, 10000, 3};
+    char message[10005] = {0};
+    framing_init(&framing, 20000);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        message[3] = (char)(sizes[i] >> 8);
+        message[4] = (char)sizes[i];
+        framing.limit = sizes[i];
+        ck_assert_int_eq(feed(&framing, message, sizes[i]), FRAMING_OK); /* but five bytes */
+        ck_assert(framing_is_cut(&framing));
+        framing_recycle(&framing);
+        framing.limit = sizes[i];
+        ck_assert(!framing_is_cut(&framing));
+        ck_assert_uint_eq(buf_size(&framing.message), 0);
+        ck_assert_uint_le(framing.message.room, 512); /* a large one is not kept */
+        ck_assert_int_eq(feed(&framing, message, sizes[i] + 5), FRAMING_OK);
+        ck_assert(framing_has_message(&framing));
+        ck_assert_int_eq(feed(&framing, "x", 1), FRAMING_EXTRA);
+        framing_recycle(&framing); /* also after an error */
+    }
+    framing_deinit(&framing);
+}
+END_TEST
+
 Suite *suite_rpc_framing(void);
 Suite *suite_rpc_framing(void)
 {
@@ -177,6 +203,7 @@ Suite *suite_rpc_framing(void)
     tcase_add_test(tcase, a_byte_after_the_message_is_too_many);
     tcase_add_test_raise_signal(tcase, feeding_after_an_error_is_a_bug, 6 /* SIGABRT */);
     tcase_add_test(tcase, what_is_put_is_read_again);
+    tcase_add_test(tcase, a_recycled_one_begins_anew);
     tcase_add_test(tcase, a_full_buffer_gets_no_half_frame);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -1,0 +1,78 @@
+/* Called for every header field of every request: a size settles nearly all comparisons. */
+#include "rpc/request_headers.h"
+
+#include <string.h>
+
+#define OTHERS_FIRST 8
+
+static const struct slice names[HEADER_NAMES] = {
+#define NAME(text) {(const uint8_t *)(text), sizeof(text) - 1}
+    [HEADER_METHOD] = NAME(":method"),
+    [HEADER_PATH] = NAME(":path"),
+    [HEADER_CONTENT_TYPE] = NAME("content-type"),
+    [HEADER_GRPC_TIMEOUT] = NAME("grpc-timeout"),
+    [HEADER_GRPC_ENCODING] = NAME("grpc-encoding"),
+    [HEADER_TRACEPARENT] = NAME("traceparent"),
+    [HEADER_REQUEST_ID] = NAME("x-request-id"),
+    [HEADER_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
+    [HEADER_TENANT_ID] = NAME("x-tenant-id"),
+    [HEADER_CONSISTENCY_TOKEN] = NAME("x-consistency-token"),
+#undef NAME
+};
+
+static enum header_name name_find(struct slice name);
+static struct header_field *other_new(struct request_headers *headers, struct arena *arena);
+
+void request_headers_add(struct request_headers *headers, struct arena *arena, struct slice name,
+                         struct slice value)
+{
+    enum header_name known = name_find(name);
+    bool again = known < HEADER_NAMES && headers->known[known].data != NULL;
+    if (again) /* the first counts */
+        return;
+    struct slice kept = slice_make(arena_strndup(arena, value.data, value.size), value.size);
+    if (known < HEADER_NAMES) {
+        headers->known[known] = kept;
+        return;
+    }
+    *other_new(headers, arena) = (struct header_field){
+        .name = slice_make(arena_strndup(arena, name.data, name.size), name.size),
+        .value = kept,
+    };
+}
+
+struct slice request_headers_find(const struct request_headers *headers, struct slice name)
+{
+    enum header_name known = name_find(name);
+    if (known < HEADER_NAMES)
+        return headers->known[known];
+    for (size_t i = 0; i < headers->other_count; i++) {
+        if (slice_equal(headers->others[i].name, name))
+            return headers->others[i].value;
+    }
+    return slice_make(NULL, 0);
+}
+
+/* HEADER_NAMES: not one of ours. */
+static enum header_name name_find(struct slice name)
+{
+    for (unsigned i = 0; i < HEADER_NAMES; i++) {
+        if (names[i].size == name.size && memcmp(names[i].data, name.data, name.size) == 0)
+            return (enum header_name)i;
+    }
+    return HEADER_NAMES;
+}
+
+/* Doubled in the arena: what is left behind goes with the call. */
+static struct header_field *other_new(struct request_headers *headers, struct arena *arena)
+{
+    if (headers->other_count == headers->other_room) {
+        size_t room = headers->other_room == 0 ? OTHERS_FIRST : 2 * headers->other_room;
+        struct header_field *larger = arena_alloc_raw(arena, room * sizeof *larger);
+        if (headers->other_count > 0)
+            memcpy(larger, headers->others, headers->other_count * sizeof *larger);
+        headers->others = larger;
+        headers->other_room = room;
+    }
+    return &headers->others[headers->other_count++];
+}
