@@ -289,6 +289,8 @@ static void read_http2(struct connection *connection)
             connection_flush_later(connection);
             return;
         }
+        if (tls_stream_is_dry(connection->tls))
+            return;
     }
     /* more may lie decrypted in the stream, where poll does not see it */
     connection->read_again = true;

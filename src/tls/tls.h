@@ -57,8 +57,11 @@ enum tls_status tls_stream_write(struct tls_stream *stream, const void *bytes, s
                                  size_t *count);
 /* Sends close_notify if the socket takes it; never blocks. */
 void tls_stream_shutdown(struct tls_stream *stream);
-/* Bytes already decrypted and not yet read: poll would not report them. */
+/* Bytes taken from the socket and not yet read: poll would not report them. */
 bool tls_stream_has_pending(const struct tls_stream *stream);
+/* After a read: nothing is pending and the socket was empty, so that reading again would most likely cost a
+ * system call for nothing.  Wait for the socket instead. */
+bool tls_stream_is_dry(const struct tls_stream *stream);
 
 /* A short text for the log ("certificate verify failed: self-signed certificate"); valid until the
  * next call on the stream. */

@@ -29,6 +29,7 @@ struct tls_stream {
     int fd;
     int socket_errno;    /* of the last failed send or recv; 0: none */
     bool socket_ended;   /* recv said end of file */
+    bool socket_dry;     /* in this call, recv brought less than was asked for */
     bool ready;          /* the handshake is done */
     bool failed;         /* OpenSSL allows no call on the connection any more */
     bool cut_off;        /* failed because the socket ended: reads say TLS_CLOSED */

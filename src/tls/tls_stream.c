@@ -124,9 +124,14 @@ void tls_stream_shutdown(struct tls_stream *stream)
     ERR_clear_error();
 }
 
+bool tls_stream_is_dry(const struct tls_stream *stream)
+{
+    return stream->socket_dry && !tls_stream_has_pending(stream);
+}
+
 bool tls_stream_has_pending(const struct tls_stream *stream)
 {
-    return SSL_pending(stream->ssl) > 0;
+    return SSL_has_pending(stream->ssl) == 1;
 }
 
 const char *tls_stream_error(const struct tls_stream *stream)
@@ -226,6 +231,7 @@ static bool finish_handshake(struct tls_stream *stream)
  * ours. */
 static void begin_call(struct tls_stream *stream)
 {
+    stream->socket_dry = false;
     ERR_clear_error();
     stream->socket_errno = 0;
 }
@@ -347,12 +353,19 @@ static int socket_write(BIO *bio, const char *bytes, size_t size, size_t *count)
     return 0;
 }
 
+/* A short read has emptied the socket: the next one would say EAGAIN, which costs as much as a read.  What
+ * comes in between ends the caller's level-triggered wait at once. */
 static int socket_read(BIO *bio, char *bytes, size_t size, size_t *count)
 {
     struct tls_stream *stream = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    if (stream->socket_dry) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
     ssize_t got = recv(stream->fd, bytes, size, 0);
     if (got > 0) {
+        stream->socket_dry = (size_t)got < size;
         *count = (size_t)got;
         return 1;
     }
