@@ -42,6 +42,11 @@ void log_on(const struct log *log, enum log_level level, const char *event,
     emit(log, NULL, level, event, fields);
 }
 
+void log_level_set(struct log *log, enum log_level level)
+{
+    atomic_store_explicit(&log->level, (int)level, memory_order_relaxed);
+}
+
 /* Two threads at the same moment: the exchange lets one of them write, the other is counted as
  * held back. */
 bool log_interval_due(struct log_interval *interval, uint64_t every_ns, uint64_t *suppressed)
@@ -59,7 +64,7 @@ bool log_interval_due(struct log_interval *interval, uint64_t every_ns, uint64_t
 static void emit(const struct log *log, struct ctx *ctx, enum log_level level, const char *event,
                  const struct log_field *fields)
 {
-    if (log == NULL || level < log->level)
+    if (log == NULL || (int)level < atomic_load_explicit(&log->level, memory_order_relaxed))
         return;
     struct buf line = {.limit = LINE_MAX_BYTES};
     if (log->text) {

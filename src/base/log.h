@@ -18,17 +18,20 @@ struct ctx;
 /* In the order of weight.  ERROR is for what an operator has to look at. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* The process's logger; filled once at start, read by all threads.  The texts are borrowed and
- * must outlive every thread that logs. */
+/* The process's logger; filled once at start, read by all threads, and only the level may change
+ * meanwhile.  The texts are borrowed and must outlive every thread that logs. */
 struct log {
     int fd;                   /* where lines go; each line is one write(2) */
-    enum log_level level;     /* lines below are dropped */
+    _Atomic int level;        /* an enum log_level: lines below are dropped */
     bool text;                /* human-readable lines instead of JSON (tools, make run) */
     const char *service;      /* "tenant-service" */
     const char *version;      /* of the binary */
     const char *region;       /* "eu" */
     const char *environment;  /* "development", "production" */
 };
+
+/* From now on lines below `level` are dropped.  Any thread. */
+void log_level_set(struct log *log, enum log_level level);
 
 /* What a field's value is; the union's member follows from it. */
 enum log_field_type { LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_DOUBLE, LOG_FIELD_BOOL };

@@ -28,6 +28,9 @@ int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
                     struct tls_context **context) MUST_CHECK;
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context); /* accepts NULL */
+/* From now on new streams of `context` have the keys and the trust of `fresh`, which must be of the same side
+ * and ALPN and have no streams; streams that exist go on with theirs.  Frees `fresh`.  Any thread. */
+void tls_context_replace(struct tls_context *context, struct tls_context *fresh);
 /* Seconds since 1970 when the own leaf ends. */
 int64_t tls_context_not_after(const struct tls_context *context);
 

@@ -1,5 +1,5 @@
 /* Keys, trust and rules of one side.  Made at start and again when certificates are renewed; streams keep
- * the context they began with.  Never weaker than TLS 1.3 with certificates on both sides. */
+ * the keys they began with.  Never weaker than TLS 1.3 with certificates on both sides. */
 #include "base/alloc.h"
 #include "base/clock.h"
 
@@ -28,6 +28,7 @@ static int load_trust(struct ctx *ctx, struct tls_context *context, const char *
 static int check_readable(struct ctx *ctx, const char *what, const char *file);
 static void set_rules(struct tls_context *context);
 static void set_alpn(struct tls_context *context, const char *alpn);
+static void set_callbacks(SSL_CTX *ssl, struct tls_context *context);
 static const char *openssl_reason(void);
 static int refuse_password(char *out, int size, int writing, void *owner);
 static int on_client_hello(SSL *ssl, int *alert, void *owner);
@@ -40,6 +41,8 @@ int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
     assert(settings->cert_file != NULL && settings->key_file != NULL && settings->ca_file != NULL);
     struct tls_context *made = xcalloc(1, sizeof *made);
     atomic_init(&made->references, 1);
+    int rc = pthread_mutex_init(&made->lock, NULL);
+    assert(rc == 0);
     made->server = settings->server;
     ERR_clear_error();
     made->ssl = SSL_CTX_new(settings->server ? TLS_server_method() : TLS_client_method());
@@ -48,7 +51,7 @@ int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
         abort(); /* no memory */
     set_rules(made);
     set_alpn(made, settings->alpn);
-    int rc = context_load(ctx, made, settings);
+    rc = context_load(ctx, made, settings);
     if (rc != OK) {
         tls_context_unref(made);
         return rc;
@@ -74,13 +77,41 @@ void tls_context_unref(struct tls_context *context)
     if (before > 1)
         return;
     SSL_CTX_free(context->ssl);
+    pthread_mutex_destroy(&context->lock);
     BIO_meth_free(context->socket);
     free(context);
 }
 
+/* The two change places, and the old keys go with `fresh`, or with the last stream that uses them.  The
+ * callbacks must know `context`: `fresh` ends here. */
+void tls_context_replace(struct tls_context *context, struct tls_context *fresh)
+{
+    assert(context != fresh && atomic_load(&fresh->references) == 1);
+    assert(context->server == fresh->server && context->alpn_size == fresh->alpn_size);
+    assert(memcmp(context->alpn, fresh->alpn, context->alpn_size) == 0);
+    set_callbacks(fresh->ssl, context);
+    pthread_mutex_lock(&context->lock);
+    SSL_CTX *old = context->ssl;
+    context->ssl = fresh->ssl;
+    pthread_mutex_unlock(&context->lock);
+    atomic_store(&context->not_after, atomic_load(&fresh->not_after));
+    fresh->ssl = old;
+    tls_context_unref(fresh);
+}
+
 int64_t tls_context_not_after(const struct tls_context *context)
 {
-    return context->not_after;
+    return atomic_load(&context->not_after);
+}
+
+SSL_CTX *tls_context_keys(struct tls_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    SSL_CTX *keys = context->ssl;
+    int referenced = SSL_CTX_up_ref(keys);
+    pthread_mutex_unlock(&context->lock);
+    assert(referenced);
+    return keys;
 }
 
 static int context_load(struct ctx *ctx, struct tls_context *context,
@@ -202,13 +233,20 @@ static void set_alpn(struct tls_context *context, const char *alpn)
     memcpy(context->alpn + 1, alpn, size);
     context->alpn_size = size + 1;
     if (context->server) {
-        SSL_CTX_set_client_hello_cb(context->ssl, on_client_hello, context);
-        SSL_CTX_set_alpn_select_cb(context->ssl, on_alpn_offer, context);
+        set_callbacks(context->ssl, context);
         return;
     }
     unsigned wire_size = (unsigned)context->alpn_size;
     int refused = SSL_CTX_set_alpn_protos(context->ssl, context->alpn, wire_size);
     assert(refused == 0);
+}
+
+static void set_callbacks(SSL_CTX *ssl, struct tls_context *context)
+{
+    if (!context->server || context->alpn_size == 0)
+        return;
+    SSL_CTX_set_client_hello_cb(ssl, on_client_hello, context);
+    SSL_CTX_set_alpn_select_cb(ssl, on_alpn_offer, context);
 }
 
 /* The oldest error: the file's own, not what the layers above made of it. */

@@ -6,20 +6,22 @@
 
 #include <openssl/ssl.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define TLS_ALPN_MAX 32
 #define TLS_ERROR_SIZE 192
 
-/* Const after tls_context_new() but for the count: threads share it without a lock. */
+/* Const after tls_context_new() but for the count, the keys and their end. */
 struct tls_context {
     atomic_size_t references;
-    SSL_CTX *ssl;
+    pthread_mutex_t lock;             /* over `ssl`; held to take a reference or to put another */
+    SSL_CTX *ssl;                     /* const itself: replaced as a whole */
     BIO_METHOD *socket;               /* send/recv without SIGPIPE */
     bool server;
     unsigned char alpn[TLS_ALPN_MAX]; /* wire form: length, bytes */
     size_t alpn_size;                 /* 0: none */
-    int64_t not_after;                /* of the own leaf */
+    _Atomic int64_t not_after;        /* of the own leaf */
 };
 
 /* One thread's.  Must not move: the BIO points to it. */
@@ -38,6 +40,9 @@ struct tls_stream {
     char *peer_uri;      /* owned; NULL: none or not exactly one */
     int64_t peer_not_after;
 };
+
+/* The keys in force, for SSL_CTX_free().  Any thread. */
+SSL_CTX *tls_context_keys(struct tls_context *context);
 
 /* The BIO_METHOD of all streams of a context; its BIOs' data is the stream. */
 BIO_METHOD *tls_socket_method(void);

@@ -181,7 +181,9 @@ static struct tls_stream *stream_new(struct tls_context *context, int fd)
     struct tls_stream *stream = xcalloc(1, sizeof *stream);
     stream->context = tls_context_ref(context);
     stream->fd = fd;
-    stream->ssl = SSL_new(context->ssl);
+    SSL_CTX *keys = tls_context_keys(context);
+    stream->ssl = SSL_new(keys); /* holds the keys by itself */
+    SSL_CTX_free(keys);
     BIO *bio = BIO_new(context->socket);
     if (stream->ssl == NULL || bio == NULL)
         abort(); /* no memory */
