@@ -150,6 +150,16 @@ void connection_drain(struct connection *connection)
         connection_close(connection);
 }
 
+void connection_rename(struct connection *connection)
+{
+    if (connection->h2 == NULL)
+        return;
+    struct rpc_worker *worker = connection->worker;
+    const char *uri = tls_stream_peer_uri(connection->tls);
+    connection->identity = worker->hooks.identity(worker->hooks.owner, uri);
+    connection->h2->caller = connection->identity;
+}
+
 /* Must not touch the connection after a callee that may close it, but for reading the state:
  * the memory lives to the end of the turn, the io and the session need not. */
 static void on_io(void *owner, unsigned events)

@@ -62,6 +62,7 @@ struct h2 {
     struct list held;    /* whole requests waiting for a handler slot, first come first */
     struct list waiting; /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
+    uint32_t concurrent_streams; /* as the client was told */
     int32_t highest_stream;
     struct h2_stream *recent; /* the last one looked up; frames come in runs of one stream */
     uint64_t received_ns;     /* clock_now() of the last h2_receive() */

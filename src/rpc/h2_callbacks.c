@@ -82,7 +82,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
 static void take_new_stream(struct h2 *h2, int32_t id)
 {
     h2->highest_stream = id;
-    if (h2->streams.count >= h2->worker->limits.concurrent_streams)
+    if (h2->streams.count >= h2->concurrent_streams)
         rpc_metrics_limit(h2->worker->metrics->set, "concurrent_streams");
 }
 

@@ -171,6 +171,7 @@ static void session_begin(struct h2 *h2)
     assert(rc == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
+    h2->concurrent_streams = limits->concurrent_streams;
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->concurrent_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},

@@ -189,7 +189,9 @@ static bool may_grow(struct h2_stream *stream)
     if (!list_is_linked(&stream->room_node))
         list_push_back(&h2->waiting, &stream->room_node);
     bool first = list_first(&h2->waiting) == &stream->room_node;
-    if (!first || size > 2 * h2->worker->largest_message - h2->reserved)
+    /* alone it always fits: it may be larger than a limit that was lowered meanwhile */
+    bool fits = h2->reserved == 0 || h2->reserved + size <= 2 * h2->worker->largest_message;
+    if (!first || !fits)
         return false;
     list_remove(&h2->waiting, &stream->room_node);
     h2->reserved += size;

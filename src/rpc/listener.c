@@ -82,6 +82,13 @@ uint16_t rpc_listener_port(const struct rpc_listener *listener)
     return listener->port;
 }
 
+void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
+                             uint32_t accepts_per_second)
+{
+    listener->connections_total = connections_total;
+    listener->accepts_per_second = accepts_per_second;
+}
+
 void rpc_listener_close(struct rpc_listener *listener)
 {
     if (listener == NULL)

@@ -105,6 +105,12 @@ bool rpc_worker_take(struct rpc_worker *worker, int fd);
 void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)(void *owner),
                       void *owner);
 
+/* From now on these limits hold: at once for what is counted and timed, from the next connection on for what a
+ * client was told or a connection was made with (streams, SETTINGS, CONTINUATION, age). */
+void rpc_worker_set_limits(struct rpc_worker *worker, const struct rpc_limits *limits);
+/* Asks the identity hook again for every connection: calls that begin now have the new names. */
+void rpc_worker_rename(struct rpc_worker *worker);
+
 struct rpc_listener;
 
 struct rpc_listener_settings {
@@ -123,6 +129,9 @@ struct rpc_listener_settings {
 int rpc_listener_open(struct ctx *ctx, struct loop *loop,
                       const struct rpc_listener_settings *settings,
                       struct rpc_listener **listener) MUST_CHECK;
+/* From now on; connections that exist stay. */
+void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
+                             uint32_t accepts_per_second);
 uint16_t rpc_listener_port(const struct rpc_listener *listener);
 void rpc_listener_close(struct rpc_listener *listener); /* accepts NULL */
 

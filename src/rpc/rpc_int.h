@@ -109,6 +109,9 @@ void connection_sweep(struct connection *connection, uint64_t now_ns);
 /* GOAWAY on an HTTP/2 connection; closes one whose handshake is still under way. */
 void connection_drain(struct connection *connection);
 
+/* The identity's name by what the hook says now. */
+void connection_rename(struct connection *connection);
+
 /* probe.c: true once the answer is in connection->out.  Takes any bytes, whole requests or
  * parts.  Nothing more may be given after true. */
 bool probe_receive(struct connection *connection, struct slice bytes);

@@ -20,6 +20,7 @@
 #define ARENA_CAP ((size_t)32 << 20) /* bytes one call may unpack into */
 
 static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings);
+static void measure_messages(struct rpc_worker *worker);
 static void on_socket(void *owner, void *message);
 static void on_sweep(void *owner);
 static void check_drained(struct rpc_worker *worker);
@@ -97,6 +98,21 @@ void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)
     timer_set(worker->janitor, clock_now());
 }
 
+void rpc_worker_set_limits(struct rpc_worker *worker, const struct rpc_limits *limits)
+{
+    worker->limits = *limits;
+    measure_messages(worker);
+}
+
+/* A name is taken away as quickly as it is given: a certificate that is trusted no more must not keep its
+ * rights for the life of a connection. */
+void rpc_worker_rename(struct rpc_worker *worker)
+{
+    for (struct list_node *node = list_first(&worker->connections); node != NULL;
+         node = list_next(&worker->connections, node))
+        connection_rename(list_entry(node, struct connection, node));
+}
+
 /* Kept with their first chunk of 4 KiB: a small call allocates nothing. */
 struct arena *worker_arena_take(struct rpc_worker *worker)
 {
@@ -125,7 +141,6 @@ static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settin
         worker->slot_count += settings->registrations[i].service->method_count;
     }
     worker->slots = xcalloc(worker->slot_count, sizeof *worker->slots);
-    worker->largest_message = worker->limits.message_bytes;
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
         const struct rpc_service *service = worker->registrations[i].service;
@@ -135,9 +150,18 @@ static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settin
             slot->registration = &worker->registrations[i];
             slot->path = slice_of_str(slot->method->path);
             slot->metrics.route = slot->method->path;
-            if (slot->method->policy.max_request_bytes > worker->largest_message)
-                worker->largest_message = slot->method->policy.max_request_bytes;
         }
+    }
+    measure_messages(worker);
+}
+
+static void measure_messages(struct rpc_worker *worker)
+{
+    worker->largest_message = worker->limits.message_bytes;
+    for (size_t i = 0; i < worker->slot_count; i++) {
+        size_t size = worker->slots[i].method->policy.max_request_bytes;
+        if (size > worker->largest_message)
+            worker->largest_message = size;
     }
 }
 

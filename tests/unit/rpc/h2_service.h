@@ -184,8 +184,8 @@ static const struct rpc_service pair_service = {
 
 static inline const char *pair_identity(void *owner, const char *uri)
 {
-    (void)owner;
-    return uri == NULL ? "stranger" : "admin";
+    const struct pair *pair = owner;
+    return uri == NULL ? "stranger" : pair->caller;
 }
 
 static inline int pair_gate(struct call *call)

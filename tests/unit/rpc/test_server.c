@@ -364,6 +364,74 @@ START_TEST(old_connections_are_asked_to_go)
     }
 END_TEST
 
+START_TEST(a_caller_may_be_renamed_while_connected)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, pair_call(server.pair, "Echo", 1))),
+                         GRPC_OK);
+        const struct connection *connection = list_entry(
+            list_first(&server.pair->worker->connections), struct connection, node);
+        ck_assert_str_eq(connection->h2->caller, "admin");
+        server.pair->caller = "gateway";
+        int32_t slow = pair_call(server.pair, "Sleep", 50);
+        remote_turn(&remote);
+        rpc_worker_rename(server.pair->worker);
+        ck_assert_str_eq(connection->h2->caller, "gateway");
+        ck_assert_int_eq(answer_status(remote_finish(&remote, slow)), GRPC_OK);
+        ck_assert(!server.pair->goaway);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(limits_change_while_connected)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        int32_t before = pair_call(server.pair, "Sleep", 100);
+        while (server.pair->invocations == 0)
+            remote_turn(&remote);
+        struct rpc_limits limits = rpc_limits_default;
+        limits.deadline_cap_ns = 20 * NS_PER_MS;
+        limits.message_bytes = 1024;
+        rpc_worker_set_limits(server.pair->worker, &limits);
+        ck_assert_uint_eq(server.pair->worker->largest_message, 3u << 20); /* a method's own */
+        int32_t after = pair_call(server.pair, "Sleep", 1000);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, after)), GRPC_DEADLINE_EXCEEDED);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, before)), GRPC_OK);
+        limits.header_fields = 3; /* a request has more */
+        rpc_worker_set_limits(server.pair->worker, &limits);
+        (void)pair_call(server.pair, "Echo", 1);
+        remote_wait_end(&remote);
+        ck_assert_uint_eq(pair_limit(server.pair, "header_fields"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(the_listeners_limits_change)
+    {
+        struct server server;
+        struct remote remotes[3];
+        server_open(&server, NULL);
+        rpc_listener_set_limits(server.listener, 2, 200);
+        for (int i = 0; i < 3; i++)
+            remote_dial(&remotes[i], &server);
+        for (int i = 0; i < 20; i++)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 2);
+        ck_assert_uint_eq(pair_limit(server.pair, "connections_total"), 1);
+        for (int i = 0; i < 3; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
 Suite *suite_rpc_server(void);
 Suite *suite_rpc_server(void)
 {
@@ -386,6 +454,9 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, a_client_that_does_not_read);
     tcase_add_test(tests, the_last_goaway_arrives);
     tcase_add_test(tests, old_connections_are_asked_to_go);
+    tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
+    tcase_add_test(tests, limits_change_while_connected);
+    tcase_add_test(tests, the_listeners_limits_change);
     suite_add_tcase(suite, tests);
     return suite;
 }
