@@ -166,6 +166,13 @@ void config_free(struct config *config); /* accepts NULL */
 /* The file's name in the environment, for programs that take it from there. */
 #define CONFIG_FILE_VARIABLE "TENANT_CONFIG"
 
+/* Whether a key's change holds after a reload, or only after a restart. */
+enum config_change { CONFIG_CHANGE_LIVE, CONFIG_CHANGE_RESTART };
+
+/* Appends the paths of such keys whose values differ, with ", " between; returns how many. */
+size_t config_differences(const struct config *one, const struct config *other,
+                          enum config_change change, struct buf *paths);
+
 /* The configuration as a YAML file that says where each value came from; secrets are masked. */
 void config_print_effective(const struct config *config, struct buf *out);
 /* The table of the README. */

@@ -27,7 +27,7 @@ void config_print_effective(const struct config *config, struct buf *out)
 
 void config_print_schema_markdown(struct buf *out)
 {
-    buf_put_str(out, "| key | default | variable | what it is |\n|---|---|---|---|\n");
+    buf_put_str(out, "| key | default | variable | reload | what it is |\n|---|---|---|---|---|\n");
     for (size_t key = 0; key < config_key_count; key++)
         put_row(out, &config_keys[key]);
 }
@@ -90,7 +90,7 @@ static void put_row(struct buf *out, const struct config_key *key)
     buf_printf(out, " | `%s`", variable);
     if (key->alias != NULL)
         buf_printf(out, ", `%s`", key->alias);
-    buf_printf(out, " | %s; ", key->help);
+    buf_printf(out, " | %s | %s; ", key->is_live ? "yes" : "", key->help);
     config_describe(key, out);
     buf_put_str(out, " |\n");
 }

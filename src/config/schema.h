@@ -30,6 +30,7 @@ struct config_key {
     const char *const *choices; /* NULL-terminated */
     const char *alias;          /* the seed's variable; NULL: none */
     unsigned needed_by;         /* enum config_use bits: must not be empty there */
+    bool is_live;               /* a reload applies it; else a restart is needed */
     bool holds_secret;          /* files only: others may not write it */
     const char *fills;          /* files only: the key whose value is the content; NULL: none */
     const char *help;           /* one phrase for the README */

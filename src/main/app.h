@@ -48,16 +48,28 @@ struct options {
 /* What every command needs.  On main()'s stack, so it outlives every thread. */
 struct app {
     struct options options;
+    unsigned use;                  /* of the configuration: a CONFIG_FOR_... mask */
     struct arena *arena;           /* lives as long as the program */
     struct ctx ctx;                /* the main thread's */
-    struct log log;                /* const once app_configure() returned */
-    struct config *config;         /* const after that too; owned */
+    struct log log;                /* const once app_configure() returned, but for the level */
+    struct config *config;         /* of the start; const after that too; owned */
+    struct config *live;           /* of the last reload, or `config`; the main thread's alone; owned */
     struct token_keys *token_keys; /* of consistency and page tokens; owned */
     char instance[80];             /* host:pid:random: unique among replicas */
 };
 
-/* Its thread's, from worker_start() on; the main thread touches `orders`, and all of it again
- * after the join. */
+/* What a reload may change under a worker.  Each worker has a copy, so that no thread reads what another
+ * writes. */
+struct worker_policy {
+    struct rpc_limits limits;
+    struct config_identity identities[CONFIG_IDENTITIES]; /* URIs owned, names constant */
+    uint64_t drain_grace_ns;
+    uint64_t consistency_wait_ns;
+    uint64_t idempotency_ttl_ns;
+};
+
+/* Its thread's, from worker_start() on; the main thread touches `orders` and `next`, and all of it
+ * again after the join. */
 struct worker_thread {
     struct serve *serve;
     unsigned number; /* from 0; the first one probes the database */
@@ -67,6 +79,8 @@ struct worker_thread {
     struct store *store;     /* owned, like cache and rpc */
     struct cache *cache;
     struct rpc_worker *rpc;
+    struct worker_policy *policy;         /* in force; owned */
+    _Atomic(struct worker_policy *) next; /* of a reload, not yet taken over; owned */
     struct service_env env;      /* what handlers get as call->service */
     struct mailbox *orders;      /* from the main thread */
     struct timer *tick;          /* once a second: lag, dependencies */
@@ -74,6 +88,12 @@ struct worker_thread {
     bool probing;                /* a task is asking the database how it is */
     struct dependency *database; /* shown by the first worker only */
     struct dependency *redis;
+};
+
+struct reload_metrics {
+    struct metric *success;
+    struct metric *failure;
+    struct metric *time;
 };
 
 /* A serving process.  The main thread's, but for health, metrics, memory and epochs, which are
@@ -100,6 +120,7 @@ struct serve {
     struct log_interval slow_lines; /* shared by the workers */
     struct mailbox *reports;        /* from the workers: "drained" */
     unsigned drained;
+    struct reload_metrics reload;
     int signal_fd;
     struct io *signal_io;
     struct timer *tick;
@@ -109,6 +130,8 @@ struct serve {
 /* config.c of this room: reads the configuration for a use, prints what is wrong; OK or
  * EXIT_WRONG. `use`: a CONFIG_FOR_… mask; keys of other uses may be missing. */
 int app_configure(struct app *app, unsigned use);
+/* Where app_configure() read it from, to read it again. */
+struct config_source app_config_source(const struct app *app);
 /* Says a fault as one line on standard error; returns EXIT_BROKEN (EXIT_WRONG for configuration). */
 int app_fail(struct app *app, struct ctx *ctx);
 
@@ -119,6 +142,10 @@ int command_migrate(struct app *app);
 int command_check_config(struct app *app);
 
 /* worker.c */
+struct worker_policy *worker_policy_new(const struct config *config);
+void worker_policy_free(struct worker_policy *policy); /* accepts NULL */
+/* Hands the policy over: the worker takes it between two turns of its loop. */
+void worker_set_policy(struct worker_thread *worker, struct worker_policy *policy);
 void worker_settings_store(const struct config *config, struct store_settings *settings);
 /* Fault: of its store or cache settings, or INTERNAL without a thread; then worker_join() takes
  * it apart. */
@@ -128,6 +155,12 @@ int worker_start(struct worker_thread *worker, struct serve *serve, unsigned num
 void worker_drain(struct worker_thread *worker);
 /* Accepts one that was never started. */
 void worker_join(struct worker_thread *worker);
+
+/* reload.c */
+void reload_metrics_init(struct reload_metrics *reload, struct metrics *metrics);
+/* On the main thread.  Reads configuration, keys and certificates again and applies what can be changed;
+ * what is wrong is logged, counted and changes nothing.  `serve` NULL: the relay alone. */
+void app_reload(struct app *app, struct serve *serve, const struct reload_metrics *metrics);
 
 /* startup.c: what must be true of the database before anything is served.  Blocks
  * for up to 20 s.  Faults: CONFIG (schema, rights), DATABASE. */
@@ -139,8 +172,11 @@ void watchdog_start(struct worker_thread *worker);
 /* wiring.c */
 /* Nothing here fails or allocates but what says so. */
 void wiring_limits(const struct config *config, struct rpc_limits *limits);
-void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks);
+void wiring_hooks(struct worker_thread *worker, struct rpc_hooks *hooks);
 void wiring_env(struct serve *serve, struct worker_thread *worker);
+/* The same certificate both ways: towards callers, and towards Redis.  Both or none. */
+int wiring_tls(struct ctx *ctx, const struct config *config, struct tls_context **server,
+               struct tls_context **client);
 /* Into app->token_keys: those of tokens.keys_file, or one of this process alone. */
 int wiring_token_keys(struct app *app);
 struct event_source *wiring_source(struct app *app);

@@ -13,10 +13,8 @@ static void warn_lines(const struct log *log, struct buf *lines);
  * it at once. */
 int app_configure(struct app *app, unsigned use)
 {
-    const char *file = app->options.config_file;
-    if (file == NULL)
-        file = getenv(CONFIG_FILE_VARIABLE);
-    struct config_source source = {.file = file, .environment = environ, .use = use};
+    app->use = use;
+    const struct config_source source = app_config_source(app);
     struct config_notes notes = {.error_count = 0};
     int rc = config_load(&app->ctx, &source, &notes, &app->config);
     if (rc != OK) {
@@ -24,6 +22,7 @@ int app_configure(struct app *app, unsigned use)
         config_notes_deinit(&notes);
         return EXIT_WRONG;
     }
+    app->live = app->config;
     const struct config *config = app->config;
     app->log = (struct log){
         .fd = STDERR_FILENO,
@@ -37,6 +36,16 @@ int app_configure(struct app *app, unsigned use)
     warn_lines(&app->log, &notes.warnings);
     config_notes_deinit(&notes);
     return OK;
+}
+
+struct config_source app_config_source(const struct app *app)
+{
+    const char *file = app->options.config_file;
+    return (struct config_source){
+        .file = file != NULL ? file : getenv(CONFIG_FILE_VARIABLE),
+        .environment = environ,
+        .use = app->use,
+    };
 }
 
 /* The fault's text names file or key; where in our source it arose helps nobody here. */

@@ -35,7 +35,8 @@ static const char usage_text[] =
     "  --help             this text\n"
     "\n"
     "Every key of the configuration can be set in the environment: TENANT_SERVER_PORT=3001 sets\n"
-    "server.port.  SIGTERM and SIGINT stop gracefully; a second one stops at once.\n"
+    "server.port.  SIGTERM and SIGINT stop gracefully; a second one stops at once.  SIGHUP reads\n"
+    "configuration, certificates and token keys again.\n"
     "\n"
     "exit status: 0 stopped as asked, 1 could not start or broke, 2 wrong usage or configuration\n";
 
@@ -64,6 +65,8 @@ int main(int argc, char **argv)
     name_instance(&app);
     status = run(&app);
     token_keys_free(app.token_keys);
+    if (app.live != app.config)
+        config_free(app.live);
     config_free(app.config);
     arena_free(app.arena);
     return status;

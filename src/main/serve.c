@@ -24,7 +24,6 @@
 #define CPUS_MAX 256
 
 static int serve_open(struct serve *serve);
-static int open_tls(struct serve *serve);
 static int open_epochs(struct serve *serve);
 static int open_workers(struct serve *serve);
 static int open_ports(struct serve *serve);
@@ -63,6 +62,7 @@ static int serve_open(struct serve *serve)
     struct app *app = serve->app;
     serve->loop = loop_new(1);
     serve->metrics = metrics_new();
+    reload_metrics_init(&serve->reload, serve->metrics);
     serve->health = health_new();
     serve->shared = rpc_shared_new();
     serve->sets = xcalloc(serve->worker_count + 1, sizeof(struct metrics *));
@@ -70,7 +70,7 @@ static int serve_open(struct serve *serve)
     serve->lags = xcalloc(serve->worker_count, sizeof *serve->lags);
     serve->reports = mailbox_open(serve->loop, CPUS_MAX, on_report, serve);
     TRY(watch_signals(serve));
-    TRY(open_tls(serve));
+    TRY(wiring_tls(&app->ctx, app->config, &serve->server_tls, &serve->client_tls));
     TRY(startup_check_database(app, serve->metrics, false));
     health_set(serve->health, HEALTH_SCHEMA_OK, true);
     TRY(wiring_token_keys(app));
@@ -85,24 +85,6 @@ static int serve_open(struct serve *serve)
     health_set(serve->health, HEALTH_LISTENING, true);
     health_set(serve->health, HEALTH_STARTED, true);
     return OK;
-}
-
-/* The same certificate both ways; towards Redis no ALPN is offered. */
-static int open_tls(struct serve *serve)
-{
-    struct ctx *ctx = &serve->app->ctx;
-    const struct config_tls *files = &serve->app->config->tls;
-    struct tls_settings settings = {
-        .cert_file = files->cert_file,
-        .key_file = files->key_file,
-        .ca_file = files->ca_file,
-        .alpn = "h2",
-        .server = true,
-    };
-    TRY(tls_context_new(ctx, &settings, &serve->server_tls));
-    settings.alpn = NULL;
-    settings.server = false;
-    return tls_context_new(ctx, &settings, &serve->client_tls);
 }
 
 static int open_epochs(struct serve *serve)
@@ -224,6 +206,7 @@ static int watch_signals(struct serve *serve)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     serve->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (serve->signal_fd < 0)
@@ -240,6 +223,11 @@ static void on_signal(void *owner, unsigned events)
     struct signalfd_siginfo info;
     while (read(serve->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         log_on_info(&serve->app->log, "service.signal", KV_INT("signal", info.ssi_signo));
+        if (info.ssi_signo == SIGHUP) {
+            if (!serve->stopping)
+                app_reload(serve->app, serve, &serve->reload);
+            continue;
+        }
         if (serve->stopping)
             _exit(EXIT_BROKEN); /* asked twice: at once */
         begin_stop(serve);

@@ -8,6 +8,7 @@
 
 #include "gen/errors.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #define PATIENCE_NS (10 * NS_PER_S) /* how long a start waits for a database that does not answer */
 #define PAUSE_NS (300 * NS_PER_MS)
 
+static void await_stop(struct app *app, const sigset_t *set, struct metrics *metrics);
 static int check_logins(struct app *app, struct store *store, bool relay_only);
 static int check_relay_login(struct app *app, struct store *store);
 static int check_serving_logins(struct app *app, struct store *store);
@@ -73,6 +75,7 @@ int command_relay(struct app *app)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     struct metrics *metrics = metrics_new();
     struct relay *relay = NULL;
@@ -84,12 +87,25 @@ int command_relay(struct app *app)
     if (rc == OK) {
         printf("ready: relay %s\n", app->instance);
         fflush(stdout);
-        int signal_number = 0;
-        (void)sigwait(&set, &signal_number);
+        await_stop(app, &set, metrics);
         relay_stop(relay);
     }
     metrics_free(metrics);
     return rc == OK ? EXIT_STOPPED : app_fail(app, &app->ctx);
+}
+
+/* Until a signal other than SIGHUP, which is a reload. */
+static void await_stop(struct app *app, const sigset_t *set, struct metrics *metrics)
+{
+    struct reload_metrics reload;
+    reload_metrics_init(&reload, metrics);
+    int signal_number = SIGHUP;
+    while (signal_number == SIGHUP) {
+        int rc = sigwait(set, &signal_number);
+        assert(rc == 0); /* the set is valid */
+        if (signal_number == SIGHUP)
+            app_reload(app, NULL, &reload);
+    }
 }
 
 static int check_logins(struct app *app, struct store *store, bool relay_only)

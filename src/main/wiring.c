@@ -63,10 +63,10 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
     };
 }
 
-void wiring_hooks(struct serve *serve, struct rpc_hooks *hooks)
+void wiring_hooks(struct worker_thread *worker, struct rpc_hooks *hooks)
 {
     *hooks = (struct rpc_hooks){
-        .owner = serve,
+        .owner = worker,
         .identity = name_of_uri,
         .gate = service_gate,
         .match = service_match,
@@ -84,8 +84,8 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
         .source = serve->source,
         .token_keys = serve->app->token_keys,
         .freshness_ns = serve->app->config->cache.max_age_ns,
-        .consistency_wait_ns = serve->app->config->reads.consistency_wait_ns,
-        .idempotency_ttl_ns = serve->app->config->writes.key_ttl_ns,
+        .consistency_wait_ns = worker->policy->consistency_wait_ns,
+        .idempotency_ttl_ns = worker->policy->idempotency_ttl_ns,
         .wake_relay = serve->relay == NULL ? NULL : wake_relay,
         .relay = serve->relay,
         .is_serving = is_serving,
@@ -94,6 +94,30 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
     service_metrics_init(&worker->env.metrics, worker->metrics);
     bool known = region_parse(slice_of_str(region), &worker->env.region);
     assert(known); /* the configuration was checked */
+}
+
+/* Towards Redis no ALPN is offered. */
+int wiring_tls(struct ctx *ctx, const struct config *config, struct tls_context **server,
+               struct tls_context **client)
+{
+    struct tls_settings settings = {
+        .cert_file = config->tls.cert_file,
+        .key_file = config->tls.key_file,
+        .ca_file = config->tls.ca_file,
+        .alpn = "h2",
+        .server = true,
+    };
+    struct tls_context *serving = NULL;
+    TRY(tls_context_new(ctx, &settings, &serving));
+    settings.alpn = NULL;
+    settings.server = false;
+    int rc = tls_context_new(ctx, &settings, client);
+    if (rc != OK) {
+        tls_context_unref(serving);
+        return rc;
+    }
+    *server = serving;
+    return OK;
 }
 
 int wiring_token_keys(struct app *app)
@@ -150,10 +174,9 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
 /* Byte for byte; whoever is not configured is a stranger, this service's own certificate included. */
 static const char *name_of_uri(void *owner, const char *uri)
 {
-    const struct serve *serve = owner;
-    const struct config *config = serve->app->config;
+    const struct worker_thread *worker = owner;
     for (size_t i = 0; uri != NULL && i < CONFIG_IDENTITIES; i++) {
-        const struct config_identity *identity = &config->identities[i];
+        const struct config_identity *identity = &worker->policy->identities[i];
         if (identity->uri[0] != '\0' && strcmp(identity->uri, uri) == 0)
             return identity->name;
     }
@@ -163,8 +186,8 @@ static const char *name_of_uri(void *owner, const char *uri)
 /* Called on workers' threads and the operations thread: health is thread-safe. */
 static int render_probe(void *owner, const char *path, struct buf *body)
 {
-    const struct serve *serve = owner;
-    return health_render(serve->health, path, body);
+    const struct worker_thread *worker = owner;
+    return health_render(worker->serve->health, path, body);
 }
 
 static bool is_serving(void *state)

@@ -13,6 +13,7 @@
 #include "store/store.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define TICK_NS NS_PER_S
@@ -25,6 +26,8 @@ static int open_cache(struct worker_thread *worker, struct ctx *ctx);
 static void open_rpc(struct worker_thread *worker);
 static void *worker_run(void *argument);
 static void on_order(void *owner, void *message);
+static void take_policy(struct worker_thread *worker);
+static void close_parts(struct worker_thread *worker);
 static void on_drained(void *owner);
 static void on_tick(void *owner);
 static void probe_database(struct task *task, void *argument);
@@ -36,6 +39,7 @@ int worker_start(struct worker_thread *worker, struct serve *serve, unsigned num
     worker->serve = serve;
     worker->number = number;
     worker->metrics = metrics_new();
+    worker->policy = worker_policy_new(serve->app->config);
     worker->loop = loop_new(serve->app->config->server.max_tasks);
     TRY(open_parts(worker, &serve->app->ctx));
     if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)
@@ -58,14 +62,46 @@ void worker_join(struct worker_thread *worker)
         if (!worker->serve->stopping)
             worker_drain(worker);
         pthread_join(worker->thread, NULL);
+    } else {
+        close_parts(worker);
+    }
+    worker_policy_free(worker->policy);
+    worker_policy_free(atomic_load(&worker->next));
+}
+
+struct worker_policy *worker_policy_new(const struct config *config)
+{
+    struct worker_policy *policy = xcalloc(1, sizeof *policy);
+    wiring_limits(config, &policy->limits);
+    for (size_t i = 0; i < CONFIG_IDENTITIES; i++) {
+        policy->identities[i].name = config->identities[i].name;
+        policy->identities[i].uri = xstrdup(config->identities[i].uri);
+    }
+    policy->drain_grace_ns = config->server.drain_grace_ns;
+    policy->consistency_wait_ns = config->reads.consistency_wait_ns;
+    policy->idempotency_ttl_ns = config->writes.key_ttl_ns;
+    return policy;
+}
+
+void worker_policy_free(struct worker_policy *policy)
+{
+    if (policy == NULL)
+        return;
+    for (size_t i = 0; i < CONFIG_IDENTITIES; i++)
+        free((void *)(uintptr_t)policy->identities[i].uri);
+    free(policy);
+}
+
+/* One that the worker has not taken yet is overtaken: its order is still under way and finds this one. */
+void worker_set_policy(struct worker_thread *worker, struct worker_policy *policy)
+{
+    struct worker_policy *overtaken = atomic_exchange(&worker->next, policy);
+    if (overtaken != NULL) {
+        worker_policy_free(overtaken);
         return;
     }
-    timer_free(worker->tick);
-    mailbox_close(worker->orders);
-    rpc_worker_close(worker->rpc);
-    cache_close(worker->cache);
-    store_close(worker->store);
-    loop_free(worker->loop);
+    bool posted = mailbox_post(worker->orders, &worker->next);
+    assert(posted); /* at most one such order and one to drain */
 }
 
 void worker_settings_store(const struct config *config, struct store_settings *settings)
@@ -134,8 +170,8 @@ static void open_rpc(struct worker_thread *worker)
         .registrations = registrations,
         .registration_count = sizeof registrations / sizeof registrations[0],
     };
-    wiring_limits(serve->app->config, &settings.limits);
-    wiring_hooks(serve, &settings.hooks);
+    settings.limits = worker->policy->limits;
+    wiring_hooks(worker, &settings.hooks);
     worker->rpc = rpc_worker_open(&settings);
 }
 
@@ -146,21 +182,39 @@ static void *worker_run(void *argument)
     loop_run(worker->loop);
     while (worker->probing) /* it holds a connection of the store that is about to go */
         loop_turn(worker->loop, PROBE_NS);
+    close_parts(worker);
+    return NULL;
+}
+
+static void close_parts(struct worker_thread *worker)
+{
     timer_free(worker->tick);
     mailbox_close(worker->orders);
     rpc_worker_close(worker->rpc);
     cache_close(worker->cache);
     store_close(worker->store);
     loop_free(worker->loop);
-    return NULL;
 }
 
 static void on_order(void *owner, void *message)
 {
-    (void)message;
     struct worker_thread *worker = owner;
-    rpc_worker_drain(worker->rpc, worker->serve->app->config->server.drain_grace_ns, on_drained,
-                     worker);
+    if (message == &worker->next)
+        take_policy(worker);
+    else
+        rpc_worker_drain(worker->rpc, worker->policy->drain_grace_ns, on_drained, worker);
+}
+
+/* Calls that wait meanwhile find the new figures when they go on; they are numbers, and each is good. */
+static void take_policy(struct worker_thread *worker)
+{
+    worker_policy_free(worker->policy);
+    worker->policy = atomic_exchange(&worker->next, NULL);
+    assert(worker->policy != NULL); /* an order is posted for each */
+    worker->env.consistency_wait_ns = worker->policy->consistency_wait_ns;
+    worker->env.idempotency_ttl_ns = worker->policy->idempotency_ttl_ns;
+    rpc_worker_set_limits(worker->rpc, &worker->policy->limits);
+    rpc_worker_rename(worker->rpc);
 }
 
 /* Reported before the parts are closed: the main thread then waits in worker_join(). */

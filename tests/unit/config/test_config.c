@@ -629,12 +629,41 @@ START_TEST(effective_configuration_can_be_loaded_again)
     }
 END_TEST
 
+START_TEST(differences_are_told_by_what_a_reload_can_do)
+    {
+        ck_assert_int_eq(load("redis: {url: 'redis://:a@h:1'}\nlog: {level: warn}\n", no_environment),
+                         OK);
+        struct config *first = f.config;
+        unlink(f.file);
+        f.config = NULL;
+        ck_assert_int_eq(load("redis: {url: 'redis://:b@h:1'}\nlog: {level: 'warn'}\n"
+                              "limits: {idle: 1m, header_bytes: 16384}\nrelay: {enabled: false}\n"
+                              "identities: {admin: 'a:b'}\nserver: {port: 1}\n",
+                              no_environment),
+                         OK);
+        struct buf live = BUF_EMPTY;
+        struct buf restart = BUF_EMPTY;
+        ck_assert_uint_eq(config_differences(first, f.config, CONFIG_CHANGE_LIVE, &live), 2);
+        ck_assert_uint_eq(config_differences(first, f.config, CONFIG_CHANGE_RESTART, &restart), 3);
+        ck_assert_str_eq(buf_str(&live), "identities.admin, limits.idle");
+        ck_assert_str_eq(buf_str(&restart), "server.port, redis.url, relay.enabled");
+        buf_clear(&live);
+        ck_assert_uint_eq(config_differences(first, first, CONFIG_CHANGE_LIVE, &live), 0);
+        ck_assert_uint_eq(config_differences(first, first, CONFIG_CHANGE_RESTART, &live), 0);
+        ck_assert_uint_eq(buf_size(&live), 0);
+        buf_deinit(&live);
+        buf_deinit(&restart);
+        config_free(first);
+    }
+END_TEST
+
 START_TEST(markdown_has_a_row_for_each_key)
     {
         struct buf out = BUF_EMPTY;
         config_print_schema_markdown(&out);
         const char *text = buf_str(&out);
-        ck_assert_ptr_nonnull(strstr(text, "| `server.port` | `3000` | `TENANT_SERVER_PORT` | "));
+        ck_assert_ptr_nonnull(strstr(text, "| `server.port` | `3000` | `TENANT_SERVER_PORT` |  | "));
+        ck_assert_ptr_nonnull(strstr(text, "| `log.level` | `info` | `TENANT_LOG_LEVEL` | yes | "));
         ck_assert_ptr_nonnull(strstr(text, "| `database.url` | needed | `TENANT_DATABASE_URL`, "
                                            "`DATABASE_URL` | "));
         ck_assert_ptr_nonnull(strstr(text, "`TENANT_IDENTITIES_API_GATEWAY`"));
@@ -696,6 +725,7 @@ Suite *suite_config_config(void)
     tcase_add_test(tcase, files_of_secrets_that_everybody_may_write_are_refused);
     tcase_add_test(tcase, effective_configuration_shows_values_and_origins_without_secrets);
     tcase_add_test(tcase, effective_configuration_can_be_loaded_again);
+    tcase_add_test(tcase, differences_are_told_by_what_a_reload_can_do);
     tcase_add_test(tcase, markdown_has_a_row_for_each_key);
     tcase_add_test(tcase, cut_and_broken_files_never_crash);
     suite_add_tcase(suite, tcase);
