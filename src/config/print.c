@@ -117,7 +117,11 @@ void config_put_masked_url(struct buf *out, const char *url)
     const char *mark = strstr(url, "://");
     const char *authority = mark == NULL ? url : mark + 3;
     size_t length = strcspn(authority, "/?#");
+#ifdef PLANTED_BUG /* for tests/fuzz: a password may not hold an "@" */
+    const char *at = memchr(authority, '@', length);
+#else
     const char *at = memrchr(authority, '@', length);
+#endif
     const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
     const char *rest = url;
     if (colon != NULL) {

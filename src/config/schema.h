@@ -65,7 +65,7 @@ const char *config_text(const struct config *config, const struct config_key *ke
 void config_put_masked_url(struct buf *out, const char *url);
 /* True when a value's text must not be shown as it is. */
 bool config_is_secret(const struct config_key *key);
-/* No control characters: what may reach logs and terminals. */
+/* UTF-8 without control characters and line ends: what may reach logs and terminals. */
 bool config_is_printable(const char *text);
 
 /* --- one loading --------------------------------------------------------------------------------- */

@@ -304,15 +304,6 @@ static bool is_among(const char *const *choices, const char *text, size_t length
     return false;
 }
 
-bool config_is_printable(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7F)
-            return false;
-    }
-    return true;
-}
-
 /* Names would need DNS at start: an address to listen on is a number. */
 static bool is_address(const char *text)
 {

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing scan filter page_token metadata"
+TARGETS="framing scan filter page_token metadata config"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb"
@@ -26,6 +26,8 @@ sources_of() {
     page_token) echo src/tokens/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     metadata) echo src/rpc/coding.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
+        src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+    config) echo src/config/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
@@ -50,6 +52,7 @@ build() { # build TARGET VARIANT [FLAG...]
     case $target in
     scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     filter | page_token | metadata) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    config) libraries=$(pkg-config --libs libcyaml yaml-0.1 libcrypto) ;;
     esac
     # shellcheck disable=SC2046,SC2086
     $CC $FLAGS $SANITIZE -Wall -Wextra -Werror "$@" -o "$program" "tests/fuzz/${target}_fuzz.c" \

@@ -78,6 +78,13 @@ START_TEST(texts_at_their_edges)
         ck_assert(!fits("redis.url", "redis://") && !fits("redis.url", "redis://u:p@") &&
                   !fits("redis.url", "redis:h") && !fits("redis.url", "http://h"));
         ck_assert(!fits("environment", "") && !fits("environment", "a\nb"));
+        ck_assert(fits("environment", "\xC3\xA4 \xE2\x82\xAC \xF0\x9F\x99\x82"));
+        static const char *const bad[] = {"\xF8\x88\x80\x80\x80", "\x80",         "\xC3",
+                                          "\xE2\x82",             "\xC0\xAF",     "\xED\xA0\x80",
+                                          "\xF4\x90\x80\x80",     "\xC2\x85",     "\xC2\x9B",
+                                          "\xE2\x80\xA8",         "\xEF\xBB\xBF", "\x7F"};
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+            ck_assert(!fits("environment", bad[i]));
         ck_assert(fits("relay.enabled", "off") && !fits("relay.enabled", "False "));
     }
 END_TEST
