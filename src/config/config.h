@@ -80,10 +80,9 @@ struct config_nats {
 };
 
 struct config_relay {
-    bool enabled;               /* run the relay inside serve; true */
-    uint32_t window;            /* events sent and not yet acknowledged per partition; 1000 */
-    uint64_t lease_ttl_ns;      /* 5 s */
-    uint64_t sent_retention_ns; /* how long sent outbox rows stay; 72 h */
+    bool enabled;          /* run the relay inside serve; true */
+    uint32_t window;       /* events sent and not yet acknowledged per partition; 1000 */
+    uint64_t lease_ttl_ns; /* 5 s */
 };
 
 struct config_cache {

@@ -149,8 +149,6 @@ const struct config_key config_keys[] = {
      .help = "events in flight per partition"},
     {DURATION("relay.lease_ttl", relay.lease_ttl_ns, "5s", 500 * NS_PER_MS, 5 * MINUTE),
      .help = "after which another relay takes a silent one's partitions"},
-    {DURATION("relay.sent_retention", relay.sent_retention_ns, "72h", HOUR, 24 * 365 * HOUR),
-     .help = "how long sent outbox rows stay"},
 
     /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),

@@ -24,7 +24,6 @@ struct relay_settings {
     uint64_t lease_ttl_ns;      /* 0: 5 s */
     uint64_t ack_timeout_ns;    /* for a whole window; 0: 5 s */
     struct token_keys *token_keys; /* for the events' consistency tokens; NULL: they have none */
-    uint64_t sent_retention_ns; /* how long sent rows stay; 0: 3 days */
 };
 
 /* Starts the thread.  Settings, metrics and log must outlive the relay; nothing is copied.  A database or

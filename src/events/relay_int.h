@@ -15,6 +15,7 @@
 #include "events/relay.h"
 #include "events/subjects.h"
 #include "events/window.h"
+#include "store/partition_store.h"
 #include "store/relay_store.h"
 
 #include <pthread.h>
@@ -61,8 +62,8 @@ struct shard {
     bool checked;           /* its stream was there and was looked at */
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
-    bool stopped; /* by an event that is never taken */
-    struct window window; /* of the last shard_send() */
+    bool stopped;            /* by an event that is never taken */
+    struct window window;    /* of the last shard_send() */
     uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
     struct sent_event *sent; /* WINDOW_MAX of them */
 };
@@ -75,6 +76,11 @@ struct published_series {
 /* more than there are event types: a further subject is counted all the same, by a search */
 #define PUBLISHED_SUBJECTS 8
 
+/* The series of one table in partitions. */
+struct partition_series {
+    struct metric *made, *dropped, *failed, *strays, *days_ahead;
+};
+
 /* Found once at start; only the relay's thread writes. */
 struct relay_metrics {
     struct metrics *set; /* main's, borrowed */
@@ -86,11 +92,11 @@ struct relay_metrics {
     struct metric *leases;
     struct metric *stopped;
     struct metric *takeovers;
-    struct metric *pruned;
     struct metric *settled_late;
     struct metric *lag;
     struct metric *windows;
     struct metric *broker_up;
+    struct partition_series partitions[PARTITIONED_COUNT];
 };
 
 /* One per process at most, made by relay_start(), freed by relay_stop() after the thread has
@@ -99,8 +105,8 @@ struct relay {
     const struct relay_settings *settings; /* main's, outlives the relay */
     struct relay_metrics metrics;
     const struct log *log;
-    struct ctx ctx; /* of the relay's thread */
-    struct store *store; /* a plain thread's, with one connection */
+    struct ctx ctx;       /* of the relay's thread */
+    struct store *store;  /* a plain thread's, with one connection */
     struct jetstream *js; /* NULL while not connected */
     struct jetstream_inbox *inbox;
     struct shard shards[PARTITION_COUNT];
@@ -111,7 +117,8 @@ struct relay {
     uint64_t lease_end_ns; /* by our own clock the leases run out then */
     uint64_t stats_due_ns;
     uint64_t prune_due_ns;
-    uint64_t broker_due_ns; /* connect not before */
+    uint64_t partitions_due_ns; /* 0: at once */
+    uint64_t broker_due_ns;     /* connect not before */
     unsigned broker_failures;
     uint64_t database_due_ns; /* ask not before */
     unsigned database_failures;
@@ -154,6 +161,10 @@ void relay_broker_lost(struct relay *relay, const char *detail);
 bool relay_turn(struct relay *relay);
 /* Waits for what is in flight, until the deadline, and settles it. */
 void relay_drain(struct relay *relay, uint64_t deadline_ns);
+
+/* --- relay_upkeep.c --- */
+/* Whatever of it is due; costs nothing between. */
+void relay_upkeep(struct relay *relay);
 
 /* --- relay_shard.c --- */
 /* Makes sure that the stream is there, before the first event and before consumers look for it.

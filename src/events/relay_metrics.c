@@ -54,10 +54,38 @@ static const struct metric_family takeovers = {
     .help = "Leases claimed by this relay.",
     .kind = METRIC_COUNTER,
 };
-static const struct metric_family pruned = {
-    .name = "tenant_outbox_sent_pruned_total",
-    .help = "Sent events deleted after their retention.",
+static const struct metric_family partitions_made = {
+    .name = "tenant_partitions_made_total",
+    .help = "Partitions made ahead of time by this relay.",
     .kind = METRIC_COUNTER,
+    .labels = {"table"},
+};
+static const struct metric_family partitions_dropped = {
+    .name = "tenant_partitions_dropped_total",
+    .help = "Partitions dropped by this relay after their retention.",
+    .kind = METRIC_COUNTER,
+    .labels = {"table"},
+};
+static const struct metric_family partitions_failed = {
+    .name = "tenant_partition_failures_total",
+    .help =
+        "Partitions that could not be made or dropped in time; tried again in a minute.",
+    .kind = METRIC_COUNTER,
+    .labels = {"table"},
+};
+static const struct metric_family partition_strays = {
+    .name = "tenant_partition_strays_total",
+    .help =
+        "Rows that no partition had taken, moved into a new one or deleted after their retention.",
+    .kind = METRIC_COUNTER,
+    .labels = {"table"},
+};
+static const struct metric_family partition_days_ahead = {
+    .name = "tenant_partition_days_ahead",
+    .help =
+        "Days from now on for which there are partitions without a gap; fewer than 7 need a look.",
+    .kind = METRIC_GAUGE,
+    .labels = {"table"},
 };
 static const struct metric_family settled_late = {
     .name = "tenant_relay_stored_unacknowledged_total",
@@ -83,8 +111,24 @@ static const struct metric_family broker_up = {
 };
 
 const struct metric_family *const events_metric_families[] = {
-    &published, &errors, &fenced, &pending,      &oldest_age, &leases,    &stopped,
-    &takeovers, &pruned, &lag,    &settled_late, &windows,    &broker_up, NULL,
+    &published,
+    &errors,
+    &fenced,
+    &pending,
+    &oldest_age,
+    &leases,
+    &stopped,
+    &takeovers,
+    &lag,
+    &settled_late,
+    &windows,
+    &broker_up,
+    &partitions_made,
+    &partitions_dropped,
+    &partitions_failed,
+    &partition_strays,
+    &partition_days_ahead,
+    NULL,
 };
 
 static struct metric *series_find(struct relay_metrics *metrics, const char *subject,
@@ -100,7 +144,6 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
         .leases = metrics_series(set, &leases, NULL),
         .stopped = metrics_series(set, &stopped, NULL),
         .takeovers = metrics_series(set, &takeovers, NULL),
-        .pruned = metrics_series(set, &pruned, NULL),
         .settled_late = metrics_series(set, &settled_late, NULL),
         .lag = metrics_series(set, &lag, NULL),
         .windows = metrics_series(set, &windows, NULL),
@@ -109,6 +152,16 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
     for (unsigned error = 0; error < RELAY_ERROR_COUNT; error++) {
         const char *kind = relay_error_name((enum relay_error)error);
         metrics->errors[error] = metrics_series(set, &errors, &kind);
+    }
+    for (unsigned table = 0; table < PARTITIONED_COUNT; table++) {
+        const char *name = partitioned_name((enum partitioned)table);
+        metrics->partitions[table] = (struct partition_series){
+            .made = metrics_series(set, &partitions_made, &name),
+            .dropped = metrics_series(set, &partitions_dropped, &name),
+            .failed = metrics_series(set, &partitions_failed, &name),
+            .strays = metrics_series(set, &partition_strays, &name),
+            .days_ahead = metrics_series(set, &partition_days_ahead, &name),
+        };
     }
 }
 

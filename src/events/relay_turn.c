@@ -12,11 +12,6 @@
 #define SLICE_NS (20 * NS_PER_MS)
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
-#define STATS_EVERY_NS (2 * NS_PER_S)
-#define PRUNE_EVERY_NS (60 * NS_PER_S)
-/* a delete of this size takes milliseconds; what is left over comes after STATS_EVERY_NS */
-#define PRUNE_ROWS 1000
-#define RETENTION_DEFAULT_NS (72 * 3600 * NS_PER_S)
 
 static void streams_check(struct relay *relay);
 static bool rows_send(struct relay *relay);
@@ -28,14 +23,13 @@ static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
 static bool windows_close(struct relay *relay);
 static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count);
 static void window_count(struct relay *relay, const struct shard *shard);
-static void housekeep(struct relay *relay);
 
 /* Leases first: rows are only read for shards that are still ours.  `js` is looked at again
  * after each step, because any of them may find the connection lost. */
 bool relay_turn(struct relay *relay)
 {
     relay_lease_tick(relay);
-    housekeep(relay);
+    relay_upkeep(relay);
     if (!relay_broker_ready(relay))
         return false;
     streams_check(relay);
@@ -233,33 +227,5 @@ static void window_count(struct relay *relay, const struct shard *shard)
         uint64_t age_us = now_us > event->created_us ? now_us - event->created_us : 0;
         metric_inc(event->published);
         metric_observe(relay->metrics.lag, (double)age_us / 1e6);
-    }
-}
-
-/* Also while NATS is away: the backlog's age must be seen just then. */
-static void housekeep(struct relay *relay)
-{
-    uint64_t now = clock_now();
-    if (!relay_database_ready(relay))
-        return;
-    if (now >= relay->stats_due_ns) {
-        const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-        relay->stats_due_ns = deadline_after(now, STATS_EVERY_NS);
-        (void)relay_database_did(relay, relay_store_stats(&caller, &relay->stats));
-        metric_gauge_set(relay->metrics.pending, (int64_t)relay->stats.pending);
-        metric_gauge_set(relay->metrics.oldest_age,
-                         (int64_t)(relay->stats.oldest_age_us / 1000000));
-    }
-    if (now >= relay->prune_due_ns) {
-        size_t deleted = 0;
-        uint64_t retention = relay->settings->sent_retention_ns != 0
-                                 ? relay->settings->sent_retention_ns
-                                 : RETENTION_DEFAULT_NS;
-        const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-        int rc = relay_store_prune(&caller, retention, PRUNE_ROWS, &deleted);
-        (void)relay_database_did(relay, rc);
-        metric_add(relay->metrics.pruned, deleted);
-        relay->prune_due_ns =
-            deadline_after(now, deleted == PRUNE_ROWS ? STATS_EVERY_NS : PRUNE_EVERY_NS);
     }
 }

@@ -163,7 +163,6 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
         .token_keys = app->token_keys,
         .window = config->relay.window,
         .lease_ttl_ns = config->relay.lease_ttl_ns,
-        .sent_retention_ns = config->relay.sent_retention_ns,
     };
     int rc = relay_start(settings, metrics, &app->log, relay);
     if (rc != OK)

@@ -152,29 +152,17 @@ static const struct stmt stats_select = {
     .columns = {"pending", "oldest_age_us", NULL},
 };
 
-/* By key of the subselect, with its limit: a DELETE without one would hold its locks for
- * minutes after a long outage. */
-static const struct stmt sent_prune = {
-    .name = "relay.prune",
-    .text = "WITH gone AS (DELETE FROM tenant.outbox_sent WHERE (sent_at, shard, id) IN"
-            "  (SELECT sent_at, shard, id FROM tenant.outbox_sent"
-            "   WHERE sent_at < clock_timestamp() - $1::bigint * interval '1 microsecond'"
-            "   ORDER BY sent_at LIMIT $2) RETURNING 1)"
-            " SELECT count(*) AS deleted FROM gone",
-    .param_count = 2,
-    .columns = {"deleted", NULL},
-};
-
 /* Relays that ended without leaving; one that comes back announces itself anew. */
 static const struct stmt owners_prune = {
     .name = "relay.owners_prune",
-    .text = "DELETE FROM tenant.relay_owner"
-            " WHERE seen_until < clock_timestamp() - $1::bigint * interval '1 microsecond'",
-    .param_count = 1,
+    .text =
+        "DELETE FROM tenant.relay_owner WHERE seen_until < clock_timestamp() - interval '3 days'",
     .columns = {NULL},
 };
 
-/* Keys of writes, a day later.  The relay's policy shows it expired rows alone. */
+/* Keys of writes, a day later.  The relay's policy shows it expired rows alone.  By key of the
+ * subselect, with its limit: a DELETE without one would hold its locks for minutes after a long
+ * outage. */
 #define EXPIRE(table, columns)                                                                     \
     "DELETE FROM " table " WHERE (" columns ") IN (SELECT " columns " FROM " table                 \
     " WHERE expires_at < now() ORDER BY expires_at LIMIT $1)"
@@ -192,9 +180,13 @@ static const struct stmt platform_keys_expire = {
 };
 
 static const struct stmt *const all[] = {
-    &unsent_select, &settle,        &settle_stored, &announce,    &renew,
-    &leases_select, &owners_select, &claim,         &release,     &leave,
-    &stats_select,  &sent_prune,    &owners_prune,  &keys_expire, &platform_keys_expire,
+    &unsent_select, &settle,
+    &settle_stored, &announce,
+    &renew,         &leases_select,
+    &owners_select, &claim,
+    &release,       &leave,
+    &stats_select,  &owners_prune,
+    &keys_expire,   &platform_keys_expire,
 };
 
 const struct stmt_list relay_statements = {
@@ -374,20 +366,15 @@ int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *ou
     return OK;
 }
 
-int relay_store_prune(const struct relay_caller *caller, uint64_t retention_ns, unsigned limit,
-                      size_t *deleted)
+int relay_store_prune(const struct relay_caller *caller)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
-    struct rows rows = {0};
-    const struct sql_value values[] = {duration_us(retention_ns), sql_int8(limit)};
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
-    tx_queue(tx, &sent_prune, values, &rows);
-    tx_queue(tx, &owners_prune, values, NULL);
+    tx_queue(tx, &owners_prune, NULL, NULL);
     const struct sql_value keys = sql_int8(KEYS_EXPIRE_MAX);
     tx_queue(tx, &keys_expire, &keys, NULL);
     tx_queue(tx, &platform_keys_expire, &keys, NULL);
-    TRY(tx_commit(tx));
-    return number_of(caller, &rows, "deleted", deleted);
+    return tx_commit(tx);
 }
 
 /* One statement in a transaction of its own; `rows` stay readable until *tx is freed. */

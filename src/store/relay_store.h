@@ -114,10 +114,8 @@ struct outbox_stats {
 };
 int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out) MUST_CHECK;
 
-/* Deletes up to `limit` sent rows older than the retention, and owners not seen for as long; and
- * expired idempotency keys of both tables. */
-int relay_store_prune(const struct relay_caller *caller, uint64_t retention_ns, unsigned limit,
-                      size_t *deleted) MUST_CHECK;
+/* Deletes expired idempotency keys of both tables, and relays not seen for three days. */
+int relay_store_prune(const struct relay_caller *caller) MUST_CHECK;
 
 /* For the test that prepares every statement. */
 extern const struct stmt_list relay_statements;

@@ -12,6 +12,10 @@ static const struct stmt schema_version = {
 };
 
 #define OF_SCHEMA "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+/* Those that run with their owner's rights, whoever calls them. */
+#define OF_FUNCTIONS                                                                               \
+    "FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace WHERE n.nspname = 'tenant' "     \
+    "AND f.prosecdef "
 #define TENANT_TABLE                                                                               \
     "n.nspname = 'tenant' AND c.relkind IN ('r', 'p') AND (c.relname = 'tenants' OR EXISTS ("      \
     "SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' "           \
@@ -20,8 +24,9 @@ static const struct stmt schema_version = {
 #define TENANT_RULE "= (NULLIF(current_setting(''app.tenant_id''::text, true), ''''::text))::uuid)"
 
 /* What is too much, or missing, for this login.  $1: "table RIGHT" pairs that it may have; $2: the tables
- * this program knows.  On tables of a newer schema only the rights that no login may ever have count: a
- * newer schema must not keep an older program from starting. */
+ * and functions this program knows.  On tables of a newer schema only the rights that no login may ever
+ * have count: a newer schema must not keep an older program from starting.  Partitions of known tables
+ * bear no rights. */
 static const struct stmt role_excess = {
     .name = "role.excess",
     .text =
@@ -46,7 +51,17 @@ static const struct stmt role_excess = {
         "CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', "
         "'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS p WHERE n.nspname = 'tenant' AND c.relkind IN "
         "('r', 'p') AND has_table_privilege(c.oid, p) AND (c.relname || ' ' || p) <> ALL ($1) "
-        "AND (p IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR c.relname = ANY ($2)) "
+        "AND (p IN ('TRUNCATE', 'REFERENCES', 'TRIGGER') OR c.relname = ANY ($2) OR EXISTS ("
+        "SELECT 1 FROM pg_inherits i JOIN pg_class t ON t.oid = i.inhparent WHERE "
+        "i.inhrelid = c.oid AND t.relname = ANY ($2))) "
+        "UNION ALL SELECT 'it may execute ' || f.proname " OF_FUNCTIONS
+        "AND has_function_privilege(f.oid, 'EXECUTE') AND (f.proname || ' EXECUTE') <> ALL ($1) "
+        "AND f.proname = ANY ($2) "
+        "UNION ALL SELECT 'everybody may execute ' || f.proname " OF_FUNCTIONS
+        "AND EXISTS (SELECT 1 FROM aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) g "
+        "WHERE g.grantee = 0) "
+        "UNION ALL SELECT 'the search path of ' || f.proname || ' is not fixed' " OF_FUNCTIONS
+        "AND 'search_path=pg_catalog, pg_temp' <> ALL (coalesce(f.proconfig, '{}')) "
         "UNION ALL SELECT 'row-level security is not forced on ' || c.relname " OF_SCHEMA
         "WHERE " TENANT_TABLE "AND NOT (c.relrowsecurity AND c.relforcerowsecurity) "
         "UNION ALL SELECT 'there is no restrictive tenant policy on ' || c.relname " OF_SCHEMA
@@ -66,10 +81,10 @@ static const struct stmt role_excess = {
 };
 
 static const struct stmt *const statements[] = {&schema_version, &role_excess};
-const struct stmt_list startup_statements = {
-    statements, sizeof statements / sizeof statements[0], LOGIN_APP};
+const struct stmt_list startup_statements = {statements, sizeof statements / sizeof statements[0],
+                                             LOGIN_APP};
 
-/* Table rights that each login needs.  Rights on single columns do not count as rights on the table. */
+/* Rights that each login needs.  Those on single columns do not count as rights on the table. */
 static const char *app_rights[] = {
     "tenants SELECT",
     "tenants INSERT",
@@ -114,13 +129,17 @@ static const char *relay_rights[] = {
     "platform_idempotency SELECT",
     "platform_idempotency DELETE",
     "schema_migrations SELECT",
+    "partitions_make EXECUTE",
+    "partitions_drop EXECUTE",
 };
 
-/* Every table of the schema this program was made for. */
-static const char *known_tables[] = {
-    "tenants",     "tenant_audit", "tenant_seq",  "authz_epoch",          "slug_reservations",
-    "outbox",      "outbox_sent",  "idempotency", "platform_idempotency", "relay_lease",
-    "relay_owner", "installation", "schema_migrations", "platform_audit",
+/* Every table and every function of the schema this program was made for. */
+static const char *known_names[] = {
+    "tenants",         "tenant_audit",   "tenant_seq",        "authz_epoch",
+    "outbox",          "outbox_sent",    "idempotency",       "platform_idempotency",
+    "relay_lease",     "relay_owner",    "slug_reservations", "partition_retention",
+    "installation",    "platform_audit", "schema_migrations", "partitions_make",
+    "partitions_drop",
 };
 
 static struct string_list rights_of(enum store_login login);
@@ -158,8 +177,8 @@ int role_check(struct store *store, struct ctx *ctx, enum store_login login, con
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows;
     struct string_list rights = rights_of(login);
-    const struct string_list tables = {known_tables, sizeof known_tables / sizeof known_tables[0]};
-    const struct sql_value values[] = {sql_list(&rights), sql_list(&tables)};
+    const struct string_list names = {known_names, sizeof known_names / sizeof known_names[0]};
+    const struct sql_value values[] = {sql_list(&rights), sql_list(&names)};
     TRY(tx_begin(store, ctx, mode_of(login), NULL, &tx));
     tx_queue(tx, &role_excess, values, &rows);
     TRY(tx_run(tx));
@@ -190,7 +209,5 @@ static struct string_list rights_of(enum store_login login)
 
 static enum tx_mode mode_of(enum store_login login)
 {
-    return login == LOGIN_APP        ? TX_CATALOG
-           : login == LOGIN_PLATFORM ? TX_PLATFORM_READ
-                                     : TX_RELAY;
+    return login == LOGIN_APP ? TX_CATALOG : login == LOGIN_PLATFORM ? TX_PLATFORM_READ : TX_RELAY;
 }

@@ -6,7 +6,8 @@
 #include "store/store.h"
 
 /* Checks a login's rights: neither superuser nor BYPASSRLS nor CREATEROLE nor REPLICATION, owner of nothing,
- * member of no role, no right on a table beyond those this program uses; and that row-level security is
+ * member of no role, no right on a table, partition or function beyond those this program uses; that functions
+ * with their owner's rights have a fixed search path and are not for everybody; and that row-level security is
  * forced on every table with a tenant column, with the restrictive tenant policy, and that every other
  * table's comment says why it has none.  On tables that this program does not know (a newer schema) only
  * TRUNCATE, REFERENCES and TRIGGER are too much.  `key`: the configuration key of its URL, for the text.

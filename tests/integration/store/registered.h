@@ -6,6 +6,7 @@
 #include "store/epoch_store.h"
 #include "store/idempotency_store.h"
 #include "store/outbox_store.h"
+#include "store/partition_store.h"
 #include "store/relay_store.h"
 #include "store/slug_store.h"
 #include "store/startup_checks.h"
@@ -21,7 +22,7 @@ static const struct registered {
     LIST(outbox_statements),      LIST(platform_audit_statements),
     LIST(idempotency_statements), LIST(slug_statements),
     LIST(epoch_statements),       LIST(relay_statements),
-    LIST(startup_statements),
+    LIST(partition_statements),   LIST(startup_statements),
 };
 #define REGISTERED (sizeof registered / sizeof registered[0])
 

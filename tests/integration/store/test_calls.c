@@ -303,9 +303,26 @@ static void call_shipping(const struct relay_caller *caller)
     ck_assert_str_eq(sql(root, "SELECT string_agg(stream_seq || ' ' || epoch, ', ' ORDER BY stream_seq) FROM "
                                "tenant.outbox_sent"),
                      "7 1, 8 1");
-    sql(root, "UPDATE tenant.outbox_sent SET sent_at = sent_at - interval '1 day'");
-    expect_rc(&rig.ctx, relay_store_prune(caller, 3600 * NS_PER_S, 10, &moved), OK);
-    ck_assert_uint_eq(moved, 2);
+}
+
+static void call_upkeep(const struct relay_caller *caller)
+{
+    struct partition_work work[PARTITIONED_COUNT];
+    sql(root, "INSERT INTO tenant.relay_owner VALUES ('gone', now() - interval '4 days')");
+    sql(root, "UPDATE tenant.idempotency SET expires_at = now() - interval '1 second'");
+    expect_rc(&rig.ctx, relay_store_prune(caller), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.relay_owner"), 0);
+    ck_assert_int_eq(sql_count(root, "tenant.idempotency"), 0);
+    sql(root, "DROP TABLE tenant.outbox_sent_default");
+    expect_rc(&rig.ctx, partition_store_make(caller, work), OK);
+    ck_assert_uint_eq(work[PARTITIONED_SENT].made, 1);
+    ck_assert_uint_eq(work[PARTITIONED_SENT].days_ahead, 14);
+    ck_assert_uint_ge(work[PARTITIONED_AUDIT].days_ahead, 180);
+    ck_assert_str_eq(work[PARTITIONED_AUDIT].trouble, "");
+    sql(root, "UPDATE tenant.outbox_sent SET sent_at = sent_at - interval '4 days'");
+    expect_rc(&rig.ctx, partition_store_drop(caller, work), OK);
+    ck_assert_uint_eq(work[PARTITIONED_SENT].deleted, 2);
+    ck_assert_uint_eq(work[PARTITIONED_AUDIT].dropped + work[PARTITIONED_AUDIT].failed, 0);
     ck_assert_int_eq(sql_count(root, "tenant.outbox_sent"), 0);
 }
 
@@ -397,6 +414,7 @@ START_TEST(every_function_and_every_statement)
     const struct relay_caller caller = {store, &rig.ctx, "relay-test", 5 * NS_PER_S};
     call_leases(&caller);
     call_shipping(&caller);
+    call_upkeep(&caller);
     expect_all_sent();
 }
 END_TEST
