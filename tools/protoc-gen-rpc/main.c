@@ -95,7 +95,8 @@ int main(int argc, char **argv)
               stderr);
         return 1;
     }
-    struct generator generator = {.request = request, .foreign = foreign_of(request)};
+    struct generator generator = {.request = request, .foreign.path = foreign_of(request)};
+    foreign_read(&generator);
     Response response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
     for (size_t i = 0; i < request->n_proto_file; i++) {
         if (!is_wanted(request, request->proto_file[i]))
@@ -106,6 +107,10 @@ int main(int argc, char **argv)
         for (size_t s = 0; generator.errors == NULL && s < count; s++)
             add_service(&response, &services[s]);
     }
+    /* so that our own message says what is wrong with such a field, and where */
+    response.has_supported_features = 1;
+    response.supported_features =
+        GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;
     if (generator.errors != NULL) {
         response.error = generator.errors;
         response.n_file = 0;

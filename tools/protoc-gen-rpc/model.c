@@ -9,15 +9,13 @@
 #include <string.h>
 
 /* Field numbers in descriptor.proto that make up a source location's path. */
-enum { FILE_MESSAGE = 4, FILE_SERVICE = 6, SERVICE_METHOD = 2 };
+enum { FILE_SERVICE = 6, SERVICE_METHOD = 2 };
 
 #define NESTING_MAX 16
 
 /* A walk through the messages below a request. */
 struct field_walk {
     struct generator *generator;
-    const FileProto *file;
-    const int *path; /* of the method, for messages about it */
     const MessageProto *above[NESTING_MAX];
 };
 
@@ -29,9 +27,7 @@ static void check_policy(struct generator *generator, const struct service_model
                          const struct method_model *method, const int *path);
 static void find_tenant(struct generator *generator, const struct service_model *service,
                         struct method_model *method, const int *path);
-static void check_fields(struct field_walk *walk, const MessageProto *message, size_t depth);
-static const MessageProto *message_in(const MessageProto *message, const char *prefix,
-                                      const char *wanted);
+static void check_fields(struct field_walk *walk, const char *type, size_t depth);
 static bool same_path(const Google__Protobuf__SourceCodeInfo__Location *location, const int *path,
                       size_t path_size);
 
@@ -74,38 +70,23 @@ void generator_error(struct generator *generator, const FileProto *file, const i
     char message[512];
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    generator_complain(generator, "%s:%d:%d: %s", file->name, line, column, message);
+}
+
+/* Several methods may meet the same field: what is wrong with it is said once. */
+void generator_complain(struct generator *generator, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char message[1024];
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (generator->errors != NULL && strstr(generator->errors, message) != NULL)
+        return;
     struct text text = {generator->errors, generator->error_size};
-    text_add(&text, "%s%s:%d:%d: %s", text.size > 0 ? "\n" : "", file->name, line, column, message);
+    text_add(&text, "%s%s", text.size > 0 ? "\n" : "", message);
     generator->errors = text.data;
     generator->error_size = text.size;
-}
-
-const MessageProto *message_find(const struct generator *generator, const char *full_name)
-{
-    for (size_t i = 0; i < generator->request->n_proto_file; i++) {
-        const FileProto *file = generator->request->proto_file[i];
-        for (size_t k = 0; k < file->n_message_type; k++) {
-            char *prefix = format_text(".%s%s", file->package, file->package[0] ? "." : "");
-            const MessageProto *found = message_in(file->message_type[k], prefix, full_name);
-            free(prefix);
-            if (found != NULL)
-                return found;
-        }
-    }
-    return NULL;
-}
-
-static const MessageProto *message_in(const MessageProto *message, const char *prefix,
-                                      const char *wanted)
-{
-    char *name = format_text("%s%s", prefix, message->name);
-    const MessageProto *found = strcmp(name, wanted) == 0 ? message : NULL;
-    char *inner = format_text("%s.", name);
-    for (size_t i = 0; found == NULL && i < message->n_nested_type; i++)
-        found = message_in(message->nested_type[i], inner, wanted);
-    free(inner);
-    free(name);
-    return found;
 }
 
 static void read_method(struct generator *generator, struct service_model *service, int service_at,
@@ -128,8 +109,8 @@ static void read_method(struct generator *generator, struct service_model *servi
     if (method->policy->unserved)
         return;
     find_tenant(generator, service, method, path);
-    struct field_walk walk = {generator, service->file, path, {method->request}};
-    check_fields(&walk, method->request, 1);
+    struct field_walk walk = {.generator = generator};
+    check_fields(&walk, method->proto->input_type, 0);
 }
 
 /* protobuf-c lower-cases the method into a struct member. */
@@ -183,59 +164,47 @@ static void check_policy(struct generator *generator, const struct service_model
                         "%s streams, which is not served: mark it unserved", name);
 }
 
-/* Follows the marked fields from the request to a string. */
 static void find_tenant(struct generator *generator, const struct service_model *service,
                         struct method_model *method, const int *path)
 {
-    const MessageProto *message = method->request;
-    while (message != NULL && method->step_count < TENANT_STEPS_MAX) {
-        const FieldProto *marked = NULL;
-        for (size_t i = 0; i < message->n_field; i++) {
-            if (field_is_tenant_ref(message->field[i]))
-                marked = message->field[i];
-        }
-        if (marked == NULL) {
-            method->step_count = 0;
-            break;
-        }
-        method->steps[method->step_count++] = marked;
-        if (marked->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING)
-            break;
-        message = message_find(generator, marked->type_name);
-    }
     bool scoped = method->policy->scope == TENANT__OPTIONS__V1__SCOPE__SCOPE_TENANT;
-    if (scoped && method->step_count == 0)
+    enum tenant_marks marks = tenant_ref_find(generator, method);
+    if (scoped && marks == TENANT_MARKS_NONE)
         generator_error(generator, service->file, path, 4,
                         "%s is tenant-scoped and its request marks no tenant_ref",
+                        method->proto->name);
+    if (scoped && marks == TENANT_MARKS_DEAD_END)
+        generator_error(generator, service->file, path, 4,
+                        "%s: the message under its tenant_ref marks no string",
                         method->proto->name);
     if (!scoped)
         method->step_count = 0;
 }
 
 /* protobuf-c unpacks recursively without a limit, and cannot do proto3 optional. */
-static void check_fields(struct field_walk *walk, const MessageProto *message, size_t depth)
+static void check_fields(struct field_walk *walk, const char *type, size_t depth)
 {
     struct generator *generator = walk->generator;
-    for (size_t i = 0; message != NULL && i < message->n_field; i++) {
-        const FieldProto *field = message->field[i];
+    struct message_place place;
+    if (!message_locate(generator, type, &place))
+        return;
+    walk->above[depth] = place.message;
+    for (size_t i = 0; i < place.message->n_field; i++) {
+        const FieldProto *field = place.message->field[i];
         if (field->proto3_optional)
-            generator_error(generator, walk->file, walk->path, 4,
-                            "%s.%s: proto3 optional is not supported",
-                            message->name, field->name);
+            field_error(generator, &place, i,
+                        "proto3 optional is not supported: protobuf-c would lose whether it is "
+                        "set; use a message or a oneof");
         if (field->type != GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE)
             continue;
         const MessageProto *inner = message_find(generator, field->type_name);
-        bool recursive = depth >= NESTING_MAX;
-        for (size_t k = 0; k < depth && !recursive; k++)
+        bool recursive = depth + 1 >= NESTING_MAX;
+        for (size_t k = 0; k <= depth && !recursive; k++)
             recursive = walk->above[k] == inner;
-        if (recursive) {
-            generator_error(generator, walk->file, walk->path, 4,
-                            "%s.%s: recursive messages are not allowed",
-                            message->name, field->name);
-            continue;
-        }
-        walk->above[depth] = inner;
-        check_fields(walk, inner, depth + 1);
+        if (recursive)
+            field_error(generator, &place, i, "recursive messages are not allowed");
+        else
+            check_fields(walk, field->type_name, depth + 1);
     }
 }
 

@@ -33,11 +33,31 @@ struct service_model {
     size_t method_count;
 };
 
+/* What foreign.yaml says. */
+struct foreign_row {
+    const char *path; /* "/package.Service/Method" */
+    const MethodPolicy *policy;
+};
+struct foreign {
+    const char *path; /* of the file; "": there is none */
+    struct foreign_row *rows;
+    size_t count;
+};
+
 struct generator {
     const Google__Protobuf__Compiler__CodeGeneratorRequest *request;
-    const char *foreign; /* path of foreign.yaml, "" when there is none */
-    char *errors;        /* lines "file:line:column: message", owned */
+    struct foreign foreign;
+    char *errors; /* lines "file:line:column: message", owned */
     size_t error_size;
+};
+
+/* Where a message stands: numbers of descriptor.proto's source locations. */
+#define PLACE_MAX 32
+struct message_place {
+    const FileProto *file;
+    const MessageProto *message;
+    int path[PLACE_MAX];
+    size_t path_size;
 };
 
 /* Reads every service of `file`; what is wrong is added to generator->errors.  Owned by the caller
@@ -48,15 +68,37 @@ struct service_model *services_read(struct generator *generator, const FileProto
 /* The policy of a method from its options or from foreign.yaml; NULL when there is none. */
 const MethodPolicy *policy_of(struct generator *generator, const FileProto *file,
                               const ServiceProto *service, const MethodProto *method);
-const MethodPolicy *policy_foreign(struct generator *generator, const char *path);
+/* "/package.Service/Method", for free(). */
+char *method_path(const FileProto *file, const ServiceProto *service, const MethodProto *method);
+/* foreign.c: reads generator->foreign.path; what is wrong is added to the errors with line and column. */
+void foreign_read(struct generator *generator);
+const MethodPolicy *foreign_policy(const struct foreign *foreign, const char *path);
+
+/* tenant_ref.c: follows the marked fields from a method's request to a string. */
+enum tenant_marks {
+    TENANT_MARKS_NONE,     /* the request marks nothing */
+    TENANT_MARKS_FOUND,    /* steps and step_count are set */
+    TENANT_MARKS_DEAD_END, /* a marked message marks nothing itself */
+    TENANT_MARKS_WRONG,    /* an error was added */
+};
+enum tenant_marks tenant_ref_find(struct generator *generator, struct method_model *method);
 bool field_is_tenant_ref(const FieldProto *field);
 
 /* ".tenant.v1.Tenant" → its descriptor; NULL when unknown. */
 const MessageProto *message_find(const struct generator *generator, const char *full_name);
+/* The same with its place; false when unknown. */
+bool message_locate(const struct generator *generator, const char *full_name,
+                    struct message_place *place);
+/* Adds "Message.field: rule" at that field's place. */
+void field_error(struct generator *generator, const struct message_place *place, size_t field,
+                 const char *rule);
 
 /* path: numbers of descriptor.proto's source locations, {6, service, 2, method}. */
 void generator_error(struct generator *generator, const FileProto *file, const int *path,
                      size_t path_size, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* Adds a line that names its place itself. */
+void generator_complain(struct generator *generator, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif
