@@ -9,9 +9,10 @@ enum { POLICY_TAG = 50701, TENANT_REF_TAG = 50702 };
 
 static size_t length_prefix(const uint8_t *data, size_t size);
 
-/* Options of an extension that protobuf-c does not know arrive as unknown fields, length prefix included.
- * protoc writes one for each `option (…policy).x = …` line; "parsers … merge multiple instances of the same
- * field", which for messages is what parsing their bytes one behind the other gives (protobuf.dev, encoding). */
+/* Options of an extension that protobuf-c does not know arrive as unknown fields, length prefix
+ * included, protoc writes one for each `option (…policy).x = …` line.  Several occurrences of a
+ * message are merged, which is what parsing their bytes one behind the other gives
+ * (protobuf.dev, "Encoding", Last One Wins). */
 const MethodPolicy *policy_of(struct generator *generator, const FileProto *file,
                               const ServiceProto *service, const MethodProto *method)
 {
