@@ -76,9 +76,10 @@ GRANT SELECT, INSERT ON tenant.tenant_audit TO tenant_app;
 -- it locks the default partition, which is empty unless something went wrong, and tenants (for the foreign
 -- key) against writes for as long as an empty table takes.
 --
--- A default partition that has rows of a range is in the range's way: up to 10,000 of them are moved, with
--- writers held off, for they would choose the default partition just then. More are left where they are,
--- found and dropped like all others; the ranges behind them are made.
+-- A default partition that has rows of a range is in the range's way: up to 10,000 of them are moved. More are
+-- left where they are, found and dropped like all others; the ranges behind them are made. Writers are held off
+-- meanwhile, and whenever the present range is made: a row on its way to the default partition would be refused
+-- by it, once its range is another's.
 --
 -- pg_get_expr(…, 0) looks at bounds without a lock on the partition.
 --
@@ -137,7 +138,8 @@ BEGIN
                 EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                     fresh, kind.oid);
                 strays := NULL;
-                IF span.number >= 0 AND pg_relation_size(fallback) > 0 THEN
+                IF span.number >= 0
+                    AND (pg_relation_size(fallback) > 0 OR span.lower < now() + interval '1 day') THEN
                     IF kind.parent = 'tenant_audit' THEN -- in the order in which writers do
                         LOCK TABLE tenant.tenants IN SHARE ROW EXCLUSIVE MODE;
                     END IF;
