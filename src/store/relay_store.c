@@ -37,22 +37,19 @@ static const struct stmt unsent_select = {
                 "payload", "traceparent", "created_at", NULL},
 };
 
-/* Hides from the planner how long an array is.  For a full window it would read the whole backlog
- * to find its rows, up to a million of them; by the index it takes half the time already at two
- * hundred thousand, and no longer when the window is all there is. */
-#define HIDDEN(parameter) "(SELECT " parameter ")"
-
-/* Rows that another relay settled in the meantime are not deleted again and not counted. */
+/* Rows that another relay settled in the meantime are not deleted again and not counted.  The
+ * arrays stand in subselects to hide from the planner how long they are: for a full window it
+ * would read the whole backlog, up to a million rows, to find its own.  By the index it takes half
+ * the time already at two hundred thousand, and no longer when the window is all there is. */
 static const struct stmt settle = {
     .name = "relay.settle",
-    .text =
-        "WITH k AS (SELECT * FROM unnest(" HIDDEN("$1::bigint[]") ", " HIDDEN("$2::bigint[]") ", " HIDDEN(
-            "$3::bigint[]") ") AS k(shard, id, stream_seq)),"
-                            " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
-                            "  RETURNING o.*, k.stream_seq),"
-                            " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
-                            "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
-                            " SELECT count(*) AS moved FROM i",
+    .text = "WITH k AS (SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]),"
+            "  (SELECT $3::bigint[])) AS k(shard, id, stream_seq)),"
+            " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
+            "  RETURNING o.*, k.stream_seq),"
+            " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
+            "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+            " SELECT count(*) AS moved FROM i",
     .param_count = 3,
     .columns = {"moved", NULL},
 };
@@ -63,18 +60,15 @@ static const struct stmt settle_stored = {
     .name = "relay.settle_stored",
     .text =
         "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq"
-        "  FROM unnest(" HIDDEN("$2::text[]") ", " HIDDEN("$3::bigint[]") ", " HIDDEN("$4::bigint[]") ", " HIDDEN(
-            "$5::text[]") ", " HIDDEN("$6::bigint[]") ")"
-                                                      "  AS k(t, incarnation, seq, m, stream_seq)),"
-                                                      " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1"
-                                                      "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
-                                                      "  AND o.msg_id = k.msg_id"
-                                                      "  RETURNING o.*, k.stream_seq),"
-                                                      " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS
-                                                      ", stream_seq)"
-                                                      "  SELECT " EVENT_COLUMNS
-                                                      ", stream_seq FROM d RETURNING 1)"
-                                                      " SELECT count(*) AS moved FROM i",
+        "  FROM unnest((SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),"
+        "   (SELECT $5::text[]), (SELECT $6::bigint[])) AS k(t, incarnation, seq, m, stream_seq)),"
+        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1"
+        "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
+        "  AND o.msg_id = k.msg_id"
+        "  RETURNING o.*, k.stream_seq),"
+        " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
+        "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+        " SELECT count(*) AS moved FROM i",
     .param_count = 6,
     .columns = {"moved", NULL},
 };
