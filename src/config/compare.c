@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+static bool is_live(const struct config *one, const struct config *other,
+                    const struct config_key *key);
 static bool is_same(const struct config *one, const struct config *other,
                     const struct config_key *key);
 
@@ -12,12 +14,28 @@ size_t config_differences(const struct config *one, const struct config *other,
     size_t count = 0;
     for (size_t key = 0; key < config_key_count; key++) {
         const struct config_key *row = &config_keys[key];
-        if (row->is_live != (change == CONFIG_CHANGE_LIVE) || is_same(one, other, row))
+        if (is_same(one, other, row) || is_live(one, other, row) != (change == CONFIG_CHANGE_LIVE))
             continue;
         buf_printf(paths, "%s%s", count == 0 ? "" : ", ", row->path);
         count++;
     }
     return count;
+}
+
+/* What masking makes equal differs in passwords alone. */
+static bool is_live(const struct config *one, const struct config *other,
+                    const struct config_key *key)
+{
+    if (key->live != LIVE_PASSWORD || key->kind != KIND_URL)
+        return key->live != LIVE_NO;
+    struct buf first = BUF_EMPTY;
+    struct buf second = BUF_EMPTY;
+    config_put_masked_url(&first, config_text(one, key));
+    config_put_masked_url(&second, config_text(other, key));
+    bool is_password = slice_equal(buf_slice(&first), buf_slice(&second));
+    buf_deinit(&first);
+    buf_deinit(&second);
+    return is_password;
 }
 
 static bool is_same(const struct config *one, const struct config *other,

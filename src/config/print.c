@@ -90,7 +90,9 @@ static void put_row(struct buf *out, const struct config_key *key)
     buf_printf(out, " | `%s`", variable);
     if (key->alias != NULL)
         buf_printf(out, ", `%s`", key->alias);
-    buf_printf(out, " | %s | %s; ", key->is_live ? "yes" : "", key->help);
+    static const char *const live[] = {
+        [LIVE_NO] = "", [LIVE_YES] = "yes", [LIVE_PASSWORD] = "password"};
+    buf_printf(out, " | %s | %s; ", live[key->live], key->help);
     config_describe(key, out);
     buf_put_str(out, " |\n");
 }

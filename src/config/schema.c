@@ -40,7 +40,7 @@
     .min = min_, .max = max_
 
 /* Applied by a reload. */
-#define LIVE .is_live = true
+#define LIVE .live = LIVE_YES
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
@@ -100,17 +100,20 @@ const struct config_key config_keys[] = {
 
     /* One login for each role, so that none can do what it should not. */
     {URL("database.url", database.url), .choices = postgres, .alias = "DATABASE_URL",
-     .needed_by = CONFIG_FOR_SERVE, .help = "the app login, through PgBouncer"},
+     .needed_by = CONFIG_FOR_SERVE, .live = LIVE_PASSWORD,
+     .help = "the app login, through PgBouncer"},
     {SECRET_FILE("database.url_file", database.url_file, "database.url"),
-     .alias = "DATABASE_URL_FILE", .help = "file with database.url, instead of it"},
+     .alias = "DATABASE_URL_FILE", .live = LIVE_PASSWORD,
+     .help = "file with database.url, instead of it"},
     {URL("database.relay_url", database.relay_url), .choices = postgres,
-     .needed_by = CONFIG_FOR_RELAY, .help = "the relay login"},
+     .needed_by = CONFIG_FOR_RELAY, .live = LIVE_PASSWORD, .help = "the relay login"},
     {SECRET_FILE("database.relay_url_file", database.relay_url_file, "database.relay_url"),
-     .help = "file with database.relay_url, instead of it"},
+     .live = LIVE_PASSWORD, .help = "file with database.relay_url, instead of it"},
     {URL("database.platform_url", database.platform_url), .choices = postgres,
-     .needed_by = CONFIG_FOR_SERVE, .help = "the platform login: look-ups over tenants"},
+     .needed_by = CONFIG_FOR_SERVE, .live = LIVE_PASSWORD,
+     .help = "the platform login: look-ups over tenants"},
     {SECRET_FILE("database.platform_url_file", database.platform_url_file, "database.platform_url"),
-     .help = "file with database.platform_url, instead of it"},
+     .live = LIVE_PASSWORD, .help = "file with database.platform_url, instead of it"},
     {URL("database.migrate_url", database.migrate_url), .choices = postgres,
      .needed_by = CONFIG_FOR_MIGRATE, .help = "the migrator login, direct, for `migrate`"},
     {SECRET_FILE("database.migrate_url_file", database.migrate_url_file, "database.migrate_url"),

@@ -19,6 +19,13 @@ enum config_kind {
     KIND_DURATION, /* uint64_t, nanoseconds: "200ms" */
 };
 
+/* What a reload makes of a key's change; else a restart is needed. */
+enum config_live {
+    LIVE_NO,
+    LIVE_YES,
+    LIVE_PASSWORD, /* of a URL its password alone; of the file with the URL its name */
+};
+
 /* One row of the table. */
 struct config_key {
     const char *path; /* "server.port": at most one dot */
@@ -30,7 +37,7 @@ struct config_key {
     const char *const *choices; /* NULL-terminated */
     const char *alias;          /* the seed's variable; NULL: none */
     unsigned needed_by;         /* enum config_use bits: must not be empty there */
-    bool is_live;               /* a reload applies it; else a restart is needed */
+    enum config_live live;      /* what a reload applies */
     bool holds_secret;          /* files only: others may not write it */
     const char *fills;          /* files only: the key whose value is the content; NULL: none */
     const char *help;           /* one phrase for the README */

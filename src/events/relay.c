@@ -142,6 +142,7 @@ static int database_open(struct relay *relay, struct metrics *metrics)
 {
     const struct store_settings settings = {
         .urls = {[LOGIN_RELAY] = relay->settings->database_url},
+        .passwords = {[LOGIN_RELAY] = relay->settings->database_password},
         .sizes = {[LOGIN_RELAY] = 1},
         .connect_timeout_ns = CONNECT_TIMEOUT_NS,
         .statement_timeout_ns = STATEMENT_TIMEOUT_NS,

@@ -11,11 +11,13 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
+struct pg_password;
 struct relay;
 
 /* Borrowed with all its texts. */
 struct relay_settings {
     const char *database_url; /* the relay login */
+    struct pg_password *database_password; /* instead of the URL's own; NULL: that */
     struct jetstream_settings nats;
     struct stream_settings streams;
     const char *instance;       /* unique among living relays, < RELAY_OWNER_SIZE characters */

@@ -20,6 +20,7 @@
 #include "ops/process.h"
 #include "rpc/rpc.h"
 #include "service/service.h"
+#include "store/store.h"
 
 #include <pthread.h>
 
@@ -55,6 +56,7 @@ struct app {
     struct config *config;         /* of the start; const after that too; owned */
     struct config *live;           /* of the last reload, or `config`; the main thread's alone; owned */
     struct token_keys *token_keys; /* of consistency and page tokens; owned */
+    struct pg_password *passwords[LOGIN_COUNT]; /* of the logins in use; owned */
     char instance[80];             /* host:pid:random: unique among replicas */
 };
 
@@ -146,7 +148,7 @@ struct worker_policy *worker_policy_new(const struct config *config);
 void worker_policy_free(struct worker_policy *policy); /* accepts NULL */
 /* Hands the policy over: the worker takes it between two turns of its loop. */
 void worker_set_policy(struct worker_thread *worker, struct worker_policy *policy);
-void worker_settings_store(const struct config *config, struct store_settings *settings);
+void worker_settings_store(const struct app *app, struct store_settings *settings);
 /* Fault: of its store or cache settings, or INTERNAL without a thread; then worker_join() takes
  * it apart. */
 int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number);
@@ -177,6 +179,10 @@ void wiring_env(struct serve *serve, struct worker_thread *worker);
 /* The same certificate both ways: towards callers, and towards Redis.  Both or none. */
 int wiring_tls(struct ctx *ctx, const struct config *config, struct tls_context **server,
                struct tls_context **client);
+/* Into app->passwords, for the URLs that are set.  Fault: CONFIG. */
+int wiring_passwords(struct app *app);
+/* The URL of a login; "": not set. */
+const char *wiring_url(const struct config *config, enum store_login login);
 /* Into app->token_keys: those of tokens.keys_file, or one of this process alone. */
 int wiring_token_keys(struct app *app);
 struct event_source *wiring_source(struct app *app);

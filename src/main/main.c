@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 
+#include "store/pg_password.h"
 #include "tokens/token_keys.h"
 
 #include <signal.h>
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
     name_instance(&app);
     status = run(&app);
     token_keys_free(app.token_keys);
+    for (int login = 0; login < LOGIN_COUNT; login++)
+        pg_password_free(app.passwords[login]);
     if (app.live != app.config)
         config_free(app.live);
     config_free(app.config);

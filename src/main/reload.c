@@ -5,6 +5,7 @@
  * while keys and certificates are replaced inside objects that threads share. */
 #include "main/app.h"
 
+#include "store/pg_password.h"
 #include "tokens/token_keys.h"
 
 #include <stdlib.h>
@@ -153,6 +154,11 @@ static void log_changes(const struct app *app, const struct config *fresh)
 static void apply(struct app *app, struct serve *serve, struct replacement *fresh)
 {
     log_level_set(&app->log, (enum log_level)fresh->config->log.level);
+    for (int login = 0; login < LOGIN_COUNT; login++) {
+        const char *url = wiring_url(fresh->config, (enum store_login)login);
+        if (app->passwords[login] != NULL) /* another server or user waits for a restart */
+            (void)pg_password_renew(app->passwords[login], url);
+    }
     if (fresh->token_keys != NULL)
         token_keys_replace(app->token_keys, TAKE(fresh->token_keys));
     if (serve != NULL)

@@ -73,6 +73,7 @@ static int serve_open(struct serve *serve)
     TRY(wiring_tls(&app->ctx, app->config, &serve->server_tls, &serve->client_tls));
     TRY(startup_check_database(app, serve->metrics, false));
     health_set(serve->health, HEALTH_SCHEMA_OK, true);
+    TRY(wiring_passwords(app));
     TRY(wiring_token_keys(app));
     serve->source = wiring_source(app);
     if (app->config->relay.enabled && !app->options.no_relay)
@@ -97,6 +98,7 @@ static int open_epochs(struct serve *serve)
     serve->epochs = epoch_view_new(&view);
     const struct epoch_feed_settings feed = {
         .platform_url = config->database.platform_url,
+        .platform_password = serve->app->passwords[LOGIN_PLATFORM],
         .view = serve->epochs,
         .freshness_ns = config->cache.max_age_ns,
         .interval_ns = config->cache.epoch_interval_ns,

@@ -27,7 +27,7 @@ static void report_migration(void *owner, int version, const char *name, bool ap
 int startup_check_database(struct app *app, struct metrics *metrics, bool relay_only)
 {
     struct store_settings settings;
-    worker_settings_store(app->config, &settings);
+    worker_settings_store(app, &settings);
     bool relay = relay_only || (app->config->relay.enabled && !app->options.no_relay);
     settings.urls[LOGIN_RELAY] = relay ? app->config->database.relay_url : NULL;
     if (relay_only) {
@@ -80,6 +80,8 @@ int command_relay(struct app *app)
     struct metrics *metrics = metrics_new();
     struct relay *relay = NULL;
     int rc = startup_check_database(app, metrics, true);
+    if (rc == OK)
+        rc = wiring_passwords(app);
     if (rc == OK)
         rc = wiring_token_keys(app);
     if (rc == OK)

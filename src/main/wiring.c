@@ -3,6 +3,7 @@
 
 #include "events/outbox.h"
 #include "events/relay.h"
+#include "store/pg_password.h"
 #include "tokens/token_keys.h"
 
 #include <assert.h>
@@ -120,6 +121,24 @@ int wiring_tls(struct ctx *ctx, const struct config *config, struct tls_context 
     return OK;
 }
 
+int wiring_passwords(struct app *app)
+{
+    for (int login = 0; login < LOGIN_COUNT; login++) {
+        const char *url = wiring_url(app->config, (enum store_login)login);
+        if (url[0] != '\0')
+            TRY(pg_password_new(&app->ctx, url, &app->passwords[login]));
+    }
+    return OK;
+}
+
+const char *wiring_url(const struct config *config, enum store_login login)
+{
+    const char *const urls[LOGIN_COUNT] = {[LOGIN_APP] = config->database.url,
+                                           [LOGIN_PLATFORM] = config->database.platform_url,
+                                           [LOGIN_RELAY] = config->database.relay_url};
+    return urls[login] == NULL ? "" : urls[login];
+}
+
 int wiring_token_keys(struct app *app)
 {
     const char *path = app->config->tokens.keys_file;
@@ -150,6 +169,7 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
     struct relay_settings *settings = arena_alloc(app->arena, sizeof *settings);
     *settings = (struct relay_settings){
         .database_url = config->database.relay_url,
+        .database_password = app->passwords[LOGIN_RELAY],
         .nats = {.url = config->nats.url,
                  .seed_file = config->nats.seed_file,
                  .ca_file = config->tls.ca_file,

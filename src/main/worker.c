@@ -104,11 +104,14 @@ void worker_set_policy(struct worker_thread *worker, struct worker_policy *polic
     assert(posted); /* at most one such order and one to drain */
 }
 
-void worker_settings_store(const struct config *config, struct store_settings *settings)
+void worker_settings_store(const struct app *app, struct store_settings *settings)
 {
+    const struct config *config = app->config;
     *settings = (struct store_settings){
         .urls =
             {[LOGIN_APP] = config->database.url, [LOGIN_PLATFORM] = config->database.platform_url},
+        .passwords = {[LOGIN_APP] = app->passwords[LOGIN_APP],
+                      [LOGIN_PLATFORM] = app->passwords[LOGIN_PLATFORM]},
         .sizes = {[LOGIN_APP] = config->database.pool_size,
                   [LOGIN_PLATFORM] = config->database.platform_pool_size},
         .queue = config->database.queue,
@@ -135,7 +138,7 @@ static int open_parts(struct worker_thread *worker, struct ctx *ctx)
 static int open_store(struct worker_thread *worker, struct ctx *ctx)
 {
     struct store_settings settings;
-    worker_settings_store(worker->serve->app->config, &settings);
+    worker_settings_store(worker->serve->app, &settings);
     return store_open(ctx, worker->loop, &settings, worker->metrics, &worker->store);
 }
 

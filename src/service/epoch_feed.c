@@ -130,6 +130,7 @@ static int feed_open(struct epoch_feed *feed, struct ctx *ctx, struct metrics *m
 {
     const struct store_settings store = {
         .urls = {[LOGIN_PLATFORM] = feed->settings.platform_url},
+        .passwords = {[LOGIN_PLATFORM] = feed->settings.platform_password},
         .sizes = {[LOGIN_PLATFORM] = 1},
         .connect_timeout_ns = RECONNECT_NS,
     };

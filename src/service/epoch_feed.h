@@ -14,9 +14,11 @@ struct log;
 struct ctx;
 struct epoch_feed;
 struct epoch_view;
+struct pg_password;
 
 struct epoch_feed_settings {
     const char *platform_url;  /* a login that may read every tenant's epoch; the primary, never a standby */
+    struct pg_password *platform_password; /* instead of the URL's own; NULL: that */
     struct epoch_view *view;   /* outlives the feed */
     uint64_t freshness_ns;     /* as the view's; 0: 200 ms.  A look has half of it */
     uint64_t interval_ns;      /* from look to look; 0: a quarter of freshness */

@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 
+#include "store/pg_password.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netdb.h>
@@ -28,6 +30,7 @@ struct lookup {
 
 struct pg_target {
     PQconninfoOption *options; /* libpq's, freed with PQconninfoFree */
+    struct pg_password *password; /* NULL: the URL's own */
     struct lookup *lookup;     /* NULL: the URL itself gives an address */
     char text[TEXT_SIZE];
     char user[64];
@@ -89,6 +92,11 @@ void pg_target_free(struct pg_target *target)
     free(target);
 }
 
+void pg_target_set_password(struct pg_target *target, struct pg_password *password)
+{
+    target->password = password;
+}
+
 /* Never blocks: the address is known (hostaddr), so libpq looks nothing up.  The name is still
  * what the certificate must carry. */
 PGconn *pg_target_connect(struct pg_target *target)
@@ -101,9 +109,12 @@ PGconn *pg_target_connect(struct pg_target *target)
         memcpy(address, target->lookup->address, sizeof address);
         pthread_mutex_unlock(&target->lookup->lock);
     }
+    char *password = target->password == NULL ? NULL : pg_password_copy(target->password);
     size_t count = 0;
     for (PQconninfoOption *option = target->options; option->keyword != NULL; option++) {
         const char *value = setting_for(option->keyword, option->val);
+        if (target->password != NULL && strcmp(option->keyword, "password") == 0)
+            value = password;
         if (address[0] != '\0' && strcmp(option->keyword, "hostaddr") == 0)
             value = address;
         if (value == NULL)
@@ -115,7 +126,9 @@ PGconn *pg_target_connect(struct pg_target *target)
     }
     keywords[count] = NULL;
     values[count] = NULL;
-    return PQconnectStartParams(keywords, values, 0);
+    PGconn *conn = PQconnectStartParams(keywords, values, 0); /* copies what it keeps */
+    pg_password_drop(password);
+    return conn;
 }
 
 /* One look-up at a time, on a thread of its own: getaddrinfo(3) may take seconds, and a loop

@@ -9,10 +9,13 @@
 
 #define PG_ADDRESS_SIZE 64
 
+struct pg_password;
 struct pg_target;
 
 /* Looks the host up (may block on DNS).  Fault: CONFIG. */
 int pg_target_new(struct ctx *ctx, const char *url, struct pg_target **target) MUST_CHECK;
+/* From now on connections begin with this password, which must outlive the target, and not with the URL's. */
+void pg_target_set_password(struct pg_target *target, struct pg_password *password);
 void pg_target_free(struct pg_target *target); /* accepts NULL; a look-up under way ends by itself */
 
 /* Begins a connection; NULL only when libpq has no memory.  Does not block. */

@@ -34,6 +34,8 @@ int store_open(struct ctx *ctx, struct loop *loop, const struct store_settings *
         pool_metrics_init(pool, metrics);
         if (rc == OK && settings->urls[login] != NULL)
             rc = pg_target_new(ctx, settings->urls[login], &pool->target);
+        if (pool->target != NULL)
+            pg_target_set_password(pool->target, settings->passwords[login]);
     }
     if (rc != OK) {
         store_close(store);

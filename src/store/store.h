@@ -14,10 +14,12 @@
 #include "base/metrics.h"
 
 struct loop;
+struct pg_password;
 struct store;
 
 struct store_settings {
     const char *urls[LOGIN_COUNT];  /* libpq URLs; NULL: this login is not used here */
+    struct pg_password *passwords[LOGIN_COUNT]; /* instead of the URLs' own, outlive the store; or NULL */
     uint32_t sizes[LOGIN_COUNT];    /* connections at most; 0: 1 */
     uint32_t queue;                 /* waiters per pool; more are refused at once; 0: none may wait */
     uint64_t connect_timeout_ns;    /* 0: 2 s */

@@ -31,6 +31,7 @@ class Settings:
         self.stack = stack
         self.folder = folder
         self.path = folder / "config.yaml"
+        self.started = []
         with open(stack.env["STACK_CONFIG"], encoding="utf-8") as file:
             self.values = yaml.safe_load(file)
         self.values["server"]["port"] = self.values["ops"]["port"] = 0
@@ -60,12 +61,18 @@ class Settings:
     def service(self, **fields):
         stack = copy.copy(self.stack)
         stack.env = {**self.stack.env, "STACK_CONFIG": str(self.path)}
-        return Service(stack, **fields)
+        service = Service(stack, **fields)
+        self.started.append(service)
+        return service
 
 
 @pytest.fixture
 def settings(stack, tmp_path):
-    return Settings(stack, tmp_path)
+    made = Settings(stack, tmp_path)
+    yield made
+    for service in made.started:  # a test that failed has not stopped its own
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -477,6 +484,60 @@ def test_another_ca_is_trusted_by_new_connections_alone(settings, unique):
     assert service.stop() == 0
 
 
+LOGINS = {"url": "tenant_app", "platform_url": "tenant_platform", "relay_url": "tenant_relay"}
+
+
+def set_passwords(db, urls):
+    for key, role in LOGINS.items():
+        password = next(iter(passwords(urls[key])))
+        db.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+
+
+def can_write(service, tenant):
+    tenant.display_name = f"Renamed at {time.monotonic_ns()}"
+    tenant.etag = ""
+    try:
+        update(service, tenant, ["display_name"])
+    except grpc.RpcError as error:
+        assert error.code() == CODE.UNAVAILABLE
+        return False
+    return True
+
+
+def test_passwords_of_the_database_rotate(settings, stack, unique):
+    """Past the pooler, which has passwords of its own."""
+    port = re.search(r":(\d+)/", settings.values["database"]["migrate_url"]).group(1)
+    old, new = {}, {}
+    for key in LOGINS:
+        url = settings.values["database"][key]
+        old[key] = re.sub(r":\d+/", f":{port}/", url) + "&application_name=rotation"
+        new[key] = old[key].replace(next(iter(passwords(url))), f"{PASSWORD}-{key}")
+    settings.values["database"].update(old)
+    settings.save()
+    service = settings.service()
+    tenant = create(service, unique())
+    assert can_write(service, tenant)
+    with stack.superuser() as db:
+        try:
+            set_passwords(db, new)
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rotation'")
+            wait_until(lambda: not can_write(service, tenant))
+            wait_until(lambda: service.metric("tenant_epoch_view_fresh") == 0)
+            settings.values["database"].update(new)
+            settings.save()
+            reload(service)
+            assert events(service, "config.reloaded")[-1]["changed"] == \
+                "database.url, database.relay_url, database.platform_url"
+            wait_until(lambda: can_write(service, tenant), 20)
+            wait_until(lambda: service.metric("tenant_epoch_view_fresh") == 1, 20)
+            wait_until(lambda: service.metric("tenant_nats_events_published_total") >= 2, 20)
+        finally:
+            set_passwords(db, old)
+    assert not events(service, "config.restart_needed")
+    assert PASSWORD not in service.log_path.read_text()
+    assert service.stop() == 0
+
+
 def test_a_broken_file_changes_nothing_and_is_told_by_its_line(settings, running, unique):
     tenant = create(running, unique())
     loaded = running.metric("tenant_config_last_reload_success_timestamp_seconds")
@@ -503,7 +564,7 @@ def test_a_broken_file_changes_nothing_and_is_told_by_its_line(settings, running
 
 def test_what_needs_a_restart_is_named_and_the_rest_applied(settings, running):
     settings.values["database"]["pool_size"] = 9
-    settings.values["database"]["url"] = f"postgresql://a:{PASSWORD}@h/d"
+    settings.values["database"]["url"] = f"postgresql://a:{PASSWORD}@h/d"  # more than the password
     settings.set("limits", "idle", "1m")
     reload(running)
     assert events(running, "config.reloaded")[-1]["changed"] == "limits.idle"

@@ -657,6 +657,40 @@ START_TEST(differences_are_told_by_what_a_reload_can_do)
     }
 END_TEST
 
+START_TEST(of_a_databases_url_the_password_alone_is_live)
+    {
+        static const struct {
+            const char *url;
+            enum config_change change;
+        } cases[] = {
+            {"postgresql://u:b@h/d?sslmode=require", CONFIG_CHANGE_LIVE},
+            {"postgresql://u:b@h:1/d?sslmode=require", CONFIG_CHANGE_RESTART},
+            {"postgresql://v:a@h/d?sslmode=require", CONFIG_CHANGE_RESTART},
+            {"postgresql://u:a@h/d?sslmode=disable", CONFIG_CHANGE_RESTART},
+        };
+        char first[] = "DATABASE_URL=postgresql://u:a@h/d?sslmode=require";
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            char second[128];
+            snprintf(second, sizeof second, "DATABASE_URL=%s", cases[i].url);
+            char *one[] = {first, NULL};
+            char *other[] = {second, NULL};
+            ck_assert_int_eq(load(NULL, one), OK);
+            struct config *before = f.config;
+            ck_assert_int_eq(load(NULL, other), OK);
+            for (int change = CONFIG_CHANGE_LIVE; change <= CONFIG_CHANGE_RESTART; change++) {
+                struct buf paths = BUF_EMPTY;
+                (void)config_differences(before, f.config, (enum config_change)change, &paths);
+                ck_assert_str_eq(buf_str(&paths),
+                                 (int)cases[i].change == change ? "database.url" : "");
+                buf_deinit(&paths);
+            }
+            config_free(before);
+            tear_down();
+            set_up();
+        }
+    }
+END_TEST
+
 START_TEST(markdown_has_a_row_for_each_key)
     {
         struct buf out = BUF_EMPTY;
@@ -726,6 +760,7 @@ Suite *suite_config_config(void)
     tcase_add_test(tcase, effective_configuration_shows_values_and_origins_without_secrets);
     tcase_add_test(tcase, effective_configuration_can_be_loaded_again);
     tcase_add_test(tcase, differences_are_told_by_what_a_reload_can_do);
+    tcase_add_test(tcase, of_a_databases_url_the_password_alone_is_live);
     tcase_add_test(tcase, markdown_has_a_row_for_each_key);
     tcase_add_test(tcase, cut_and_broken_files_never_crash);
     suite_add_tcase(suite, tcase);
