@@ -21,6 +21,9 @@ static PGconn *logins[LOGIN_COUNT];
 /* May read the outbox from end to end: it counts it, up to its limit. */
 #define COUNTS 2
 
+/* May read all tenants: see migrations/0007_list_filters.sql. */
+#define UPDATE_TIME 4
+
 struct plan {
     const char *stmt;
     const char *values;  /* as SQL; NULL: none */
@@ -98,6 +101,11 @@ static const struct plan plans[] = {
     NEXT_PAGE("display_name", "'Name 1234'", "tenants_by_display_name"),
     FILTERED("create_time", "'eu', 'closed', NULL, NULL, NULL, NULL, NULL, NULL, NULL", NO_TIMES,
              "Index Scan using tenants_by_status"),
+    FILTERED("create_time", "'eu', NULL, 'provider', NULL, NULL, NULL, NULL, NULL, NULL", NO_TIMES,
+             IN_ORDER "tenants_by_type"),
+    FILTERED("create_time_desc", "'eu', NULL, NULL, 'rare', NULL, NULL, NULL, NULL, NULL", NO_TIMES,
+             IN_REVERSE "tenants_by_plan"),
+    FILTERED("slug", "'eu', NULL, NULL, 'rare', NULL, NULL, NULL, NULL, NULL", NO_TIMES, "tenants_by_plan"),
     FILTERED("create_time", "'eu', NULL, NULL, NULL, 'slug-1234', NULL, NULL, NULL, NULL", NO_TIMES,
              "Index Scan using tenants_by_slug"),
     FILTERED("create_time", "'eu', NULL, NULL, NULL, NULL, 'slug-123', NULL, NULL, NULL", NO_TIMES,
@@ -112,6 +120,8 @@ static const struct plan plans[] = {
              "Bitmap Index Scan on tenants_labels"),
     FILTERED("create_time", NO_FILTER, "now() - interval '30 minutes', now(), NULL, NULL",
              "Index Scan using tenants_by_create_time"),
+    {"tenant.list.create_time", NO_FILTER ", NULL, NULL, now() - interval '1 minute', NULL, " FIRST_PAGE,
+     "update_time >= ", NULL, UPDATE_TIME},
 
     /* the epoch feed */
     {"epoch.look", "NULL, 10001", "Index Scan Backward using authz_epoch_feed", NULL, 0},
@@ -154,13 +164,15 @@ static const char *const growing[] = {
 #define EACH "FROM generate_series(1, %d) n CROSS JOIN LATERAL (SELECT ('00000000-0000-7000-8000-' || " \
              "lpad(n::text, 12, '0'))::uuid AS id) t"
 
-/* Nine of ten tenants live in one region, one of a hundred is closed; a few keys have run out. */
+/* Nine of ten tenants live in one region; one of a hundred is closed, a provider, on a rare plan.  A few keys
+ * have run out. */
 static void fill(PGconn *root)
 {
-    sql(root, "INSERT INTO tenant.tenants (id, slug, display_name, type, home_region, status, labels, create_time, "
-              "update_time, version) SELECT id, 'slug-' || n, 'Name ' || n, 'org', CASE WHEN n %% 10 = 0 THEN 'us' "
+    sql(root, "INSERT INTO tenant.tenants (id, slug, display_name, type, plan_id, home_region, status, labels, "
+              "create_time, update_time, version) SELECT id, 'slug-' || n, 'Name ' || n, CASE WHEN n %% 100 = 3 THEN "
+              "'provider' ELSE 'org' END, CASE WHEN n %% 100 = 7 THEN 'rare' ELSE 'free' END, CASE WHEN n %% 10 = 0 THEN 'us' "
               "ELSE 'eu' END, CASE WHEN n %% 100 = 1 THEN 'closed' ELSE 'active' END, jsonb_build_object('number', "
-              "n::text), now() - n * interval '1 minute', now(), 1 " EACH, ROWS);
+              "n::text), now() - n * interval '1 minute', now() - n * interval '1 second', 1 " EACH, ROWS);
     sql(root, "INSERT INTO tenant.tenant_seq SELECT id, 1, 1 " EACH, ROWS);
     sql(root, "INSERT INTO tenant.authz_epoch SELECT id, 1, 1, n::text::xid8 " EACH, ROWS);
     sql(root, "INSERT INTO tenant.slug_reservations SELECT 'eu', 'slug-' || n, id " EACH, ROWS);
@@ -261,8 +273,9 @@ static void expect_no_whole_table(const struct plan *plan, const char *lines)
     for (const char *at = lines; (at = strstr(at, scan)) != NULL;) {
         at += strlen(scan);
         size_t size = strcspn(at, " \n");
-        bool counted = (plan->flags & COUNTS) != 0 && strncmp(at, "outbox\n", 7) == 0;
-        ck_assert_msg(counted || !is_growing(at, size), "%s reads all of %.*s:\n%s", plan->stmt, (int)size, at,
+        bool allowed = ((plan->flags & COUNTS) != 0 && strncmp(at, "outbox\n", 7) == 0) ||
+                       ((plan->flags & UPDATE_TIME) != 0 && strncmp(at, "tenants\n", 8) == 0);
+        ck_assert_msg(allowed || !is_growing(at, size), "%s reads all of %.*s:\n%s", plan->stmt, (int)size, at,
                       lines);
     }
 }
@@ -326,6 +339,7 @@ START_TEST(a_lost_index_is_noticed)
 {
     static const char *const lost[][2] = {
         {"tenants_by_create_time", "tenant.list.create_time"},
+        {"tenants_by_plan", "tenant.list.create_time_desc"},
         {"tenants_slug", "tenant.find_slug"},
         {"authz_epoch_feed", "epoch.look"},
         {"idempotency_expiry", "relay.keys_expire"},
