@@ -255,6 +255,10 @@ gen: ## Regenerate gen/ from proto/ and contracts/
 fmt: ## Format the C sources
 	@clang-format -i $(shell git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]')
 
+.PHONY: man
+man: $(CLI) ## Write tenantctl's man pages to build/man
+	@mkdir -p build && $(CLI) man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) and prove each finds its planted bug
 	@tools/deps fuzz

@@ -1,54 +1,66 @@
-/* Parsing and help from the tables of main.c. */
+/* Parsing from the tables of main.c.
+ *
+ *    find_words(): which arguments are neither flags nor their values  ──> command, or help
+ *    take_all():   every flag, now that it is known which ones the command has */
 #include "cli.h"
+
+#include "manual.h"
+#include "spelling.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-static const struct command *command_find(const char *group, const char *name);
-static bool group_exists(const char *group);
-static int choose_command(struct cli *cli, int argc, char **argv);
-static int take_flag(struct cli *cli, int argc, char **argv, int *place);
-static const struct flag *flag_find(const struct cli *cli, struct slice name);
-static const struct flag *flag_in(const struct flag *flags, struct slice name);
-static void give(struct cli *cli, const struct flag *flag, const char *value);
-static bool asks_for_help(int argc, char **argv);
-static void help_all(const char *group);
-static void help_command(const struct command *command);
-static void help_flags(const char *title, const struct flag *flags);
+#define WORDS_MAX 3
+
+/* The arguments as they were given, and what was found in them so far. */
+struct line {
+    int argc;
+    char **argv;
+    const char *words[WORDS_MAX]; /* the first arguments that are no flags */
+    int word_count;
+    int command_words; /* how many of them name the command */
+    bool help;
+};
+
+static void find_words(struct line *line);
+static int choose_command(struct cli *cli, const struct line *line);
+static int choose_in_group(struct cli *cli, const struct line *line);
+static int unknown_command(const char *group, const char *name);
+static int take_all(struct cli *cli, const struct line *line);
+static int take_flag(struct cli *cli, const struct line *line, int *place);
+static int take_value(struct cli *cli, const struct flag *flag, const char *value);
+static int check_choice(const struct flag *flag, const char *value);
+static int check_argument(const struct cli *cli);
+static int unknown_flag(const struct cli *cli, struct slice written);
+static const struct flag *flag_of(const struct command *command, const char *text);
+static const struct flag *flag_anywhere(const char *text);
+static bool flag_is(const struct flag *flag, const char *text);
+static bool is_flag(const char *text);
+static bool is_among(const char *choices, const char *value);
+static int take_common(struct cli *cli);
 
 int cli_parse(struct cli *cli, int argc, char **argv)
 {
-    bool help = asks_for_help(argc, argv);
-    int rc = choose_command(cli, argc, argv);
-    if (cli->command == NULL) {
-        if (help || argc < 2) {
-            help_all(rc == -1 ? argv[1] : NULL);
-            return help ? -1 : EXIT_USAGE;
-        }
-        return EXIT_USAGE;
+    struct line line = {.argc = argc, .argv = argv};
+    find_words(&line);
+    if (line.word_count == 0) {
+        help_program(line.help ? stdout : stderr);
+        return line.help ? -1 : EXIT_USAGE;
     }
-    if (help) {
+    int rc = choose_command(cli, &line);
+    if (rc != OK || cli->command == NULL)
+        return rc;
+    if (line.help) {
         help_command(cli->command);
         return -1;
     }
+    line.command_words = cli->command->group == NULL ? 1 : 2;
     cli->given = arena_alloc(cli->arena, (size_t)argc * sizeof *cli->given);
-    int words = cli->command->group == NULL ? 1 : 2;
-    for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0') {
-            if (take_flag(cli, argc, argv, &i) != OK)
-                return EXIT_USAGE;
-        } else if (words > 0) {
-            words--;
-        } else if (cli->command->argument == NULL || cli->argument != NULL) {
-            return cli_complain("unexpected argument \"%s\"", argv[i]);
-        } else {
-            cli->argument = argv[i];
-        }
-    }
-    if (cli->command->argument != NULL && cli->argument == NULL)
-        return cli_complain("%s is missing (see --help)", cli->command->argument);
-    return OK;
+    TRY(take_all(cli, &line));
+    TRY(check_argument(cli));
+    return take_common(cli);
 }
 
 const char *cli_value(const struct cli *cli, const char *flag)
@@ -75,6 +87,58 @@ bool cli_has(const struct cli *cli, const char *flag)
     return cli_value(cli, flag) != NULL;
 }
 
+bool cli_is_on(const struct cli *cli, const char *flag)
+{
+    const char *value = cli_value(cli, flag);
+    return value != NULL && strcmp(value, "true") == 0;
+}
+
+int cli_number(const struct cli *cli, const char *flag, unsigned max, unsigned *number)
+{
+    const char *text = cli_value(cli, flag);
+    if (text == NULL)
+        return OK;
+    char *end = NULL;
+    unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (end == NULL || *end != '\0' || value == 0 || value > max)
+        return cli_complain("--%s \"%s\": expected a number from 1 to %u", flag, text, max);
+    *number = (unsigned)value;
+    return OK;
+}
+
+int cli_duration(const struct cli *cli, const char *flag, uint64_t *ns)
+{
+    const char *text = cli_value(cli, flag);
+    if (text == NULL)
+        return OK;
+    if (!duration_parse(text, ns))
+        return cli_complain("--%s \"%s\": expected a time such as 500ms, 10s, 5m, 2h or 7d", flag,
+                            text);
+    return OK;
+}
+
+bool duration_parse(const char *text, uint64_t *ns)
+{
+    static const struct {
+        const char *name;
+        double ns;
+    } units[] = {{"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    char *end = NULL;
+    double number = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        double total = number * units[i].ns;
+        if (strcmp(end, units[i].name) != 0)
+            continue;
+        if (!(total >= 1e6 && total <= 3650 * 86400e9))
+            return false;
+        *ns = (uint64_t)total;
+        return true;
+    }
+    return false;
+}
+
 int cli_complain(const char *format, ...)
 {
     va_list arguments;
@@ -86,45 +150,54 @@ int cli_complain(const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* Global flags may stand before the command's words, so the words are the arguments that are neither
- * flags nor the values of flags.  -1: only a group was named. */
-static int choose_command(struct cli *cli, int argc, char **argv)
+/* Flags may stand before the command's words, so the words are the arguments that are neither flags
+ * nor the values of flags.  A flag takes a value or none, whichever command it belongs to. */
+static void find_words(struct line *line)
 {
-    const char *words[2] = {NULL, NULL};
-    int count = 0;
-    for (int i = 1; i < argc && count < 2; i++) {
-        if (strncmp(argv[i], "--", 2) != 0) {
-            words[count++] = argv[i];
+    for (int i = 1; i < line->argc; i++) {
+        const char *text = line->argv[i];
+        if (strcmp(text, "--") == 0)
+            return;
+        if (!is_flag(text)) {
+            if (line->word_count == 0 && strcmp(text, "help") == 0 && !line->help)
+                line->help = true;
+            else if (line->word_count < WORDS_MAX)
+                line->words[line->word_count++] = text;
             continue;
         }
-        const struct flag *flag = flag_in(global_flags, slice_of_str(argv[i] + 2));
-        if (flag != NULL && flag->value != NULL)
+        if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0)
+            line->help = true;
+        const struct flag *flag = flag_anywhere(text);
+        bool inside = strchr(text, '=') != NULL || (text[1] != '-' && text[2] != '\0');
+        if (flag != NULL && flag->value != NULL && !inside)
             i++;
-        else if (flag == NULL && count > 0)
-            break;
     }
-    if (count == 0)
-        return OK;
-    cli->command = command_find(NULL, words[0]);
-    if (cli->command != NULL)
-        return OK;
-    if (!group_exists(words[0])) {
-        cli_complain("unknown command \"%s\" (see tenantctl --help)", words[0]);
-        return EXIT_USAGE;
-    }
-    if (count == 1) {
-        if (!asks_for_help(argc, argv))
-            help_all(words[0]);
-        return -1;
-    }
-    cli->command = command_find(words[0], words[1]);
-    if (cli->command == NULL)
-        cli_complain("unknown command \"%s %s\" (see tenantctl %s --help)", words[0], words[1],
-                     words[0]);
-    return EXIT_USAGE;
 }
 
-static const struct command *command_find(const char *group, const char *name)
+/* cli->command stays NULL when help was printed (-1) or the words name none (EXIT_USAGE). */
+static int choose_command(struct cli *cli, const struct line *line)
+{
+    cli->command = command_find(NULL, line->words[0]);
+    if (cli->command != NULL)
+        return OK;
+    for (const struct command_group *group = command_groups; group->name != NULL; group++) {
+        if (strcmp(group->name, line->words[0]) == 0)
+            return choose_in_group(cli, line);
+    }
+    return unknown_command(NULL, line->words[0]);
+}
+
+static int choose_in_group(struct cli *cli, const struct line *line)
+{
+    if (line->word_count == 1) {
+        help_group(line->words[0], line->help ? stdout : stderr);
+        return line->help ? -1 : EXIT_USAGE;
+    }
+    cli->command = command_find(line->words[0], line->words[1]);
+    return cli->command != NULL ? OK : unknown_command(line->words[0], line->words[1]);
+}
+
+const struct command *command_find(const char *group, const char *name)
 {
     for (const struct command *command = commands; command->name != NULL; command++) {
         bool same_group = (group == NULL) == (command->group == NULL) &&
@@ -135,117 +208,188 @@ static const struct command *command_find(const char *group, const char *name)
     return NULL;
 }
 
-static bool group_exists(const char *group)
+static int unknown_command(const char *group, const char *name)
 {
+    struct spelling spelling = {.written = slice_of_str(name)};
     for (const struct command *command = commands; command->name != NULL; command++) {
-        if (command->group != NULL && strcmp(group, command->group) == 0)
-            return true;
+        if (group == NULL)
+            spelling_offer(&spelling, command->group == NULL ? command->name : command->group);
+        else if (command->group != NULL && strcmp(group, command->group) == 0)
+            spelling_offer(&spelling, command->name);
     }
-    return false;
+    const char *before = group == NULL ? "" : group;
+    const char *blank = group == NULL ? "" : " ";
+    if (spelling.best != NULL)
+        return cli_complain("unknown command \"%s%s%s\"; did you mean \"%s%s%s\"?", before, blank,
+                            name, before, blank, spelling.best);
+    return cli_complain("unknown command \"%s%s%s\" (see tenantctl%s%s --help)", before, blank,
+                        name, blank, before);
 }
 
-/* "--name=value", "--name value" or "--switch". */
-static int take_flag(struct cli *cli, int argc, char **argv, int *place)
+static int take_all(struct cli *cli, const struct line *line)
 {
-    const char *text = argv[*place] + 2;
-    const char *equals = strchr(text, '=');
-    struct slice name = equals == NULL ? slice_of_str(text)
-                                       : slice_make(text, (size_t)(equals - text));
-    const struct flag *flag = flag_find(cli, name);
-    if (flag == NULL)
-        return cli_complain("unknown flag --%.*s (see --help)", (int)name.size,
-                            (const char *)name.data);
-    const char *value = equals == NULL ? NULL : equals + 1;
-    if (flag->value == NULL) {
-        if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-            return cli_complain("--%s: expected true or false", flag->name);
-        give(cli, flag, value == NULL ? "true" : value);
-        return OK;
+    int words = line->command_words;
+    bool flags_end = false;
+    for (int i = 1; i < line->argc; i++) {
+        const char *text = line->argv[i];
+        if (!flags_end && strcmp(text, "--") == 0) {
+            flags_end = true;
+        } else if (!flags_end && is_flag(text)) {
+            TRY(take_flag(cli, line, &i));
+        } else if (words > 0) {
+            words--;
+        } else if (cli->command->argument == NULL || cli->argument != NULL) {
+            return cli_complain("unexpected argument \"%s\" (see --help)", text);
+        } else {
+            cli->argument = text;
+        }
     }
-    if (value == NULL && *place + 1 < argc)
-        value = argv[++*place];
+    return OK;
+}
+
+/* "--name=value", "--name value", "--switch", "-o value" or "-ovalue". */
+static int take_flag(struct cli *cli, const struct line *line, int *place)
+{
+    const char *text = line->argv[*place];
+    bool is_long = text[1] == '-';
+    const char *equals = is_long ? strchr(text, '=') : NULL;
+    const struct flag *flag = flag_of(cli->command, text);
+    if (flag == NULL) {
+        size_t size = equals == NULL ? strlen(text) : (size_t)(equals - text);
+        return unknown_flag(cli, slice_make(text, size));
+    }
+    const char *value = equals != NULL ? equals + 1 : NULL;
+    if (!is_long && text[2] != '\0')
+        value = text + 2;
+    if (flag->value != NULL && value == NULL && *place + 1 < line->argc)
+        value = line->argv[++*place];
+    return take_value(cli, flag, value);
+}
+
+static int take_value(struct cli *cli, const struct flag *flag, const char *value)
+{
+    if (flag->value == NULL) {
+        if (value == NULL)
+            value = "true";
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return cli_complain("--%s is a switch: expected nothing, =true or =false", flag->name);
+    }
     if (value == NULL)
         return cli_complain("--%s needs a value: %s", flag->name, flag->value);
     if (!flag->repeated && cli_has(cli, flag->name))
         return cli_complain("--%s was given twice", flag->name);
-    give(cli, flag, value);
+    if (flag->exact)
+        TRY(check_choice(flag, value));
+    cli->given[cli->given_count++] = (struct given){.flag = flag, .value = value};
     return OK;
 }
 
-static const struct flag *flag_find(const struct cli *cli, struct slice name)
+static int check_choice(const struct flag *flag, const char *value)
 {
-    const struct flag *flag = flag_in(cli->command->flags, name);
-    return flag != NULL ? flag : flag_in(global_flags, name);
+    assert(flag->choices != NULL);
+    if (is_among(flag->choices, value))
+        return OK;
+    return cli_complain("--%s \"%s\": expected one of: %s", flag->name, value, flag->choices);
 }
 
-static const struct flag *flag_in(const struct flag *flags, struct slice name)
+static int check_argument(const struct cli *cli)
 {
-    for (; flags != NULL && flags->name != NULL; flags++) {
-        if (slice_is(name, flags->name))
-            return flags;
+    const struct command *command = cli->command;
+    if (command->argument == NULL)
+        return OK;
+    if (cli->argument == NULL)
+        return cli_complain("%s is missing (see tenantctl %s%s%s --help)", command->argument,
+                            command->group == NULL ? "" : command->group,
+                            command->group == NULL ? "" : " ", command->name);
+    if (command->choices != NULL && !is_among(command->choices, cli->argument))
+        return cli_complain("%s \"%s\": expected one of: %s", command->argument, cli->argument,
+                            command->choices);
+    return OK;
+}
+
+/* Names the flag that was probably meant; else where a flag of that name belongs. */
+static int unknown_flag(const struct cli *cli, struct slice written)
+{
+    int size = (int)written.size;
+    const char *text = (const char *)written.data;
+    if (text[1] != '-')
+        return cli_complain("unknown flag %.*s (see --help)", size, text);
+    struct spelling spelling = {.written = slice_skip(written, 2)};
+    for (const struct flag_set *const *set = cli->command->sets; *set != NULL; set++) {
+        for (const struct flag *flag = (*set)->flags; flag->name != NULL; flag++)
+            spelling_offer(&spelling, flag->name);
+    }
+    if (spelling.best != NULL)
+        return cli_complain("unknown flag %.*s; did you mean --%s?", size, text, spelling.best);
+    if (flag_anywhere(text) != NULL)
+        return cli_complain("%.*s is not a flag of this command (see --help)", size, text);
+    return cli_complain("unknown flag %.*s (see --help)", size, text);
+}
+
+static const struct flag *flag_of(const struct command *command, const char *text)
+{
+    for (const struct flag_set *const *set = command->sets; *set != NULL; set++) {
+        for (const struct flag *flag = (*set)->flags; flag->name != NULL; flag++) {
+            if (flag_is(flag, text))
+                return flag;
+        }
     }
     return NULL;
 }
 
-static void give(struct cli *cli, const struct flag *flag, const char *value)
+static const struct flag *flag_anywhere(const char *text)
 {
-    assert(cli->given != NULL);
-    cli->given[cli->given_count++] = (struct given){.flag = flag, .value = value};
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        const struct flag *flag = flag_of(command, text);
+        if (flag != NULL)
+            return flag;
+    }
+    return NULL;
 }
 
-static bool asks_for_help(int argc, char **argv)
+/* `text` is an argument: "--name", "--name=value", "-n" or "-nvalue". */
+static bool flag_is(const struct flag *flag, const char *text)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+    if (text[1] != '-')
+        return flag->letter != '\0' && text[1] == flag->letter &&
+               (text[2] == '\0' || flag->value != NULL);
+    size_t size = strcspn(text + 2, "=");
+    return slice_is(slice_make(text + 2, size), flag->name);
+}
+
+static bool is_flag(const char *text)
+{
+    return text[0] == '-' && text[1] != '\0';
+}
+
+static bool is_among(const char *choices, const char *value)
+{
+    size_t size = strlen(value);
+    while (size > 0 && *choices != '\0') {
+        size_t word = strcspn(choices, " ");
+        if (word == size && memcmp(choices, value, size) == 0)
             return true;
+        choices += word;
+        choices += strspn(choices, " ");
     }
     return false;
 }
 
-static void help_all(const char *group)
+/* --output, else TENANTCTL_OUTPUT; --verbose; colour. */
+static int take_common(struct cli *cli)
 {
-    printf("tenantctl: asks and changes tenant-service over mutual TLS.\n\n"
-           "usage: tenantctl [FLAGS] %s\n\ncommands\n",
-           group == NULL ? "COMMAND" : group);
-    for (const struct command *command = commands; command->name != NULL; command++) {
-        if (group != NULL && (command->group == NULL || strcmp(group, command->group) != 0))
-            continue;
-        char words[48];
-        snprintf(words, sizeof words, "%s%s%s%s%s", command->group == NULL ? "" : command->group,
-                 command->group == NULL ? "" : " ", command->name,
-                 command->argument == NULL ? "" : " ",
-                 command->argument == NULL ? "" : command->argument);
-        printf("  %-28s %s\n", words, command->summary);
-    }
-    help_flags("flags of every command", global_flags);
-    fputs("\nEvery flag of a connection can stand in the environment as TENANTCTL_<NAME> "
-          "(TENANTCTL_ADDRESS) or in the\nconfiguration file as `name: value` with underscores "
-          "(--config, TENANTCTL_CONFIG, else\n~/.config/tenantctl/config.yaml).\n\n"
-          "exit status\n  0  done\n  1  the service refused: its reason and advice are on standard "
-          "error\n  2  the command line or the configuration is wrong\n  3  no answer: connection, "
-          "TLS or deadline\n",
-          stdout);
-}
-
-static void help_command(const struct command *command)
-{
-    printf("usage: tenantctl %s%s%s%s%s [FLAGS]\n\n%s\n", command->group ? command->group : "",
-           command->group ? " " : "", command->name, command->argument ? " " : "",
-           command->argument ? command->argument : "", command->summary);
-    if (command->details != NULL)
-        printf("\n%s", command->details);
-    if (command->flags != NULL && command->flags->name != NULL)
-        help_flags("flags", command->flags);
-    help_flags("flags of every command", global_flags);
-}
-
-static void help_flags(const char *title, const struct flag *flags)
-{
-    printf("\n%s\n", title);
-    for (; flags->name != NULL; flags++) {
-        char words[48];
-        snprintf(words, sizeof words, "--%s%s%s", flags->name, flags->value ? " " : "",
-                 flags->value ? flags->value : "");
-        printf("  %-28s %s%s\n", words, flags->help, flags->repeated ? " (repeatable)" : "");
-    }
+    const char *form = cli_value(cli, "output");
+    if (form == NULL)
+        form = getenv("TENANTCTL_OUTPUT");
+    if (form == NULL || form[0] == '\0' || strcmp(form, "table") == 0)
+        cli->form = FORM_TABLE;
+    else if (strcmp(form, "json") == 0)
+        cli->form = FORM_JSON;
+    else if (strcmp(form, "yaml") == 0)
+        cli->form = FORM_YAML;
+    else
+        return cli_complain("TENANTCTL_OUTPUT \"%s\": expected table, json or yaml", form);
+    cli->verbose = cli_is_on(cli, "verbose");
+    terminal_init(&cli->terminal, cli_is_on(cli, "no-color"));
+    return OK;
 }

@@ -1,17 +1,18 @@
 /* tenantctl events tail: the newest events, decoded; with --follow also those to come.
  *
  * Reads single messages by sequence, so it leaves no consumer behind on the server. */
-#include "output.h"
+#include "call.h"
+#include "event_output.h"
 #include "settings.h"
 #include "tenant_commands.h"
 
+#include "domain/tenant_query.h"
+
 #include "events/jetstream.h"
 #include "events/subjects.h"
-#include "loop/task.h"
 #include "rpc/coding.h"
 
-#include "gen/pb/tenant/events/v1/envelope.pb-c.h"
-#include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
+#include <jansson.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,21 +22,21 @@
 #define POLL_NS (200 * NS_PER_MS)
 #define REQUEST_NS (5 * NS_PER_S)
 
-const struct flag tail_flags[] = {
-    {"count", "N", "how many of the newest events (default 10, at most 1000)", false},
-    {"tenant", "TENANT_ID", "only this tenant's events", false},
-    {"type", "TYPE", "only events of this type, such as tenant.org.updated", false},
-    {"follow", NULL, "go on with events as they come, until Ctrl-C", false},
-    {NULL, NULL, NULL, false},
-};
+#define EVENT_TYPES                                                                                \
+    "tenant.org.provisioned tenant.org.updated tenant.org.suspended tenant.org.reactivated "       \
+    "tenant.org.closed"
 
-struct seen_event {
-    unsigned partition;
-    uint64_t stream_seq;
-    uint64_t occurred_ns;
-    const char *subject;
-    Tenant__Events__V1__EventEnvelope *envelope;
+static const struct flag tail_flags[] = {
+    FLAG("count", "N",
+         "how many of the newest events (default 10, at most 1000; with --since 1000)",
+         .letter = 'n'),
+    FLAG("tenant", "TENANT_ID", "only this tenant's events"),
+    FLAG("type", "TYPE", "only events of this type", .choices = EVENT_TYPES),
+    FLAG("since", "TIME", "only events since then: 2h for two hours ago, or 2026-11-23T07:00:00Z"),
+    FLAG("follow", NULL, "go on with events as they come, until Ctrl-C", .letter = 'f'),
+    FLAGS_END,
 };
+const struct flag_set tail_set = {"flags", tail_flags};
 
 struct tail {
     struct cli *cli;
@@ -43,64 +44,60 @@ struct tail {
     size_t wanted;
     bool has_tenant;
     char tenant[ID_TEXT_SIZE];
-    unsigned only;                   /* the tenant's partition */
-    const char *type;                /* NULL: all */
-    uint64_t last[PARTITION_COUNT];  /* last sequence looked at */
-    struct seen_event *events;       /* gathered, at most `wanted` per partition */
+    unsigned only;                  /* the tenant's partition */
+    const char *type;               /* NULL: all */
+    uint64_t since_ns;              /* wall clock; 0: from the beginning */
+    size_t looked;                  /* messages read so far */
+    uint64_t last[PARTITION_COUNT]; /* last sequence looked at */
+    struct seen_event *events;      /* gathered, at most `wanted` per partition */
     size_t count;
 };
 
 static int tail_prepare(struct tail *tail, struct cli *cli);
+static int take_since(struct tail *tail);
 static int tail_newest(struct tail *tail);
 static int tail_partition(struct tail *tail, unsigned partition);
 static int tail_follow(struct tail *tail);
+static int follow_partition(struct tail *tail, unsigned partition);
 static int stream_last(struct tail *tail, unsigned partition, uint64_t *last);
 static int message_at(struct tail *tail, unsigned partition, uint64_t sequence,
                       struct seen_event *event);
 static void decode(struct tail *tail, json_t *message, struct seen_event *event);
 static bool is_wanted(const struct tail *tail, const struct seen_event *event);
 static int by_time(const void *a, const void *b);
-static void print_event(const struct tail *tail, const struct seen_event *event);
-static json_t *event_json(const struct seen_event *event);
-static json_t *payload_json(struct arena *arena,
-                            const Tenant__Events__V1__EventEnvelope *envelope);
-static const char *detail_of(struct arena *arena,
-                             const Tenant__Events__V1__EventEnvelope *envelope);
 
 int events_tail(struct cli *cli)
 {
     struct tail tail;
     TRY(tail_prepare(&tail, cli));
+    const char *const *values = cli->settings->values;
     const struct jetstream_settings settings = {
-        .url = cli->settings->nats_url,
-        .seed_file = cli->settings->nats_seed_file,
-        .ca_file = cli->settings->ca_file,
-        .cert_file = cli->settings->cert_file,
-        .key_file = cli->settings->key_file,
+        .url = values[SETTING_NATS_URL],
+        .seed_file = values[SETTING_NATS_SEED_FILE],
+        .ca_file = values[SETTING_CA_FILE],
+        .cert_file = values[SETTING_CERT_FILE],
+        .key_file = values[SETTING_KEY_FILE],
         .name = "tenantctl",
     };
     cli->ctx.deadline_ns = deadline_after(clock_now(), cli->settings->timeout_ns);
     int rc = jetstream_open(&cli->ctx, &settings, &tail.js);
     if (rc == OK)
         rc = tail_newest(&tail);
-    if (rc == OK && cli_has(cli, "follow"))
+    progress_clear(&cli->terminal);
+    if (rc == OK && cli_is_on(cli, "follow"))
         rc = tail_follow(&tail);
     jetstream_close(tail.js);
-    return rc == OK ? EXIT_DONE : output_fault(&cli->ctx, cli->settings->nats_url);
+    return rc == OK ? EXIT_DONE : output_fault(cli, values[SETTING_NATS_URL]);
 }
 
 static int tail_prepare(struct tail *tail, struct cli *cli)
 {
-    TRY(settings_need_nats(cli->settings));
-    *tail = (struct tail){.cli = cli, .wanted = COUNT_DEFAULT, .type = cli_value(cli, "type")};
-    const char *count = cli_value(cli, "count");
-    if (count != NULL) {
-        char *end = NULL;
-        unsigned long number = strtoul(count, &end, 10);
-        if (*end != '\0' || number == 0 || number > COUNT_MAX)
-            return cli_complain("--count \"%s\": expected 1 to %d", count, COUNT_MAX);
-        tail->wanted = number;
-    }
+    TRY(settings_need_nats(cli));
+    *tail = (struct tail){.cli = cli, .type = cli_value(cli, "type")};
+    unsigned count = cli_has(cli, "since") ? COUNT_MAX : COUNT_DEFAULT;
+    TRY(cli_number(cli, "count", COUNT_MAX, &count));
+    tail->wanted = count;
+    TRY(take_since(tail));
     const char *tenant = cli_value(cli, "tenant");
     if (tenant != NULL) {
         struct uuid id;
@@ -110,8 +107,27 @@ static int tail_prepare(struct tail *tail, struct cli *cli)
         tail->has_tenant = true;
         tail->only = partition_of(&id);
     }
-    tail->events =
-        arena_alloc(cli->arena, tail->wanted * PARTITION_COUNT * sizeof *tail->events);
+    tail->events = arena_alloc(cli->arena, tail->wanted * PARTITION_COUNT * sizeof *tail->events);
+    return OK;
+}
+
+/* A length of time before now, or a date. */
+static int take_since(struct tail *tail)
+{
+    const char *text = cli_value(tail->cli, "since");
+    uint64_t ago = 0;
+    uint64_t us = 0;
+    if (text == NULL)
+        return OK;
+    if (duration_parse(text, &ago))
+        tail->since_ns = clock_wall() - ago;
+    else if (time_parse_rfc3339(slice_of_str(text), &us))
+        tail->since_ns = us * NS_PER_US;
+    else
+        return cli_complain(
+            "--since \"%s\": expected a time such as 30m, 2h, 7d, or a date such as "
+            "2026-11-23T07:00:00Z",
+            text);
     return OK;
 }
 
@@ -125,7 +141,7 @@ static int tail_newest(struct tail *tail)
         qsort(tail->events, tail->count, sizeof *tail->events, by_time);
     size_t first = tail->count > tail->wanted ? tail->count - tail->wanted : 0;
     for (size_t i = first; i < tail->count; i++)
-        print_event(tail, &tail->events[i]);
+        event_print(tail->cli, &tail->events[i]);
     return OK;
 }
 
@@ -140,8 +156,10 @@ static int tail_partition(struct tail *tail, unsigned partition)
         if (looked++ == 10 * COUNT_MAX)
             break;
         TRY(message_at(tail, partition, seq, &event));
-        if (event.envelope == NULL)
-            break; /* older ones have gone */
+        if (event.envelope == NULL || event.stored_ns < tail->since_ns)
+            break; /* older ones have gone, or were stored, and so happened, too early */
+        if (++tail->looked % 100 == 0)
+            progress_show(&tail->cli->terminal, "%zu events looked at", tail->looked);
         if (!is_wanted(tail, &event))
             continue;
         tail->events[tail->count++] = event;
@@ -152,26 +170,38 @@ static int tail_partition(struct tail *tail, unsigned partition)
 
 static int tail_follow(struct tail *tail)
 {
-    fflush(stdout);
-    for (;;) {
-        tail->count = 0;
+    ctl_signals_block();
+    do {
         for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
-            if (tail->has_tenant && tail->only != partition)
-                continue;
-            for (;;) {
-                struct seen_event event;
-                TRY(message_at(tail, partition, tail->last[partition] + 1, &event));
-                if (event.envelope == NULL)
-                    break;
-                tail->last[partition]++;
-                if (is_wanted(tail, &event))
-                    print_event(tail, &event);
-            }
+            if (!tail->has_tenant || tail->only == partition)
+                TRY(follow_partition(tail, partition));
         }
-        fflush(stdout);
-        tail->cli->ctx.deadline_ns = NO_DEADLINE;
-        (void)task_sleep(&tail->cli->ctx, POLL_NS);
+        fflush(tail->cli->out);
+    } while (!ctl_pause(POLL_NS));
+    return OK;
+}
+
+/* What has come since the last look.  An arena of its own: following may go on for days. */
+static int follow_partition(struct tail *tail, unsigned partition)
+{
+    struct cli *cli = tail->cli;
+    struct arena *outer = cli->arena;
+    int rc = OK;
+    cli->arena = arena_new(0);
+    cli->ctx.arena = cli->arena;
+    for (;;) {
+        struct seen_event event;
+        rc = message_at(tail, partition, tail->last[partition] + 1, &event);
+        if (rc != OK || event.envelope == NULL)
+            break;
+        tail->last[partition]++;
+        if (is_wanted(tail, &event))
+            event_print(cli, &event);
     }
+    arena_free(cli->arena);
+    cli->arena = outer;
+    cli->ctx.arena = outer;
+    return rc;
 }
 
 static int stream_last(struct tail *tail, unsigned partition, uint64_t *last)
@@ -232,19 +262,24 @@ static void decode(struct tail *tail, json_t *message, struct seen_event *event)
     struct slice bytes;
     if (data == NULL || subject == NULL || !base64_decode(arena, slice_of_str(data), &bytes))
         return;
+    const char *stored = json_string_value(json_object_get(message, "time"));
+    uint64_t stored_us = 0;
+    if (stored != NULL && time_parse_rfc3339(slice_of_str(stored), &stored_us))
+        event->stored_ns = stored_us * NS_PER_US;
     event->subject = arena_strdup(arena, subject);
-    event->envelope = tenant__events__v1__event_envelope__unpack(arena_protobuf(arena),
-                                                                 bytes.size, bytes.data);
+    event->envelope =
+        tenant__events__v1__event_envelope__unpack(arena_protobuf(arena), bytes.size, bytes.data);
     if (event->envelope == NULL)
         return;
     const Google__Protobuf__Timestamp *at = event->envelope->occurred_at;
-    event->occurred_ns =
-        at == NULL ? 0 : (uint64_t)at->seconds * NS_PER_S + (uint64_t)at->nanos;
+    event->occurred_ns = at == NULL ? 0 : (uint64_t)at->seconds * NS_PER_S + (uint64_t)at->nanos;
 }
 
 static bool is_wanted(const struct tail *tail, const struct seen_event *event)
 {
     if (tail->has_tenant && strcmp(event->envelope->tenant_id, tail->tenant) != 0)
+        return false;
+    if (event->occurred_ns < tail->since_ns)
         return false;
     return tail->type == NULL || strcmp(event->envelope->event_type, tail->type) == 0;
 }
@@ -256,84 +291,4 @@ static int by_time(const void *a, const void *b)
     if (left->partition == right->partition)
         return left->stream_seq < right->stream_seq ? -1 : 1;
     return left->occurred_ns < right->occurred_ns ? -1 : left->occurred_ns > right->occurred_ns;
-}
-
-static void print_event(const struct tail *tail, const struct seen_event *event)
-{
-    if (tail->cli->settings->json) {
-        output_json(event_json(event), true);
-        return;
-    }
-    const Tenant__Events__V1__EventEnvelope *envelope = event->envelope;
-    char at[CLOCK_TEXT_SIZE];
-    clock_format(event->occurred_ns, at);
-    printf("%s  %s.v%u  %s  seq %llu  by %s  %s\n", at, envelope->event_type,
-           envelope->event_version, envelope->tenant_id, (unsigned long long)envelope->sequence,
-           envelope->actor == NULL ? "?" : envelope->actor->id,
-           detail_of(tail->cli->arena, envelope));
-}
-
-static const char *detail_of(struct arena *arena, const Tenant__Events__V1__EventEnvelope *envelope)
-{
-    ProtobufCAllocator *memory = arena_protobuf(arena);
-    size_t size = envelope->payload.len;
-    if (strcmp(envelope->event_type, "tenant.org.provisioned") == 0) {
-        Tenant__Events__V1__OrgProvisioned *payload =
-            tenant__events__v1__org_provisioned__unpack(memory, size, envelope->payload.data);
-        if (payload != NULL && payload->tenant != NULL)
-            return arena_printf(arena, "slug %s", payload->tenant->slug);
-    }
-    if (strcmp(envelope->event_type, "tenant.org.updated") == 0) {
-        Tenant__Events__V1__OrgUpdated *payload =
-            tenant__events__v1__org_updated__unpack(memory, size, envelope->payload.data);
-        const char *text = "changed";
-        for (size_t i = 0; payload != NULL && i < payload->n_changed_fields; i++)
-            text = arena_printf(arena, "%s %s", text, payload->changed_fields[i]);
-        return text;
-    }
-    return "";
-}
-
-static json_t *event_json(const struct seen_event *event)
-{
-    const Tenant__Events__V1__EventEnvelope *e = event->envelope;
-    char at[CLOCK_TEXT_SIZE];
-    clock_format(event->occurred_ns, at);
-    json_t *object = json_pack(
-        "{s:s, s:I, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "subject",
-        event->subject, "streamSequence", (json_int_t)event->stream_seq, "eventId", e->event_id,
-        "eventType", e->event_type, "eventVersion", (int)e->event_version, "schemaUri",
-        e->schema_uri, "occurredAt", at, "correlationId", e->correlation_id, "tenantId",
-        e->tenant_id, "retentionClass", e->retention_class, "dataResidency", e->data_residency,
-        "incarnation", (json_int_t)e->incarnation, "sequence", (json_int_t)e->sequence);
-    if (e->actor != NULL)
-        json_object_set_new(object, "actor",
-                            json_pack("{s:s, s:s}", "type", e->actor->type, "id", e->actor->id));
-    struct arena *arena = arena_new(0);
-    json_object_set_new(object, "payload", payload_json(arena, e));
-    arena_free(arena);
-    return object;
-}
-
-static json_t *payload_json(struct arena *arena, const Tenant__Events__V1__EventEnvelope *envelope)
-{
-    ProtobufCAllocator *memory = arena_protobuf(arena);
-    size_t size = envelope->payload.len;
-    json_t *object = json_object();
-    if (strcmp(envelope->event_type, "tenant.org.provisioned") == 0) {
-        Tenant__Events__V1__OrgProvisioned *payload =
-            tenant__events__v1__org_provisioned__unpack(memory, size, envelope->payload.data);
-        if (payload != NULL && payload->tenant != NULL)
-            json_object_set_new(object, "tenant", tenant_json(payload->tenant));
-    } else if (strcmp(envelope->event_type, "tenant.org.updated") == 0) {
-        Tenant__Events__V1__OrgUpdated *payload =
-            tenant__events__v1__org_updated__unpack(memory, size, envelope->payload.data);
-        if (payload != NULL && payload->tenant != NULL)
-            json_object_set_new(object, "tenant", tenant_json(payload->tenant));
-        json_t *fields = json_array();
-        for (size_t i = 0; payload != NULL && i < payload->n_changed_fields; i++)
-            json_array_append_new(fields, json_string(payload->changed_fields[i]));
-        json_object_set_new(object, "changedFields", fields);
-    }
-    return object;
 }

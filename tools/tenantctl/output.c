@@ -1,68 +1,63 @@
 /* Tables, JSON and errors; see output.h. */
 #include "output.h"
 
-#include "settings.h"
+#include "yaml_text.h"
 
-#include "gen/errors.h"
-
-#include "gen/pb/google/rpc/error_details.pb-c.h"
-#include "gen/pb/google/rpc/status.pb-c.h"
+#include "domain/tenant.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static const char *value_name(const ProtobufCEnumDescriptor *descriptor, int value);
-static void row(const char *name, const char *value);
-static void row_joined(struct arena *arena, const char *name, char *const *items, size_t count);
+static const char *status_text(const struct cli *cli, Tenant__V1__TenantStatus status);
+static void row_joined(const struct cli *cli, const char *name, char *const *items, size_t count);
 static const char *time_text(struct arena *arena, const Google__Protobuf__Timestamp *time);
-static void table_settings(struct arena *arena, const Tenant__V1__TenantSettings *settings);
+static void table_settings(const struct cli *cli, const Tenant__V1__TenantSettings *settings);
 static json_t *settings_json(const Tenant__V1__TenantSettings *settings);
 static json_t *list_json(char *const *items, size_t count);
 static void put_text(json_t *object, const char *key, const char *text);
 static void put_truth(json_t *object, const char *key, bool truth);
 static void put_time(json_t *object, const char *key, const Google__Protobuf__Timestamp *time);
-static void explain_detail(const Google__Protobuf__Any *any, const char **reason);
-static void explain_field(const Google__Rpc__BadRequest__FieldViolation *violation);
-static bool any_is(const Google__Protobuf__Any *any, const char *type);
 
 void output_tenant(const struct cli *cli, const Tenant__V1__Tenant *tenant)
 {
-    if (cli->settings->json) {
-        output_json(tenant_json(tenant), false);
+    if (cli->form != FORM_TABLE) {
+        output_value(cli, tenant_json(tenant));
         return;
     }
     struct arena *arena = cli->arena;
-    row("Tenant", tenant->tenant_id);
-    row("Slug", tenant->slug);
-    row("Name", tenant->display_name);
-    row("Type", value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
-    row("Home region", tenant->home_region);
-    row("Status", value_name(&tenant__v1__tenant_status__descriptor, (int)tenant->status));
+    output_row(cli, "Tenant", tenant->tenant_id);
+    output_row(cli, "Slug", tenant->slug);
+    output_row(cli, "Name", tenant->display_name);
+    output_row(cli, "Type", value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
+    output_row(cli, "Home region", tenant->home_region);
+    output_row(cli, "Status", status_text(cli, tenant->status));
     if (tenant->plan != NULL) {
-        row("Plan", tenant->plan->plan_id);
-        row_joined(arena, "Add-ons", tenant->plan->addons, tenant->plan->n_addons);
+        output_row(cli, "Plan", tenant->plan->plan_id);
+        row_joined(cli, "Add-ons", tenant->plan->addons, tenant->plan->n_addons);
     }
     for (size_t i = 0; i < tenant->n_labels; i++)
-        row(i == 0 ? "Labels" : "",
-            arena_printf(arena, "%s=%s", tenant->labels[i]->key, tenant->labels[i]->value));
+        output_row(cli, i == 0 ? "Labels" : "",
+                   arena_printf(arena, "%s=%s", tenant->labels[i]->key, tenant->labels[i]->value));
     if (tenant->settings != NULL)
-        table_settings(arena, tenant->settings);
-    row("Created", time_text(arena, tenant->create_time));
-    row("Updated", time_text(arena, tenant->update_time));
-    row("Etag", tenant->etag);
+        table_settings(cli, tenant->settings);
+    output_row(cli, "Created", time_text(arena, tenant->create_time));
+    output_row(cli, "Updated", time_text(arena, tenant->update_time));
+    output_row(cli, "Etag", tenant->etag);
 }
 
-static void table_settings(struct arena *arena, const Tenant__V1__TenantSettings *settings)
+static void table_settings(const struct cli *cli, const Tenant__V1__TenantSettings *settings)
 {
-    row("Locale", settings->default_locale);
-    row_joined(arena, "Locales allowed", settings->allowed_locales, settings->n_allowed_locales);
-    row("MFA required", settings->mfa_required ? "yes" : "no");
-    row("Offline", settings->offline_enabled ? "yes" : "no");
-    row("AI", settings->ai_enabled ? "yes" : "no");
+    struct arena *arena = cli->arena;
+    output_row(cli, "Locale", settings->default_locale);
+    row_joined(cli, "Locales allowed", settings->allowed_locales, settings->n_allowed_locales);
+    output_row(cli, "MFA required", settings->mfa_required ? "yes" : "no");
+    output_row(cli, "Offline", settings->offline_enabled ? "yes" : "no");
+    output_row(cli, "AI", settings->ai_enabled ? "yes" : "no");
     for (size_t i = 0; i < settings->n_branding_theme; i++)
-        row(i == 0 ? "Theme" : "", arena_printf(arena, "%s=%s", settings->branding_theme[i]->key,
-                                                settings->branding_theme[i]->value));
+        output_row(cli, i == 0 ? "Theme" : "",
+                   arena_printf(arena, "%s=%s", settings->branding_theme[i]->key,
+                                settings->branding_theme[i]->value));
 }
 
 json_t *tenant_json(const Tenant__V1__Tenant *tenant)
@@ -71,8 +66,7 @@ json_t *tenant_json(const Tenant__V1__Tenant *tenant)
     put_text(object, "tenantId", tenant->tenant_id);
     put_text(object, "slug", tenant->slug);
     put_text(object, "displayName", tenant->display_name);
-    put_text(object, "type",
-             value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
+    put_text(object, "type", value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
     put_text(object, "homeRegion", tenant->home_region);
     if (tenant->plan != NULL) {
         json_t *plan = json_object();
@@ -86,8 +80,7 @@ json_t *tenant_json(const Tenant__V1__Tenant *tenant)
              value_name(&tenant__v1__tenant_status__descriptor, (int)tenant->status));
     json_t *labels = json_object();
     for (size_t i = 0; i < tenant->n_labels; i++)
-        json_object_set_new(labels, tenant->labels[i]->key,
-                            json_string(tenant->labels[i]->value));
+        json_object_set_new(labels, tenant->labels[i]->key, json_string(tenant->labels[i]->value));
     if (tenant->n_labels > 0)
         json_object_set(object, "labels", labels);
     json_decref(labels);
@@ -119,78 +112,35 @@ static json_t *settings_json(const Tenant__V1__TenantSettings *settings)
     return object;
 }
 
-void output_json(json_t *value, bool line)
+void output_value(const struct cli *cli, json_t *value)
 {
-    char *text = json_dumps(value, line ? JSON_COMPACT : JSON_INDENT(2));
-    if (text != NULL)
-        puts(text);
-    free(text);
-    json_decref(value);
-    fflush(stdout);
-}
-
-int output_refusal(const struct client_call *call)
-{
-    fprintf(stderr, "tenantctl: %s\n",
-            call->message[0] != '\0' ? call->message : "the service refused without a message");
-    const char *reason = NULL;
-    Google__Rpc__Status *status =
-        call->details.size == 0
-            ? NULL
-            : google__rpc__status__unpack(arena_protobuf(call->ctx->arena), call->details.size,
-                                          call->details.data);
-    for (size_t i = 0; status != NULL && i < status->n_details; i++)
-        explain_detail(status->details[i], &reason);
-    const struct error_entry *entry = reason == NULL ? NULL : error_find(reason);
-    if (entry != NULL)
-        fprintf(stderr, "  advice: %s\n", entry->advice);
-    struct slice id = client_answer(call, "x-request-id");
-    if (id.size > 0)
-        fprintf(stderr, "  request: %.*s\n", (int)id.size, (const char *)id.data);
-    return EXIT_REFUSED;
-}
-
-int output_fault(struct ctx *ctx, const char *address)
-{
-    fprintf(stderr, "tenantctl: no answer from %s: %s\n", address, ctx->fault.text);
-    return ctx->fault.kind == FAULT_CONFIG ? EXIT_USAGE : EXIT_UNREACHABLE;
-}
-
-static void explain_detail(const Google__Protobuf__Any *any, const char **reason)
-{
-    if (any_is(any, "google.rpc.ErrorInfo")) {
-        Google__Rpc__ErrorInfo *info =
-            google__rpc__error_info__unpack(NULL, any->value.len, any->value.data);
-        const struct error_entry *entry = info == NULL ? NULL : error_find(info->reason);
-        *reason = entry == NULL ? *reason : entry->reason;
-        for (size_t i = 0; info != NULL && i < info->n_metadata; i++)
-            fprintf(stderr, "  %s: %s\n", info->metadata[i]->key, info->metadata[i]->value);
-        google__rpc__error_info__free_unpacked(info, NULL);
-    } else if (any_is(any, "google.rpc.BadRequest")) {
-        Google__Rpc__BadRequest *bad =
-            google__rpc__bad_request__unpack(NULL, any->value.len, any->value.data);
-        for (size_t i = 0; bad != NULL && i < bad->n_field_violations; i++)
-            explain_field(bad->field_violations[i]);
-        google__rpc__bad_request__free_unpacked(bad, NULL);
-    } else if (any_is(any, "google.rpc.RetryInfo")) {
-        Google__Rpc__RetryInfo *retry =
-            google__rpc__retry_info__unpack(NULL, any->value.len, any->value.data);
-        if (retry != NULL && retry->retry_delay != NULL)
-            fprintf(stderr, "  retry after: %.3f s\n",
-                    (double)retry->retry_delay->seconds + retry->retry_delay->nanos / 1e9);
-        google__rpc__retry_info__free_unpacked(retry, NULL);
+    bool watches = cli_is_on(cli, "watch");
+    if (cli->form == FORM_YAML) {
+        (void)yaml_write(cli->out, value);
+    } else {
+        /* of a watched one a line each, so that a reader knows where it ends */
+        char *text = json_dumps(value, watches ? JSON_COMPACT : JSON_INDENT(2));
+        if (text == NULL)
+            abort();
+        fprintf(cli->out, "%s\n", text);
+        free(text);
     }
+    json_decref(value);
 }
 
-static void explain_field(const Google__Rpc__BadRequest__FieldViolation *violation)
+void output_line(const struct cli *cli, json_t *value)
 {
-    fprintf(stderr, "  %s: %s\n", violation->field, violation->description);
-}
-
-static bool any_is(const Google__Protobuf__Any *any, const char *type)
-{
-    const char *slash = strrchr(any->type_url, '/');
-    return slash != NULL && strcmp(slash + 1, type) == 0;
+    if (cli->form == FORM_YAML) {
+        fputs("---\n", cli->out);
+        (void)yaml_write(cli->out, value);
+    } else {
+        char *text = json_dumps(value, JSON_COMPACT);
+        if (text == NULL)
+            abort();
+        fprintf(cli->out, "%s\n", text);
+        free(text);
+    }
+    json_decref(value);
 }
 
 static const char *value_name(const ProtobufCEnumDescriptor *descriptor, int value)
@@ -199,19 +149,76 @@ static const char *value_name(const ProtobufCEnumDescriptor *descriptor, int val
     return found == NULL ? "?" : found->name;
 }
 
-static void row(const char *name, const char *value)
+/* Padded by hand: printf counts bytes, and colours and letters beyond ASCII have more than they show. */
+void output_cell(const struct cli *cli, const char *text, int width)
 {
-    printf("%-16s %s\n", name, value);
+    fprintf(cli->out, "%s%*s", text, width > text_width(text) ? width - text_width(text) : 0, "");
 }
 
-static void row_joined(struct arena *arena, const char *name, char *const *items, size_t count)
+void output_row(const struct cli *cli, const char *name, const char *value)
+{
+    fprintf(cli->out, "%-16s %s\n", name,
+            value[0] == '\033' ? value : text_clean(cli->arena, value));
+}
+
+static const char *status_text(const struct cli *cli, Tenant__V1__TenantStatus status)
+{
+    static const enum colour colours[] = {
+        [TENANT__V1__TENANT_STATUS__TENANT_STATUS_TRIAL] = COLOUR_CYAN,
+        [TENANT__V1__TENANT_STATUS__TENANT_STATUS_ACTIVE] = COLOUR_GREEN,
+        [TENANT__V1__TENANT_STATUS__TENANT_STATUS_SUSPENDED] = COLOUR_YELLOW,
+        [TENANT__V1__TENANT_STATUS__TENANT_STATUS_CLOSED] = COLOUR_RED,
+    };
+    size_t known = sizeof colours / sizeof colours[0];
+    return text_paint(cli->arena, cli->terminal.out_colour,
+                      (size_t)status < known ? colours[status] : COLOUR_NONE,
+                      value_name(&tenant__v1__tenant_status__descriptor, (int)status));
+}
+
+static void row_joined(const struct cli *cli, const char *name, char *const *items, size_t count)
 {
     if (count == 0)
         return;
     const char *text = items[0];
     for (size_t i = 1; i < count; i++)
-        text = arena_printf(arena, "%s, %s", text, items[i]);
-    row(name, text);
+        text = arena_printf(cli->arena, "%s, %s", text, items[i]);
+    output_row(cli, name, text);
+}
+
+/* Without the prefix that all names of the enumeration have. */
+static const char *short_name(const char *name, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return strncmp(name, prefix, size) == 0 ? name + size : name;
+}
+
+void output_tenants(const struct cli *cli, Tenant__V1__Tenant *const *tenants, size_t count)
+{
+    static const struct {
+        const char *title;
+        int width;
+    } columns[] = {{"TENANT", 31}, {"SLUG", 24}, {"STATUS", 10},
+                   {"TYPE", 11},   {"PLAN", 14}, {"NAME", 0}};
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+        output_cell(cli, columns[i].title, columns[i].width);
+    fputc('\n', cli->out);
+    for (size_t i = 0; i < count; i++) {
+        const Tenant__V1__Tenant *tenant = tenants[i];
+        const char *status =
+            short_name(value_name(&tenant__v1__tenant_status__descriptor, (int)tenant->status),
+                       "TENANT_STATUS_");
+        const char *type = short_name(
+            value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type), "TENANT_TYPE_");
+        output_cell(cli, tenant->tenant_id, 31);
+        output_cell(cli, arena_printf(cli->arena, "%s ", tenant->slug), 24);
+        output_cell(cli, status, 10);
+        output_cell(cli, type, 11);
+        output_cell(
+            cli,
+            arena_printf(cli->arena, "%s ", tenant->plan == NULL ? "-" : tenant->plan->plan_id),
+            14);
+        fprintf(cli->out, "%s\n", text_clean(cli->arena, tenant->display_name));
+    }
 }
 
 static const char *time_text(struct arena *arena, const Google__Protobuf__Timestamp *time)

@@ -1,8 +1,9 @@
-/* What a person or a script reads: tables, JSON, errors with reason and advice. */
+/* What a person or a script reads: tables, JSON and YAML on cli->out; errors on standard error. */
 #ifndef TENANTCTL_OUTPUT_H
 #define TENANTCTL_OUTPUT_H
 
 #include "cli.h"
+
 #include "client/channel.h"
 
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
@@ -11,14 +12,28 @@
 
 /* Prints one tenant in the chosen form. */
 void output_tenant(const struct cli *cli, const Tenant__V1__Tenant *tenant);
+/* A table with a line each. */
+void output_tenants(const struct cli *cli, Tenant__V1__Tenant *const *tenants, size_t count);
 /* The tenant in canonical proto3 JSON (lowerCamelCase, defaults left out).  New reference. */
 json_t *tenant_json(const Tenant__V1__Tenant *tenant);
-/* Prints a JSON value as one line (`lines` true) or indented, and drops the reference. */
-void output_json(json_t *value, bool line);
+/* Prints a value as JSON or YAML, and drops the reference. */
+void output_value(const struct cli *cli, json_t *value);
+/* The same as one of many: a line of JSON, or a YAML document. */
+void output_line(const struct cli *cli, json_t *value);
+/* A line of a table with a name and a value. */
+void output_row(const struct cli *cli, const char *name, const char *value);
+/* Text filled up with blanks to a width. */
+void output_cell(const struct cli *cli, const char *text, int width);
 
-/* Explains the answer's error on standard error: reason, message, fields, advice, request id. */
-int output_refusal(const struct client_call *call);
+/* errors.c */
+/* Explains the answer's error on standard error: reason, message, fields, advice, request id.  The exit status
+ * that its gRPC status stands for. */
+int output_refusal(struct cli *cli, const struct client_call *call);
 /* Explains why there was no answer. */
-int output_fault(struct ctx *ctx, const char *address);
+int output_fault(struct cli *cli, const char *address);
+/* With --verbose, on standard error: what the answer's metadata says. */
+void output_metadata(struct cli *cli, const struct client_call *call);
+/* True when the answer's RetryInfo says when to come again. */
+bool output_retry_delay(const struct client_call *call, uint64_t *delay_ns);
 
 #endif

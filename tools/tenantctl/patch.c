@@ -1,52 +1,30 @@
-/* tenantctl tenant create|get|lookup|update. */
-#include "tenant_commands.h"
-
-#include "output.h"
-#include "settings.h"
+/* Flags as the fields of a tenant, and the paths of an update mask; see patch.h. */
+#include "patch.h"
 
 #include "domain/tenant.h"
 
-#include "gen/rpc/tenant_service.h"
-
 #include <assert.h>
-#include <stdio.h>
 
-const struct flag create_flags[] = {
-    {"slug", "SLUG", "unique in the region: 3 to 63 lower-case letters, digits, hyphens", false},
-    {"display-name", "NAME", "what people see", false},
-    {"home-region", "REGION", "us, eu, me or ap: where the tenant's data lives", false},
-    TENANT_FIELD_FLAGS,
-    {"validate-only", NULL, "check the request, store nothing", false},
-    {NULL, NULL, NULL, false},
+const struct flag patch_flags[] = {
+    FLAG("type", "TYPE", "what kind of tenant", .choices = "org provider individual hybrid"),
+    FLAG("plan", "PLAN_ID", "the billing plan, such as plan_pro"),
+    FLAG("addon", "ADDON", "an add-on of the plan", .repeated = true),
+    FLAG("label", "KEY=VALUE", "a label; the labels given replace all", .repeated = true),
+    FLAG("default-locale", "TAG", "language tag, such as en or pt-BR"),
+    FLAG("allowed-locale", "TAG", "a language users may choose", .repeated = true),
+    FLAG("mfa-required", NULL, "members must use a second factor (=false: need not)"),
+    FLAG("offline-enabled", NULL, "clients may work offline (=false: may not)"),
+    FLAG("ai-enabled", NULL, "AI features are on (=false: off)"),
+    FLAG("theme", "KEY=VALUE", "a branding value; those given replace all", .repeated = true),
+    FLAGS_END,
 };
-
-const struct flag update_flags[] = {
-    {"slug", "SLUG", "the new slug", false},
-    {"display-name", "NAME", "the new name", false},
-    TENANT_FIELD_FLAGS,
-    {"clear", "FIELD", "empty a field: plan, plan.addons, labels, settings.branding_theme …", true},
-    {"etag", "ETAG", "refuse the update unless the tenant still has this etag", false},
-    {"validate-only", NULL, "check the request, store nothing", false},
-    {NULL, NULL, NULL, false},
-};
+const struct flag_set patch_set = {"fields", patch_flags};
 
 struct pair {
     char *key;
     char *value;
 };
 
-struct patch {
-    struct cli *cli;
-    Tenant__V1__Tenant tenant;
-    Tenant__V1__Plan plan;
-    Tenant__V1__TenantSettings settings;
-    const char *paths[24]; /* update mask: what the flags named */
-    size_t path_count;
-};
-
-static int finish(struct cli *cli, struct client_call *call, int rc,
-                  const Tenant__V1__Tenant *tenant);
-static int take_patch(struct cli *cli, struct patch *patch);
 static int take_type(struct cli *cli, struct patch *patch);
 static void take_plan(struct cli *cli, struct patch *patch);
 static int take_labels(struct cli *cli, struct patch *patch);
@@ -55,116 +33,12 @@ static int take_theme(struct cli *cli, struct patch *patch);
 static void take_text(struct patch *patch, const char *flag, const char *path, char **place);
 static void take_truth(struct patch *patch, const char *flag, const char *path,
                        protobuf_c_boolean *place);
-static int take_clears(struct cli *cli, struct patch *patch);
 static char **take_list(struct cli *cli, const char *flag, size_t *count);
 static int split_pair(struct cli *cli, const char *flag, const char *text, struct pair *pair);
 static void name_path(struct patch *patch, const char *path);
 static char *unconst(struct cli *cli, const char *text);
 
-int tenant_create(struct cli *cli)
-{
-    struct patch patch;
-    TRY(take_patch(cli, &patch));
-    if (cli_has(cli, "home-region"))
-        patch.tenant.home_region = unconst(cli, cli_value(cli, "home-region"));
-    Tenant__V1__CreateTenantRequest request;
-    tenant__v1__create_tenant_request__init(&request);
-    request.tenant = &patch.tenant;
-    request.validate_only = cli_has(cli, "validate-only");
-    struct client_call call;
-    TRY(ctl_open_call(cli, &call));
-    Tenant__V1__CreateTenantResponse *answer = NULL;
-    int rc = tenant_service_create_tenant(&call, &request, &answer);
-    return finish(cli, &call, rc, answer == NULL ? NULL : answer->tenant);
-}
-
-int tenant_get(struct cli *cli)
-{
-    Tenant__V1__GetTenantRequest request;
-    tenant__v1__get_tenant_request__init(&request);
-    request.tenant_id = unconst(cli, cli->argument);
-    struct client_call call;
-    TRY(ctl_open_call(cli, &call));
-    Tenant__V1__GetTenantResponse *answer = NULL;
-    int rc = tenant_service_get_tenant(&call, &request, &answer);
-    return finish(cli, &call, rc, answer == NULL ? NULL : answer->tenant);
-}
-
-int tenant_lookup(struct cli *cli)
-{
-    Tenant__V1__LookupTenantRequest request;
-    tenant__v1__lookup_tenant_request__init(&request);
-    request.slug = unconst(cli, cli->argument);
-    struct client_call call;
-    TRY(ctl_open_call(cli, &call));
-    Tenant__V1__LookupTenantResponse *answer = NULL;
-    int rc = tenant_service_lookup_tenant(&call, &request, &answer);
-    return finish(cli, &call, rc, answer == NULL ? NULL : answer->tenant);
-}
-
-int tenant_update(struct cli *cli)
-{
-    struct patch patch;
-    TRY(take_patch(cli, &patch));
-    TRY(take_clears(cli, &patch));
-    if (patch.path_count == 0)
-        return cli_complain("nothing to update: name at least one field (see --help)");
-    patch.tenant.tenant_id = unconst(cli, cli->argument);
-    if (cli_has(cli, "etag"))
-        patch.tenant.etag = unconst(cli, cli_value(cli, "etag"));
-    Google__Protobuf__FieldMask mask;
-    google__protobuf__field_mask__init(&mask);
-    mask.n_paths = patch.path_count;
-    mask.paths = arena_alloc(cli->arena, patch.path_count * sizeof *mask.paths);
-    for (size_t i = 0; i < patch.path_count; i++)
-        mask.paths[i] = unconst(cli, patch.paths[i]);
-    Tenant__V1__UpdateTenantRequest request;
-    tenant__v1__update_tenant_request__init(&request);
-    request.tenant = &patch.tenant;
-    request.update_mask = &mask;
-    request.validate_only = cli_has(cli, "validate-only");
-    struct client_call call;
-    TRY(ctl_open_call(cli, &call));
-    Tenant__V1__UpdateTenantResponse *answer = NULL;
-    int rc = tenant_service_update_tenant(&call, &request, &answer);
-    return finish(cli, &call, rc, answer == NULL ? NULL : answer->tenant);
-}
-
-int ctl_open_call(struct cli *cli, struct client_call *call)
-{
-    TRY(settings_need_service(cli->settings));
-    const struct client_settings settings = {
-        .address = cli->settings->address,
-        .cert_file = cli->settings->cert_file,
-        .key_file = cli->settings->key_file,
-        .ca_file = cli->settings->ca_file,
-        .server_name = cli->settings->server_name[0] == '\0' ? NULL : cli->settings->server_name,
-        .connect_timeout_ns = cli->settings->timeout_ns,
-    };
-    *call = (struct client_call){.ctx = &cli->ctx, .timeout_ns = cli->settings->timeout_ns};
-    if (client_channel_open(&cli->ctx, &settings, &call->channel) != OK)
-        return output_fault(&cli->ctx, cli->settings->address);
-    if (cli->settings->tenant_header[0] != '\0')
-        call->metadata[call->metadata_count++] = (struct client_field){
-            "x-tenant-id", slice_of_str(cli->settings->tenant_header)};
-    return OK;
-}
-
-static int finish(struct cli *cli, struct client_call *call, int rc,
-                  const Tenant__V1__Tenant *tenant)
-{
-    int status = EXIT_DONE;
-    if (rc != OK)
-        status = output_fault(&cli->ctx, cli->settings->address);
-    else if (call->status != 0)
-        status = output_refusal(call);
-    else if (tenant != NULL)
-        output_tenant(cli, tenant);
-    client_channel_close(call->channel);
-    return status;
-}
-
-static int take_patch(struct cli *cli, struct patch *patch)
+int patch_take(struct cli *cli, struct patch *patch)
 {
     *patch = (struct patch){.cli = cli};
     tenant__v1__tenant__init(&patch->tenant);
@@ -230,8 +104,7 @@ static int take_settings(struct cli *cli, struct patch *patch)
     if (settings->n_allowed_locales > 0)
         name_path(patch, "settings.allowed_locales");
     take_truth(patch, "mfa-required", "settings.mfa_required", &settings->mfa_required);
-    take_truth(patch, "offline-enabled", "settings.offline_enabled",
-               &settings->offline_enabled);
+    take_truth(patch, "offline-enabled", "settings.offline_enabled", &settings->offline_enabled);
     take_truth(patch, "ai-enabled", "settings.ai_enabled", &settings->ai_enabled);
     TRY(take_theme(cli, patch));
     if (patch->path_count > before)
@@ -280,7 +153,7 @@ static void take_truth(struct patch *patch, const char *flag, const char *path,
     name_path(patch, path);
 }
 
-static int take_clears(struct cli *cli, struct patch *patch)
+int patch_take_clears(struct cli *cli, struct patch *patch)
 {
     size_t count = 0;
     char **fields = take_list(cli, "clear", &count);

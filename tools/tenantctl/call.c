@@ -1,0 +1,213 @@
+/* Channels, attempts and watching; see call.h. */
+#include "call.h"
+
+#include "output.h"
+#include "settings.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/random.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ATTEMPTS_MAX 5
+#define PAUSE_FIRST_NS (100 * NS_PER_MS)
+#define PAUSE_MAX_NS (2 * NS_PER_S)
+#define STATUS_UNAVAILABLE 14
+
+static int attempt(struct cli *cli, struct ctl_call *call, uint64_t deadline_ns,
+                   ProtobufCMessage **out);
+static int open_channel(struct cli *cli, uint64_t deadline_ns);
+static void add_metadata(struct cli *cli, struct ctl_call *call);
+static void add(struct client_call *call, const char *key, const char *value);
+static const char *key_of(struct cli *cli);
+static bool may_repeat(const struct cli *cli, const struct ctl_call *call, int rc,
+                       uint64_t *delay_ns);
+static sigset_t watched_signals(void);
+
+int ctl_call(struct cli *cli, struct ctl_call *call, ProtobufCMessage **out)
+{
+    TRY(settings_need_service(cli));
+    uint64_t deadline = deadline_after(clock_now(), cli->settings->timeout_ns);
+    int rc = OK;
+    for (unsigned tried = 0;; tried++) {
+        uint64_t delay = 0;
+        rc = attempt(cli, call, deadline, out);
+        if (rc == OK && call->answer.status == 0)
+            break;
+        if (tried + 1 == ATTEMPTS_MAX || cli_is_on(cli, "no-retry") ||
+            !may_repeat(cli, call, rc, &delay))
+            break;
+        uint64_t pause = backoff_ns(tried, PAUSE_FIRST_NS, PAUSE_MAX_NS);
+        pause = pause > delay ? pause : delay;
+        if (pause >= deadline_left(deadline, clock_now()))
+            break;
+        progress_show(&cli->terminal, "no answer yet, attempt %u", tried + 2);
+        (void)ctl_pause(pause);
+    }
+    progress_clear(&cli->terminal);
+    if (rc != OK)
+        return output_fault(cli, settings_address(cli));
+    if (call->answer.status != 0)
+        return output_refusal(cli, &call->answer);
+    output_metadata(cli, &call->answer);
+    return EXIT_DONE;
+}
+
+const struct rpc_method *ctl_method(const struct rpc_service *service, const char *name)
+{
+    for (size_t i = 0; i < service->method_count; i++) {
+        if (strcmp(service->methods[i].name, name) == 0)
+            return &service->methods[i];
+    }
+    abort();
+}
+
+void ctl_close(struct cli *cli)
+{
+    client_channel_close(cli->channel);
+    cli->channel = NULL;
+}
+
+/* A channel that broke is closed, so that the next attempt opens another. */
+static int attempt(struct cli *cli, struct ctl_call *call, uint64_t deadline_ns,
+                   ProtobufCMessage **out)
+{
+    call->answer = (struct client_call){.ctx = &cli->ctx, .status = -1, .message = ""};
+    cli->ctx.fault = (struct fault){.file = NULL};
+    if (cli->channel == NULL)
+        TRY(open_channel(cli, deadline_ns));
+    call->answer.channel = cli->channel;
+    call->answer.timeout_ns = deadline_left(deadline_ns, clock_now());
+    if (call->answer.timeout_ns == 0)
+        return FAULT(&cli->ctx, FAULT_TIMEOUT, "the deadline passed");
+    add_metadata(cli, call);
+    int rc = client_unary(&call->answer, call->method, call->in, out);
+    if (rc != OK)
+        ctl_close(cli);
+    return rc;
+}
+
+static int open_channel(struct cli *cli, uint64_t deadline_ns)
+{
+    const char *const *values = cli->settings->values;
+    const struct client_settings settings = {
+        .address = values[SETTING_ADDRESS],
+        .cert_file = values[SETTING_CERT_FILE],
+        .key_file = values[SETTING_KEY_FILE],
+        .ca_file = values[SETTING_CA_FILE],
+        .server_name = values[SETTING_SERVER_NAME][0] == '\0' ? NULL : values[SETTING_SERVER_NAME],
+        .connect_timeout_ns = deadline_left(deadline_ns, clock_now()),
+    };
+    return client_channel_open(&cli->ctx, &settings, &cli->channel);
+}
+
+static void add_metadata(struct cli *cli, struct ctl_call *call)
+{
+    const char *tenant = cli->settings->values[SETTING_TENANT_HEADER];
+    const char *token = cli_value(cli, "at-least");
+    if (tenant[0] != '\0')
+        add(&call->answer, "x-tenant-id", tenant);
+    if (token != NULL)
+        add(&call->answer, "x-consistency-token", token);
+    if (call->writes && !cli_is_on(cli, "validate-only"))
+        add(&call->answer, "idempotency-key", key_of(cli));
+}
+
+static void add(struct client_call *call, const char *key, const char *value)
+{
+    call->metadata[call->metadata_count++] = (struct client_field){key, slice_of_str(value)};
+}
+
+/* One for all attempts of a command, or a repetition would be another request. */
+static const char *key_of(struct cli *cli)
+{
+    const char *given = cli_value(cli, "idempotency-key");
+    if (given != NULL)
+        return given;
+    if (cli->idempotency_key[0] == '\0') {
+        struct uuid uuid = uuid_new();
+        id_format(ID_OPERATION, &uuid, cli->idempotency_key);
+    }
+    return cli->idempotency_key;
+}
+
+/* "UNAVAILABLE … can be corrected by retrying with a backoff" (gRPC status codes), and whatever came with
+ * RetryInfo (AIP-194).  A write is repeated under its key only; validate-only has none and writes nothing. */
+static bool may_repeat(const struct cli *cli, const struct ctl_call *call, int rc,
+                       uint64_t *delay_ns)
+{
+    if (rc != OK)
+        return cli->ctx.fault.kind == FAULT_IO;
+    bool told = output_retry_delay(&call->answer, delay_ns);
+    return told || call->answer.status == STATUS_UNAVAILABLE;
+}
+
+int ctl_watch(struct cli *cli, int (*look)(struct cli *cli))
+{
+    if (!cli_is_on(cli, "watch"))
+        return look(cli);
+    ctl_signals_block();
+    char *shown = NULL;
+    do {
+        char *text = NULL;
+        size_t size = 0;
+        cli->out = open_memstream(&text, &size);
+        if (cli->out == NULL)
+            abort();
+        struct arena *outer = cli->arena;
+        cli->arena = arena_new(0); /* a watch may go on for days */
+        cli->ctx.arena = cli->arena;
+        int status = look(cli);
+        fclose(cli->out);
+        cli->out = stdout;
+        arena_free(cli->arena);
+        cli->arena = outer;
+        cli->ctx.arena = outer;
+        if (status == EXIT_USAGE || status == EXIT_FORBIDDEN) { /* waiting will not help */
+            free(text);
+            free(shown);
+            return status;
+        }
+        bool changed = size > 0 && (shown == NULL || strcmp(shown, text) != 0);
+        if (changed) {
+            if (shown != NULL && cli->form == FORM_TABLE)
+                putchar('\n');
+            if (shown != NULL && cli->form == FORM_YAML)
+                puts("---");
+            fputs(text, stdout);
+            fflush(stdout);
+            free(shown);
+            shown = text;
+        } else {
+            free(text);
+        }
+    } while (!ctl_pause(cli->settings->interval_ns));
+    free(shown);
+    return EXIT_DONE;
+}
+
+bool ctl_pause(uint64_t ns)
+{
+    sigset_t set = watched_signals();
+    struct timespec left = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+    return sigtimedwait(&set, NULL, &left) > 0;
+}
+
+void ctl_signals_block(void)
+{
+    sigset_t set = watched_signals();
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static sigset_t watched_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
