@@ -104,7 +104,8 @@ async def stream_show(number, key):
 
 async def sql(statement):
     with database() as db:
-        for row in db.execute(statement):
+        answer = db.execute(statement)
+        for row in answer if answer.description else ():
             print(*row)
 
 

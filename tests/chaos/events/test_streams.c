@@ -153,6 +153,35 @@ START_TEST(sent_rows_go_after_their_retention)
     }
 END_TEST
 
+static bool stray_rows_are(uint64_t count)
+{
+    return shell(RIG "sql 'SELECT count(*) FROM tenant.outbox_sent_default' | grep -qx %llu",
+                 (unsigned long long)count) == 0;
+}
+
+/* Nobody makes partitions: events go on, and find theirs when somebody does. */
+START_TEST(events_go_on_without_partitions)
+    {
+        ck_assert_int_eq(shell(RIG "sql 'REVOKE EXECUTE ON FUNCTION tenant.partitions_make() FROM"
+                                   " tenant_relay'"),
+                         0);
+        ck_assert_int_eq(shell(RIG "sql \"DROP TABLE tenant.outbox_sent_$(date -u +%%Y%%m%%d)\""),
+                         0);
+        relay_spawn(0);
+        drained_within(20);
+        relay_end(0);
+        ck_assert_int_eq(shell(RIG "sql 'GRANT EXECUTE ON FUNCTION tenant.partitions_make() TO"
+                                   " tenant_relay'"),
+                         0);
+        all_is_right();
+        ck_assert(stray_rows_are(rig.shared->committed));
+        relay_spawn(1);
+        wait_for(stray_rows_are(0), 10);
+        ck_assert(sent_rows_are(rig.shared->committed));
+        relay_end(1);
+    }
+END_TEST
+
 START_TEST(a_relay_that_can_never_work_does_not_start)
     {
         struct metrics *metrics = metrics_new();
@@ -214,6 +243,7 @@ Suite *suite_events_streams_it(void)
     tcase_add_test(tests, retention_is_never_shortened);
     tcase_add_test(tests, an_event_that_is_never_taken_stops_its_shard_alone);
     tcase_add_test(tests, sent_rows_go_after_their_retention);
+    tcase_add_test(tests, events_go_on_without_partitions);
     tcase_add_test(tests, a_relay_that_can_never_work_does_not_start);
     tcase_add_test(tests, a_relay_without_servers_waits_and_stops);
     suite_add_tcase(suite, tests);
