@@ -110,6 +110,14 @@ void cache_close(struct cache *cache)
     free(cache);
 }
 
+bool cache_renew_password(struct cache *cache, struct ctx *ctx, const char *redis_url)
+{
+    struct redis_url url;
+    if (cache->redis == NULL || redis_url_parse(ctx, slice_of_str(redis_url), &url) != OK)
+        return false;
+    return redis_cluster_renew_password(cache->redis, &url);
+}
+
 bool cache_is_whole(const struct cache *cache)
 {
     return cache->redis == NULL || redis_cluster_is_whole(cache->redis);

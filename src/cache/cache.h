@@ -62,6 +62,10 @@ int cache_open(struct ctx *ctx, struct loop *loop, const struct cache_settings *
 /* No task may be inside a cache function (asserted).  Accepts NULL. */
 void cache_close(struct cache *cache);
 
+/* From now on connections to Redis begin with the password of this URL.  False, and nothing changes, when
+ * the URL differs in anything else, or when one of the two has no password.  Own thread. */
+bool cache_renew_password(struct cache *cache, struct ctx *ctx, const char *redis_url);
+
 /* Whether the cluster's map is known and every node in it answers (true without Redis).  Any thread. */
 bool cache_is_whole(const struct cache *cache);
 

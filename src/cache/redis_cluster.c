@@ -77,6 +77,7 @@ static struct node *redirect_follow(struct redis_cluster *cluster,
 static int refuse(struct redis_cluster *cluster, struct ctx *ctx, enum cache_trouble trouble);
 static void on_stored(void *owner, enum redis_outcome outcome, const struct redis_reply *reply,
                       unsigned index);
+static bool is_same_login(const struct redis_url *one, const struct redis_url *other);
 static void store_refused(struct node *node, const struct redis_reply *reply);
 static void on_change(void *owner, struct redis_conn *conn, bool ready);
 static void on_tick(void *owner);
@@ -132,6 +133,32 @@ void redis_cluster_free(struct redis_cluster *cluster)
     free((void *)(uintptr_t)cluster->url.user);
     free((void *)(uintptr_t)cluster->url.password);
     free(cluster);
+}
+
+/* A password that appears or goes would change what a greeting under way expects. */
+bool redis_cluster_renew_password(struct redis_cluster *cluster, const struct redis_url *url)
+{
+    struct redis_url *own = &cluster->url;
+    if (own->password == NULL || url->password == NULL || !is_same_login(own, url))
+        return false;
+    free((void *)(uintptr_t)own->password);
+    own->password = xstrdup(url->password);
+    cluster->conn_settings.password = own->password;
+    return true;
+}
+
+static bool is_same_login(const struct redis_url *one, const struct redis_url *other)
+{
+    const char *users[] = {one->user == NULL ? "" : one->user,
+                           other->user == NULL ? "" : other->user};
+    if (one->tls != other->tls || one->node_count != other->node_count ||
+        strcmp(users[0], users[1]) != 0)
+        return false;
+    for (size_t i = 0; i < one->node_count; i++) {
+        if (!redis_address_equal(&one->nodes[i], &other->nodes[i]))
+            return false;
+    }
+    return true;
 }
 
 bool redis_cluster_is_whole(const struct redis_cluster *cluster)

@@ -32,6 +32,9 @@ struct redis_cluster *redis_cluster_new(const struct redis_cluster_settings *set
 /* No task may be waiting in it.  Accepts NULL. */
 void redis_cluster_free(struct redis_cluster *cluster);
 
+/* See cache_renew_password(). */
+bool redis_cluster_renew_password(struct redis_cluster *cluster, const struct redis_url *url);
+
 /* All slots are known and every node that has some is connected.  Any thread. */
 bool redis_cluster_is_whole(const struct redis_cluster *cluster);
 

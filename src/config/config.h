@@ -165,8 +165,8 @@ void config_free(struct config *config); /* accepts NULL */
 /* The file's name in the environment, for programs that take it from there. */
 #define CONFIG_FILE_VARIABLE "TENANT_CONFIG"
 
-/* Whether a key's change holds after a reload, or only after a restart.  Of a database's URL the password alone
- * can change by a reload. */
+/* Whether a key's change holds after a reload, or only after a restart.  Of a URL of the
+ * database or of Redis the password alone can change by a reload. */
 enum config_change { CONFIG_CHANGE_LIVE, CONFIG_CHANGE_RESTART };
 
 /* Appends the paths of such keys whose values differ, with ", " between; returns how many. */

@@ -131,10 +131,10 @@ const struct config_key config_keys[] = {
      .help = "of one statement; a call's own deadline may be nearer"},
 
     /* Never holds the only copy of anything: short patience, no harm without it. */
-    {URL("redis.url", redis.url), .choices = redis, .alias = "REDIS_URL",
+    {URL("redis.url", redis.url), .choices = redis, .alias = "REDIS_URL", .live = LIVE_PASSWORD,
      .help = "the shared cache; empty: none"},
     {SECRET_FILE("redis.url_file", redis.url_file, "redis.url"), .alias = "REDIS_URL_FILE",
-     .help = "file with redis.url, instead of it"},
+     .live = LIVE_PASSWORD, .help = "file with redis.url, instead of it"},
     {DURATION("redis.op_timeout", redis.op_timeout_ns, "10ms", NS_PER_MS, 10 * NS_PER_S),
      .help = "of one command; then the database answers"},
 

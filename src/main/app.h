@@ -68,6 +68,7 @@ struct worker_policy {
     uint64_t drain_grace_ns;
     uint64_t consistency_wait_ns;
     uint64_t idempotency_ttl_ns;
+    char *redis_url; /* for its password; owned */
 };
 
 /* Its thread's, from worker_start() on; the main thread touches `orders` and `next`, and all of it

@@ -45,11 +45,13 @@ static int parse(struct options *options, int argc, char **argv);
 static int run(struct app *app);
 static void name_instance(struct app *app);
 
-/* A lost peer is an error code, not a signal. */
-static void ignore_broken_pipes(void)
+/* A lost peer is an error code, not a signal.  A reload that is asked for before somebody waits for it must
+ * not end the start. */
+static void ignore_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGHUP, &ignore, NULL);
 }
 
 /* 2 for usage and configuration, so that a supervisor can tell "do not restart" from "try
@@ -60,7 +62,7 @@ int main(int argc, char **argv)
     int status = parse(&app.options, argc, argv);
     if (status >= 0)
         return status;
-    ignore_broken_pipes();
+    ignore_signals();
     app.arena = arena_new(0);
     ctx_init(&app.ctx, &app.log, app.arena);
     name_instance(&app);

@@ -80,6 +80,7 @@ struct worker_policy *worker_policy_new(const struct config *config)
     policy->drain_grace_ns = config->server.drain_grace_ns;
     policy->consistency_wait_ns = config->reads.consistency_wait_ns;
     policy->idempotency_ttl_ns = config->writes.key_ttl_ns;
+    policy->redis_url = xstrdup(config->redis.url);
     return policy;
 }
 
@@ -89,6 +90,7 @@ void worker_policy_free(struct worker_policy *policy)
         return;
     for (size_t i = 0; i < CONFIG_IDENTITIES; i++)
         free((void *)(uintptr_t)policy->identities[i].uri);
+    free(policy->redis_url);
     free(policy);
 }
 
@@ -218,6 +220,11 @@ static void take_policy(struct worker_thread *worker)
     worker->env.idempotency_ttl_ns = worker->policy->idempotency_ttl_ns;
     rpc_worker_set_limits(worker->rpc, &worker->policy->limits);
     rpc_worker_rename(worker->rpc);
+    AUTO(arena_free_ptr) struct arena *arena = arena_new(0);
+    struct ctx ctx;
+    ctx_init(&ctx, &worker->serve->app->log, arena);
+    /* other nodes or another user wait for a restart */
+    (void)cache_renew_password(worker->cache, &ctx, worker->policy->redis_url);
 }
 
 /* Reported before the parts are closed: the main thread then waits in worker_join(). */

@@ -538,6 +538,42 @@ def test_passwords_of_the_database_rotate(settings, stack, unique):
     assert service.stop() == 0
 
 
+def redis_command(stack, url, words):
+    """Says AUTH and one command to every node."""
+    password, nodes = re.match(r"rediss://:([^@]+)@(.*)", url).groups()
+    for node in nodes.split(","):
+        host, port = node.split(":")
+        context = ssl.create_default_context(cafile=stack.pki / "ca.pem")
+        context.load_cert_chain(stack.pki / "tenant-service.pem", stack.pki / "tenant-service.key")
+        with context.wrap_socket(socket.create_connection((host, int(port)), timeout=10),
+                                 server_hostname=host) as secured:
+            for command in (["AUTH", password], words):
+                secured.sendall(f"*{len(command)}\r\n".encode() +
+                                b"".join(f"${len(w)}\r\n{w}\r\n".encode() for w in command))
+                answer = secured.recv(1000)
+                assert answer[:1] in b"+:", (command[0], answer)
+
+
+def test_the_password_of_redis_rotates(settings, stack, running, unique):
+    old = settings.values["redis"]["url"]
+    new = old.replace(next(iter(passwords(old))), PASSWORD)
+    wait_until(lambda: running.metric("tenant_dependency_up", dependency="redis") == 1)
+    redis_command(stack, old, ["CONFIG", "SET", "requirepass", PASSWORD])
+    try:
+        redis_command(stack, new, ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+        wait_until(lambda: running.metric("tenant_dependency_up", dependency="redis") == 0)
+        tenant = create(running, unique())
+        assert get(running, tenant.tenant_id).slug == tenant.slug, "the database answers"
+        settings.set("redis", "url", new)
+        reload(running)
+        assert events(running, "config.reloaded")[-1]["changed"] == "redis.url"
+        wait_until(lambda: running.metric("tenant_dependency_up", dependency="redis") == 1, 20)
+        assert not events(running, "config.restart_needed")
+    finally:
+        redis_command(stack, new, ["CONFIG", "SET", "requirepass", next(iter(passwords(old)))])
+    assert PASSWORD not in running.log_path.read_text()
+
+
 def test_a_broken_file_changes_nothing_and_is_told_by_its_line(settings, running, unique):
     tenant = create(running, unique())
     loaded = running.metric("tenant_config_last_reload_success_timestamp_seconds")

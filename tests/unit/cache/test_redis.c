@@ -17,6 +17,42 @@ START_TEST(greets_and_learns_the_map)
 }
 END_TEST
 
+static bool renew(const char *login, unsigned port)
+{
+    struct ctx ctx;
+    char url[96];
+    ctx_init(&ctx, NULL, arena);
+    snprintf(url, sizeof url, "redis://%s127.0.0.1:%u", login, port);
+    return cache_renew_password(cache, &ctx, url);
+}
+
+START_TEST(a_renewed_password_is_for_the_next_connection)
+{
+    open_cache("default:old@");
+    turn_until(cache_is_whole(cache));
+    ck_assert(!renew("default:new@", first.port == 1 ? 2 : 1));
+    ck_assert(!renew("other:new@", first.port));
+    ck_assert(!renew("", first.port));
+    ck_assert(!renew("default:%zz@", first.port));
+    ck_assert(renew("default:new@", first.port));
+    ck_assert(cache_is_whole(cache));
+    ck_assert_uint_eq(first.connections, 1);
+    ck_assert_str_eq(first.password, "old");
+    fake_hang_up(&first);
+    turn_until(first.connections == 2 && cache_is_whole(cache));
+    ck_assert_str_eq(first.password, "new");
+}
+END_TEST
+
+START_TEST(a_password_neither_comes_nor_goes)
+{
+    open_whole();
+    ck_assert(!renew("default:new@", first.port));
+    ck_assert(!renew("", first.port));
+    ck_assert(cache_is_whole(cache));
+}
+END_TEST
+
 START_TEST(what_is_put_is_found_by_another_process)
 {
     open_whole();
@@ -303,6 +339,8 @@ Suite *suite_cache_redis(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, greets_and_learns_the_map);
+    tcase_add_test(tcase, a_renewed_password_is_for_the_next_connection);
+    tcase_add_test(tcase, a_password_neither_comes_nor_goes);
     tcase_add_test(tcase, what_is_put_is_found_by_another_process);
     tcase_add_test(tcase, answers_may_trickle);
     tcase_add_test(tcase, many_tasks_share_the_connection);
