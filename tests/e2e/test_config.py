@@ -365,6 +365,42 @@ def test_limits_change_under_open_connections(settings, running, unique):
     assert changed == "limits.message_bytes, limits.connections_total"
 
 
+def test_the_patience_of_the_end_changes(settings, stack, unique):
+    service = settings.service()
+    tenant = create(service, unique())
+    settings.set("server", "drain_grace", "200ms")
+    reload(service)
+    with stack.superuser() as db, db.transaction():
+        db.execute("SELECT 1 FROM tenant.tenants WHERE slug = %s FOR UPDATE", [tenant.slug])
+        request = tenants_pb2.UpdateTenantRequest(tenant=tenant)
+        request.tenant.display_name = "Renamed"
+        request.update_mask.paths.append("display_name")
+        in_flight = service.stub().UpdateTenant.future(request, timeout=20)
+        wait_until(lambda: service.metric("tenant_rpc_streams") >= 1)
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        assert time.monotonic() - begun < 4, "not the 5 s of the statement, nor the 25 s of the default"
+    assert in_flight.exception(timeout=5).code() in (CODE.UNAVAILABLE, CODE.CANCELLED)
+
+
+def test_how_long_answers_are_kept_changes(settings, running, stack, unique):
+    settings.set("writes", "key_ttl", "2h")
+    reload(running)
+    key = unique("k")
+
+    def is_kept_shortly():
+        key = unique("k")
+        request = tenants_pb2.CreateTenantRequest(
+            tenant=tenants_pb2.Tenant(slug=unique(), display_name="Acme", home_region="eu"))
+        running.stub().CreateTenant(request, metadata=(("idempotency-key", key),), timeout=10)
+        with stack.superuser() as db:
+            return db.execute("SELECT expires_at - created_at < interval '3 hours' FROM tenant.idempotency "
+                              "WHERE key = %s", [key]).fetchone()[0]
+
+    wait_until(is_kept_shortly)
+
+
 def token_line(name, byte):
     return f"{name}:{byte:02x}" + f"{byte:02x}" * 31 + "\n"
 
@@ -447,12 +483,18 @@ def test_a_certificate_that_will_not_do_changes_nothing(settings, unique):
     own_certificate(settings)
     service = settings.service()
     before = peer_certificate(service)
+    tenant = create(service, unique())
     shutil.copy(settings.stack.pki / "admin.key", settings.folder / "tenant-service.key")
+    settings.set("log", "level", "error")
     reload(service, "failure")
+    lines = len(events(service, "rpc.call"))
+    update(service, tenant, [])
+    wait_until(lambda: len(events(service, "rpc.call")) > lines)  # the level is as it was: all or nothing
     line = events(service, "config.reload_failed")[-1]
     assert line["key"] == "tls" and line["level"] == "error"
     assert f"key {settings.folder}/tenant-service.key: does not match the certificate" in line["text"]
     assert peer_certificate(service) == before
+    settings.unset("log", "level")
     renew_certificate(settings)
     reload(service)
     assert peer_certificate(service) != before
