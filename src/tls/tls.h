@@ -80,7 +80,7 @@ const char *tls_stream_peer_uri(struct tls_stream *stream);
 int64_t tls_stream_peer_not_after(const struct tls_stream *stream);
 
 /* The common loop for tasks and plain threads: performs until done or deadline.  `io` watches fd.
- * Suspend. Faults: FAULT_TLS, FAULT_TIMEOUT, FAULT_CANCELLED. */
+ * Suspend. Faults: FAULT_IO (the peer went away), FAULT_TLS, FAULT_TIMEOUT, FAULT_CANCELLED. */
 struct io;
 int tls_handshake_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io,
                        uint64_t deadline_ns) MUST_CHECK;

@@ -5,9 +5,11 @@
 #include "tls/tls_int.h"
 
 #include <assert.h>
+#include <string.h>
 
 static enum wait_result wait_for(struct ctx *ctx, struct io *io, enum tls_status status,
                                  uint64_t deadline_ns);
+static bool is_cut_off(const struct tls_stream *stream);
 
 /* The error's label becomes "timeout" when the deadline ended it; a cancellation leaves the
  * stream as it is. */
@@ -19,7 +21,8 @@ int tls_handshake_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io
         if (status == TLS_OK)
             return OK;
         if (status == TLS_FAILED || status == TLS_CLOSED)
-            return FAULT(ctx, FAULT_TLS, "handshake: %s", tls_stream_error(stream));
+            return FAULT(ctx, is_cut_off(stream) ? FAULT_IO : FAULT_TLS, "handshake: %s",
+                         tls_stream_error(stream));
         enum wait_result result = wait_for(ctx, io, status, deadline_ns);
         if (result == WAIT_TIMEOUT)
             tls_stream_fail(stream, "timeout", "the handshake took too long");
@@ -64,6 +67,12 @@ int tls_write_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io, co
 }
 
 /* A peer that feeds us a byte at a time is ready at each wait: the deadline counts all the same. */
+/* The peer went away without a word about certificates: the next attempt may meet another. */
+static bool is_cut_off(const struct tls_stream *stream)
+{
+    return strcmp(tls_stream_error_label(stream), "reset") == 0;
+}
+
 static enum wait_result wait_for(struct ctx *ctx, struct io *io, enum tls_status status,
                                  uint64_t deadline_ns)
 {

@@ -45,6 +45,7 @@ int ctl_call(struct cli *cli, struct ctl_call *call, ProtobufCMessage **out)
         pause = pause > delay ? pause : delay;
         if (pause >= deadline_left(deadline, clock_now()))
             break;
+        ctl_close(cli); /* a server that goes away refuses on this connection for good */
         progress_show(&cli->terminal, "no answer yet, attempt %u", tried + 2);
         (void)ctl_pause(pause);
     }
