@@ -187,7 +187,7 @@ asan: ## The suites under ASan and UBSan
 	@MODE=asan tools/run-suites asan
 
 .PHONY: tsan
-tsan: ## Threads and unit tests under TSan
+tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: integration-runner

@@ -1,6 +1,7 @@
 """Every write is safe to repeat, and says what a reader must see from then on."""
 import base64
 import concurrent.futures
+import os
 import time
 
 import grpc
@@ -192,7 +193,7 @@ def test_records_live_a_day(service, stack, unique):
             assert 23.99 < hours < 24.01
 
 
-@pytest.mark.parametrize("rounds", [40])
+@pytest.mark.parametrize("rounds", [int(os.environ.get("RACE_ROUNDS", "100"))])
 def test_races_have_one_winner(service, stack, unique, rounds):
     """Same slug, same key, same etag, from sixteen callers at two replicas."""
     other = Service(stack)
