@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -21,10 +22,11 @@ struct supply {
 static _Thread_local struct supply supply;
 
 static void fetch(void *out, size_t size);
+static void forget(void);
+static void forget_in_children(void);
 static uint64_t next_name(void);
 static uint64_t rotate_left(uint64_t value, unsigned bits);
 
-/* The process never forks: a child would hand out the same bytes as its parent. */
 void random_bytes(void *out, size_t size)
 {
     if (size > SUPPLY_BYTES / 4) {
@@ -76,8 +78,22 @@ static uint64_t rotate_left(uint64_t value, unsigned bits)
     return value << bits | value >> (64 - bits);
 }
 
+static void forget(void)
+{
+    explicit_bzero(&supply, sizeof supply);
+}
+
+/* Without it two children of one process would make the same ids. */
+static void forget_in_children(void)
+{
+    int rc = pthread_atfork(NULL, NULL, forget);
+    assert(rc == 0); /* no memory */
+}
+
 static void fetch(void *out, size_t size)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* lint-allow global: guards one registration */
+    (void)pthread_once(&once, forget_in_children);
     unsigned char *place = out;
     while (size > 0) {
         ssize_t got = getrandom(place, size, 0);

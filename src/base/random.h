@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* Cryptographically strong bytes from getrandom(2), fetched ahead; aborts if the kernel has none.  Any
- * thread.  Not in a child after fork(). */
+ * thread; a child after fork() draws its own. */
 void random_bytes(void *out, size_t size);
 /* Bytes for names that only have to be different, such as trace and request ids: xoshiro256++ (Blackman and
  * Vigna 2021), seeded from getrandom(2) per thread.  Who sees some can tell the next: never for keys, tokens or

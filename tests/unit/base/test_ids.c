@@ -9,7 +9,9 @@
 #include <check.h>
 #include <ctype.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 START_TEST(id_round_trips_for_random_values)
 {
@@ -235,6 +237,31 @@ START_TEST(names_differ_from_draw_to_draw_and_from_thread_to_thread)
 }
 END_TEST
 
+/* What two forked writers once did: the same event id in the same millisecond. */
+START_TEST(children_do_not_draw_what_their_siblings_draw)
+{
+    uint8_t drawn[3][2][16];
+    random_bytes(drawn[0][0], 16);
+    random_name_bytes(drawn[0][1], 16);
+    for (int child = 1; child < 3; child++) {
+        int pipes[2];
+        ck_assert_int_eq(pipe(pipes), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            random_bytes(drawn[child][0], 16);
+            random_name_bytes(drawn[child][1], 16);
+            _exit(write(pipes[1], drawn[child], 32) == 32 ? 0 : 1);
+        }
+        ck_assert_int_eq(read(pipes[0], drawn[child], 32), 32);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+        close(pipes[0]);
+        close(pipes[1]);
+    }
+    ck_assert_mem_ne(drawn[1][0], drawn[2][0], 16);
+    ck_assert_mem_ne(drawn[1][1], drawn[2][1], 16);
+}
+END_TEST
+
 START_TEST(name_uuids_are_uuids_of_now)
 {
     uint64_t before = clock_wall() / NS_PER_MS;
@@ -257,6 +284,7 @@ Suite *suite_base_ids(void)
     Suite *suite = suite_create("base/ids");
     TCase *tcase = tcase_create("ids");
     tcase_add_test(tcase, names_differ_from_draw_to_draw_and_from_thread_to_thread);
+    tcase_add_test(tcase, children_do_not_draw_what_their_siblings_draw);
     tcase_add_test(tcase, name_uuids_are_uuids_of_now);
     tcase_add_test(tcase, id_round_trips_for_random_values);
     tcase_add_test(tcase, id_text_is_the_ulid_of_the_bits);
