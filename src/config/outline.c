@@ -181,17 +181,20 @@ static void take_misfit(struct walk *walk, const char *what)
         walk->skipped = 1;
 }
 
-/* Keys are compared whole; one that could garble the terminal is reported as "?". */
+/* One that could garble the terminal is reported as "?".  libcyaml would cut a key at its NUL byte and take
+ * it for another. */
 static void take_name(struct walk *walk)
 {
     const char *text = (const char *)walk->event->data.scalar.value;
     walk->has_name = true;
     walk->name_line = event_line(walk);
-    walk->name = arena_strdup(walk->loading->config->arena, text);
-    if (!config_is_printable(text) || strlen(text) != walk->event->data.scalar.length ||
-        strlen(text) > 64) {
-        walk->name = "?";
+    if (strlen(text) != walk->event->data.scalar.length) {
+        refuse(walk, walk->name_line, "expected a key, got one with a NUL byte");
+        walk->name = NULL;
+        return;
     }
+    bool is_showable = config_is_printable(text) && strlen(text) <= 64;
+    walk->name = is_showable ? arena_strdup(walk->loading->config->arena, text) : "?";
 }
 
 /* A value in its place: known, the first of its key, and text to its end (libcyaml would cut it at a

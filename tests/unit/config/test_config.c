@@ -282,6 +282,10 @@ START_TEST(wrong_structure_is_refused_with_its_line)
              "FILE:2: expected one document, got another \"---\"\n"},
             {"[a, b]: c\nregion: [x]\n", "FILE:1: expected a key, got a list\n"
                                          "FILE:2: key region: expected one value, got a list\n"},
+            {"\"region\\0\": eu\n", "FILE:1: expected a key, got one with a NUL byte\n"},
+            {"server:\n  \"port\\0x\": {a: b}\n  workers: x\n",
+             "FILE:2: expected a key, got one with a NUL byte\n"},
+            {"\"server\\0\": {port: 1}\n", "FILE:1: expected a key, got one with a NUL byte\n"},
             {"region: \"e\\0u\"\n", "FILE:1: key region: expected text, got a NUL byte\n"},
         };
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
