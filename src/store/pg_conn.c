@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 static void ignore_notice(void *owner, const char *message);
+static enum pg_step read_answers(struct pg_conn *conn);
 static void watch_socket(struct pg_conn *conn);
 static enum pg_wait wait_to_pg(enum wait_result wait);
 static enum pg_wait wait_for(struct ctx *ctx, struct pg_conn *conn, unsigned events,
@@ -113,17 +114,25 @@ enum pg_wait pg_conn_result(struct ctx *ctx, struct pg_conn *conn, uint64_t dead
     return PG_DONE;
 }
 
-/* With a sync point of its own, whose answer pg_conn_drain_step() waits for. */
-bool pg_conn_rollback(struct pg_conn *conn)
+/* The ROLLBACK goes out when nothing else is on the way, never behind what nobody waits for any
+ * more.  PgBouncer 1.18 takes the server of a client that leaves for clean once its last answer
+ * said "idle": with two sync points on the way it hands the second answer to the server's next
+ * client, whose own answer then goes to the one after that. */
+enum pg_step pg_conn_drain_step(struct pg_conn *conn)
 {
-    return PQstatus(conn->pq) == CONNECTION_OK &&
-           pg_conn_send(conn, "ROLLBACK", &(struct pg_params){0}) && pg_conn_sync(conn) &&
-           PQflush(conn->pq) >= 0;
+    enum pg_step step = read_answers(conn);
+    if (step != PG_STEP_DONE || pg_conn_is_clean(conn))
+        return step;
+    if (PQstatus(conn->pq) != CONNECTION_OK ||
+        !pg_conn_send(conn, "ROLLBACK", &(struct pg_params){0}) || !pg_conn_sync(conn))
+        return PG_STEP_FAILED;
+    step = read_answers(conn);
+    return step != PG_STEP_DONE || pg_conn_is_clean(conn) ? step : PG_STEP_FAILED;
 }
 
 /* Two NULLs in a row mean that libpq has nothing queued although a sync point is missing: give
  * it up. */
-enum pg_step pg_conn_drain_step(struct pg_conn *conn)
+static enum pg_step read_answers(struct pg_conn *conn)
 {
     int left = PQflush(conn->pq);
     if (left < 0 || PQconsumeInput(conn->pq) != 1)
@@ -144,7 +153,7 @@ enum pg_step pg_conn_drain_step(struct pg_conn *conn)
         if (PQstatus(conn->pq) != CONNECTION_OK)
             return PG_STEP_FAILED;
     }
-    return pg_conn_is_clean(conn) ? PG_STEP_DONE : PG_STEP_FAILED;
+    return PG_STEP_DONE;
 }
 
 /* Reads without waiting: a server that has gone left its error message or an end of file in the

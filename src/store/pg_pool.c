@@ -109,8 +109,9 @@ int pool_take(struct ctx *ctx, struct pg_pool *pool, struct pg_conn **out)
     return OK;
 }
 
-/* An open transaction or outstanding answers mean a ROLLBACK and a clean-up behind the caller's
- * back; the connection is offered again when the server has answered everything. */
+/* An open transaction or outstanding answers mean a clean-up and a ROLLBACK behind the caller's
+ * back; the connection is offered again when the server has answered everything.  A plain thread
+ * has nobody who would come back for that: it leaves, with one sync point on the way at most. */
 void pool_give(struct pg_conn *conn)
 {
     assert(conn->state == CONN_BUSY);
@@ -122,7 +123,7 @@ void pool_give(struct pg_conn *conn)
         offer(conn);
         return;
     }
-    if (PQstatus(conn->pq) != CONNECTION_OK || !pg_conn_rollback(conn)) {
+    if (PQstatus(conn->pq) != CONNECTION_OK || conn->pool->store->loop == NULL) {
         pool_drop(conn);
         return;
     }
@@ -299,18 +300,13 @@ static void on_drain_io(void *owner, unsigned events)
     drain_step(owner);
 }
 
-/* On a plain thread nobody would come back to finish a clean-up. */
 static void drain_step(struct pg_conn *conn)
 {
     enum pg_step step = pg_conn_drain_step(conn);
     switch (step) {
     case PG_STEP_READ:
     case PG_STEP_WRITE:
-        if (conn->pool->store->loop == NULL)
-            pool_drop(conn); /* a plain thread does not wait for a clean-up */
-        else
-            io_watch(conn->io, step == PG_STEP_READ ? IO_READ : IO_READ | IO_WRITE, on_drain_io,
-                     conn);
+        io_watch(conn->io, step == PG_STEP_READ ? IO_READ : IO_READ | IO_WRITE, on_drain_io, conn);
         return;
     case PG_STEP_FAILED:
         pool_drop(conn);

@@ -86,6 +86,7 @@ struct store {
     struct pg_pool pools[LOGIN_COUNT];
     struct metrics *own_metrics; /* freed with the store; NULL when the caller gave some */
     struct metric *commits[COMMIT_OUTCOME_COUNT];
+    struct metric *foreign_answers;
     struct metric *pipelines; /* round trips */
     size_t open_txs;          /* begun and not freed: store_close() asserts that there are none */
 };
@@ -125,9 +126,8 @@ enum pg_wait pg_conn_flush(struct ctx *ctx, struct pg_conn *conn, uint64_t deadl
 /* The next result, owned by the caller; NULL: between two statements.  Suspends. */
 enum pg_wait pg_conn_result(struct ctx *ctx, struct pg_conn *conn, uint64_t deadline_ns,
                             PGresult **result);
-/* Queues the ROLLBACK of whatever is open.  False: lost.  Follow with pg_conn_drain_step(). */
-bool pg_conn_rollback(struct pg_conn *conn);
-/* Reads answers nobody wants; DONE: the connection is clean.  Never waits. */
+/* Reads answers nobody wants, and rolls back what is open behind them; DONE: the connection is clean.  Never
+ * waits. */
 enum pg_step pg_conn_drain_step(struct pg_conn *conn);
 /* False: the server has gone or said something an idle connection does not hear. */
 bool pg_conn_is_alive(struct pg_conn *conn);

@@ -59,6 +59,11 @@ static const struct metric_family pipelines_family = {
     .help = "Pipelines sent to the database.",
     .kind = METRIC_COUNTER};
 
+static const struct metric_family foreign_family = {
+    .name = "tenant_db_foreign_answers_total",
+    .help = "Answers that were another client's: the pooler is broken.  Nothing of them was used.",
+    .kind = METRIC_COUNTER};
+
 void pool_metrics_init(struct pg_pool *pool, struct metrics *metrics)
 {
     static const char *const names[LOGIN_COUNT] = {
@@ -85,4 +90,5 @@ void store_metrics_init(struct store *store, struct metrics *metrics)
         store->commits[i] =
             metrics_series(metrics, &commits_family, (const char *const[]){outcomes[i]});
     store->pipelines = metrics_series(metrics, &pipelines_family, NULL);
+    store->foreign_answers = metrics_series(metrics, &foreign_family, NULL);
 }

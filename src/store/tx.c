@@ -8,6 +8,7 @@
 #include "store/store_int.h"
 
 #include "base/alloc.h"
+#include "base/random.h"
 
 #include "gen/errors.h"
 
@@ -42,6 +43,7 @@ struct tx {
     struct pg_conn *conn;        /* NULL before the first run and after the end */
     bool begun;                  /* BEGIN was sent */
     unsigned begin_answers;      /* to BEGIN and the settings, not yet read */
+    char mark[17];               /* comes back with the settings: the answers are this transaction's */
     bool stopped;                /* answers are outstanding that this tx will not read */
     bool lost;                   /* … and the connection cannot be used any more */
     bool refused;                /* the server itself said no */
@@ -67,6 +69,9 @@ static int collect_run(struct tx *tx, bool commit);
 static int collect_one(struct tx *tx, const struct stmt *stmt, struct rows *rows);
 static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows,
                        PGresult *result);
+static bool is_own(const struct tx *tx, const PGresult *result);
+static int foreign(struct tx *tx, PGresult *result);
+static void mark_make(char mark[17]);
 static int check_columns(struct tx *tx, const struct stmt *stmt, const PGresult *result);
 static int collect_sync(struct tx *tx);
 static int lost(struct tx *tx, enum pg_wait wait);
@@ -254,7 +259,7 @@ static bool send_begin(struct tx *tx)
 {
     static const char settings[] = "SELECT set_config('app.tenant_id', $1, true), "
                                    "set_config('statement_timeout', $2, true), "
-                                   "set_config('app.actor', $3, true)";
+                                   "set_config('app.actor', $3, true), $4::text";
     const char *begin = ends_itself(tx->mode) ? "BEGIN READ ONLY" : "BEGIN";
     char tenant[UUID_TEXT_SIZE] = "";
     if (!uuid_is_nil(&tx->tenant))
@@ -267,11 +272,14 @@ static bool send_begin(struct tx *tx)
     snprintf(timeout, sizeof timeout, "%llu",
              (unsigned long long)(limit / NS_PER_MS + 1)); /* 0 would mean none */
     const char *actor = tx->ctx->caller == NULL ? "tenant-service" : tx->ctx->caller;
+    mark_make(tx->mark);
+    const uint32_t text = sql_type_oid(SQL_TEXT);
     const struct pg_params params = {
-        .count = 3,
-        .types = {sql_type_oid(SQL_TEXT), sql_type_oid(SQL_TEXT), sql_type_oid(SQL_TEXT)},
-        .values = {tenant, timeout, actor},
-        .lengths = {(int)strlen(tenant), (int)strlen(timeout), (int)strlen(actor)},
+        .count = 4,
+        .types = {text, text, text, text},
+        .values = {tenant, timeout, actor, tx->mark},
+        .lengths = {(int)strlen(tenant), (int)strlen(timeout), (int)strlen(actor),
+                    (int)strlen(tx->mark)},
     };
     tx->begin_answers = 2;
     return pg_conn_send(tx->conn, begin, &(struct pg_params){0}) &&
@@ -341,6 +349,8 @@ static int collect_one(struct tx *tx, const struct stmt *stmt, struct rows *rows
 
 static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows, PGresult *result)
 {
+    if (tx->begin_answers > 0 && !is_own(tx, result))
+        return foreign(tx, result);
     switch (PQresultStatus(result)) {
     case PGRES_TUPLES_OK:
         if (rows != NULL && check_columns(tx, stmt, result) == OK) {
@@ -378,6 +388,37 @@ static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows
     int rc = sqlstate_result(tx->ctx, stmt, state, constraint);
     PQclear(result);
     return rc;
+}
+
+/* Errors may be anybody's: they are told as such, and end the transaction. */
+static bool is_own(const struct tx *tx, const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        return true;
+    if (tx->begin_answers == 2) /* libpq's function takes no const and changes nothing */
+        return status == PGRES_COMMAND_OK &&
+               strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "BEGIN") == 0;
+    return status == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) == 4 &&
+           strcmp(PQgetvalue(result, 0, 3), tx->mark) == 0;
+}
+
+/* Nothing more is read from this connection.  It has to go: what else it holds is not ours either. */
+static int foreign(struct tx *tx, PGresult *result)
+{
+    PQclear(result);
+    tx->stopped = true;
+    tx->lost = true;
+    metric_inc(tx->store->foreign_answers);
+    return FAULT(tx->ctx, FAULT_DATABASE, "the pooler gave an answer to somebody else's question");
+}
+
+/* 64 bits are enough to tell a few thousand transactions apart; nothing is protected by them. */
+static void mark_make(char mark[17])
+{
+    uint64_t value = 0;
+    random_name_bytes(&value, sizeof value);
+    snprintf(mark, 17, "%016llx", (unsigned long long)value);
 }
 
 /* By name and place, at every answer: a migration that renames a column shows at the first use

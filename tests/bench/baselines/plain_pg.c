@@ -27,7 +27,7 @@
 
 static const char settings_sql[] =
     "SELECT set_config('app.tenant_id', $1, true), set_config('statement_timeout', $2, true), "
-    "set_config('app.actor', $3, true)";
+    "set_config('app.actor', $3, true), $4::text";
 static const char get_sql[] =
     "SELECT " COLUMNS ", coalesce(incarnation, 0) AS incarnation, coalesce(epoch, 0) AS epoch, " XMIN
     " FROM tenant.tenants LEFT JOIN tenant.authz_epoch ON tenant_id = id WHERE id = $1";
@@ -179,12 +179,14 @@ static void begin(struct bench *bench, struct client *client)
              t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15]);
     client->began = now_ns();
     client->second = false;
-    const struct param settings[] = {
-        {OID_TEXT, text, 36}, {OID_TEXT, "9001", 4}, {OID_TEXT, "api-gateway", 11}};
+    const struct param settings[] = {{OID_TEXT, text, 36},
+                                     {OID_TEXT, "9001", 4},
+                                     {OID_TEXT, "api-gateway", 11},
+                                     {OID_TEXT, "0123456789abcdef", 16}};
     const struct param id = {OID_UUID, client->tenant, 16};
     uint64_t lock = client->began;
     send_one(client, bench->update ? "BEGIN" : "BEGIN READ ONLY", NULL, 0);
-    send_one(client, settings_sql, settings, 3);
+    send_one(client, settings_sql, settings, 4);
     if (bench->update) {
         send_one(client, advisory_sql, &(struct param){OID_INT8, &lock, 8}, 1);
         send_one(client, lock_sql, &id, 1);

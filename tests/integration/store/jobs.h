@@ -116,6 +116,16 @@ static inline void all_end(void)
     turn_until(crew.ended == crew.count, 20);
 }
 
+/* Makes room when all have ended. */
+static inline size_t crew_forget(void)
+{
+    ck_assert_uint_eq(crew.ended, crew.count);
+    for (size_t i = 0; i < crew.count; i++)
+        arena_free(crew.jobs[i].arena);
+    crew.ended = 0;
+    return 0;
+}
+
 static inline void expect_job(const struct job *job, int rc)
 {
     ck_assert(job->ended);

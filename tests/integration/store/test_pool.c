@@ -383,6 +383,83 @@ START_TEST(a_storm_of_killed_sessions)
 }
 END_TEST
 
+static void expect_one_sync_at_most(void)
+{
+    struct pg_pool *pool = &db.store->pools[LOGIN_APP];
+    for (int state = 0; state < CONN_STATE_COUNT; state++) {
+        for (struct list_node *node = list_first(&pool->conns[state]); node != NULL;
+             node = list_next(&pool->conns[state], node))
+            ck_assert_uint_le(list_entry(node, struct pg_conn, node)->syncs, 1);
+    }
+}
+
+/* PgBouncer takes a server back from a client that leaves when the server's last answer said "idle", whatever
+ * else is on the way.  Two sync points on the way, a read's and the ROLLBACK's behind it, left the second answer
+ * to the next client, whose own then went to a third: one tenant's rows to another tenant's caller. */
+START_TEST(never_two_sync_points_on_the_way)
+{
+    crew_open(true, 4, 64);
+    for (int i = 0; i < 60; i++) {
+        job_start(i % 3 == 0 ? JOB_NEVER : JOB_NAP, 5 + (int)random_below(20),
+                  (5 + random_below(15)) * NS_PER_MS);
+        for (int turn = 0; turn < 8; turn++) {
+            loop_turn(crew.loop, NS_PER_MS);
+            expect_one_sync_at_most();
+        }
+    }
+    while (crew.ended < crew.count || conns(CONN_DRAINING) > 0) {
+        loop_turn(crew.loop, NS_PER_MS);
+        expect_one_sync_at_most();
+    }
+    expect_whole();
+    crew_close();
+}
+END_TEST
+
+/* A client of that kind, which is not ours: two sync points, and away while the first is answered. */
+static void leave_an_answer_behind(void)
+{
+    PGconn *pq = sql_open(env("STACK_DATABASE_URL"));
+    ck_assert_int_eq(PQenterPipelineMode(pq), 1);
+    for (int i = 0; i < 2; i++) {
+        static const char *const texts[] = {"SELECT pg_sleep(0.002)", "ROLLBACK"};
+        ck_assert_int_eq(PQsendQueryParams(pq, texts[i], 0, NULL, NULL, NULL, NULL, 0), 1);
+        ck_assert_int_eq(PQpipelineSync(pq), 1);
+        ck_assert_int_eq(PQflush(pq), 0);
+    }
+    turn_for(1 + (unsigned)random_below(3));
+    PQfinish(pq);
+}
+
+/* Should a pooler ever give us somebody else's answer, nothing of it is used. */
+START_TEST(foreign_answers_are_noticed)
+{
+    crew_open(true, 4, 64);
+    struct tenant mine = tenant_made();
+    ck_assert_int_eq(add(&mine), OK);
+    uint64_t limit = clock_now() + 40 * NS_PER_S;
+    static const char counter[] = "tenant_db_foreign_answers_total";
+    while (counted(counter) < 3) {
+        ck_assert_msg(clock_now() < limit, "%ld foreign answers", counted(counter));
+        leave_an_answer_behind();
+        crew.count = crew.count > JOBS_MAX - 8 ? crew_forget() : crew.count;
+        size_t first = crew.count;
+        for (int i = 0; i < 3; i++)
+            job_start(JOB_WRITE, 0, 0);
+        all_end();
+        for (size_t i = first; i < crew.count; i++) {
+            const struct job *job = &crew.jobs[i];
+            bool good = job->rc == OK || job->rc == DATABASE_UNAVAILABLE ||
+                        job->rc == COMMIT_UNCERTAIN || job->rc == FAULT_DATABASE;
+            ck_assert_msg(good, "%d: %s", job->rc, job->ctx.fault.text);
+            if (job->rc == OK)
+                ck_assert_int_eq(rows_of("tenants", &job->tenant.id), 1);
+        }
+    }
+    crew_close();
+}
+END_TEST
+
 Suite *suite_store_pool_it(void);
 Suite *suite_store_pool_it(void)
 {
@@ -390,6 +467,8 @@ Suite *suite_store_pool_it(void)
     TCase *tests = tcase_create("pool");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, first_come_first_served);
+    tcase_add_test(tests, never_two_sync_points_on_the_way);
+    tcase_add_test(tests, foreign_answers_are_noticed);
     tcase_add_test(tests, nobody_overtakes_those_who_wait);
     tcase_add_test(tests, several_connections_share_one_line);
     tcase_add_test(tests, the_queue_has_an_end);
