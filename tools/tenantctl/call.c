@@ -47,7 +47,9 @@ int ctl_call(struct cli *cli, struct ctl_call *call, ProtobufCMessage **out)
             break;
         ctl_close(cli); /* a server that goes away refuses on this connection for good */
         progress_show(&cli->terminal, "no answer yet, attempt %u", tried + 2);
-        (void)ctl_pause(pause);
+        cli->interrupted = ctl_pause(pause); /* taken here, it would be missing in ctl_watch() */
+        if (cli->interrupted)
+            break;
     }
     progress_clear(&cli->terminal);
     if (rc != OK)
@@ -186,7 +188,7 @@ int ctl_watch(struct cli *cli, int (*look)(struct cli *cli))
         } else {
             free(text);
         }
-    } while (!ctl_pause(cli->settings->interval_ns));
+    } while (!cli->interrupted && !ctl_pause(cli->settings->interval_ns));
     free(shown);
     return EXIT_DONE;
 }

@@ -102,6 +102,7 @@ struct cli {
     FILE *out; /* where results go: standard output, or a buffer of --watch */
     enum output_form form;
     bool verbose;
+    bool interrupted; /* SIGINT or SIGTERM came while a command that watches waited */
     struct terminal terminal;
 };
 
