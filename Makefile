@@ -71,7 +71,7 @@ LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-n
 # --- sources ----------------------------------------------------------------------------------------
 
 # Order: every room stands on those to its left (tools/layers has the exact table).
-ROOMS := base config loop domain tokens tls rpc store cache events service client ops main
+ROOMS := base config loop domain tokens tls protojson rpc store cache events service client ops main
 ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
 room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
 GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
@@ -119,7 +119,7 @@ $(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@$(CC) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/main.a -Wl,--no-whole-archive \
 	  -Wl,--start-group $(filter-out %/main.a,$(filter %.a,$^)) -Wl,--end-group $(PKG_LIBS)
 
-CLI_ROOMS := base config loop domain tokens tls rpc store events client
+CLI_ROOMS := base config loop domain tokens tls protojson rpc store events client
 $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
   $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"
@@ -134,6 +134,7 @@ STANDS_config  := base config
 STANDS_loop    := base loop
 STANDS_domain  := base domain
 STANDS_tls     := base loop tls
+STANDS_protojson := base protojson
 STANDS_rpc     := base loop tls rpc
 STANDS_store   := base loop domain store
 STANDS_cache   := base loop tls cache

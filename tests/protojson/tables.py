@@ -1,0 +1,2 @@
+ACCEPTED = []
+REFUSED = []
