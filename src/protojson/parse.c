@@ -1,8 +1,8 @@
 /* From JSON to messages: protojson_parse().
  *
  * A walk without recursion: each open object or array is a frame in the arena, and a step reads one member
- * or element of the newest.  What a step finds to be a message of its own form (a Timestamp, a wrapper) it reads at
- * once, any other becomes the newest frame. */
+ * or element of the newest.  A message whose form is one value (a Timestamp, a wrapper) a step reads at once,
+ * any other becomes the newest frame. */
 #include "protojson/known_text.h"
 #include "protojson/protojson.h"
 #include "protojson/reader.h"
@@ -30,7 +30,7 @@ struct frame {
     ProtobufCMessage *message; /* to be filled; lists and maps: the one with the field */
     const ProtobufCFieldDescriptor
         *field;            /* lists and maps: the field; messages: the current one */
-    ProtobufCMessage *any;                 /* the Any it is packed into at its end, or NULL */
+    ProtobufCMessage *any; /* the Any it is packed into at its end, or NULL */
     struct slice name;     /* of the current member, "" before the first */
     uint8_t *seen;         /* messages: a bit per field */
     size_t count;          /* members or elements begun */
@@ -74,7 +74,6 @@ static void segment_put(struct buf *out, const struct frame *frame);
 int protojson_parse(struct ctx *ctx, const ProtobufCMessageDescriptor *type, struct slice json,
                     const struct protojson_parse_options *options, struct protojson_parsed *parsed)
 {
-    assert(type->magic == PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC);
     struct parser parser = {.options = options};
     reader_init(&parser.reader, json, ctx->arena);
     *parsed = (struct protojson_parsed){.rule = NULL};
@@ -342,9 +341,7 @@ static ProtobufCMessage *message_new(struct parser *parser, const ProtobufCMessa
         (void)reader_refuse_limit(&parser->reader, "must take less memory");
         return NULL;
     }
-    ProtobufCMessage *message = arena_alloc(parser->reader.arena, type->sizeof_message);
-    protobuf_c_message_init(type, message);
-    return message;
+    return shape_new(parser->reader.arena, type);
 }
 
 static bool message_begin(struct parser *parser, ProtobufCMessage *message)

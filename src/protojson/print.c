@@ -186,14 +186,9 @@ static void value_put(struct printer *printer, const ProtobufCFieldDescriptor *f
             refuse(printer, rule);
         return;
     }
-    const ProtobufCMessageDescriptor *type = field->descriptor;
     ProtobufCMessage *message;
     memcpy(&message, place, sizeof message);
-    if (message == NULL) {
-        message = arena_alloc(printer->arena, type->sizeof_message);
-        protobuf_c_message_init(type, message);
-    }
-    message_put(printer, message);
+    message_put(printer, message == NULL ? shape_new(printer->arena, field->descriptor) : message);
 }
 
 static void message_put(struct printer *printer, const ProtobufCMessage *message)

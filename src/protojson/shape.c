@@ -35,6 +35,17 @@ enum shape shape_of(const ProtobufCMessageDescriptor *type)
     return SHAPE_FIELDS;
 }
 
+/* Descriptors made by hand may have no function that initialises: all members are zero then, texts NULL. */
+ProtobufCMessage *shape_new(struct arena *arena, const ProtobufCMessageDescriptor *type)
+{
+    assert(type->magic == PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC);
+    ProtobufCMessage *message = arena_alloc(arena, type->sizeof_message);
+    if (type->message_init != NULL)
+        protobuf_c_message_init(type, message);
+    message->descriptor = type;
+    return message;
+}
+
 size_t *shape_count(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
     assert(field->label == PROTOBUF_C_LABEL_REPEATED);

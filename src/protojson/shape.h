@@ -19,6 +19,9 @@ enum shape {
 
 enum shape shape_of(const ProtobufCMessageDescriptor *type);
 
+/* An empty message in the arena. */
+ProtobufCMessage *shape_new(struct arena *arena, const ProtobufCMessageDescriptor *type);
+
 /* A field's place in a message. */
 static inline const void *shape_member(const ProtobufCMessage *message,
                                        const ProtobufCFieldDescriptor *field)
