@@ -56,7 +56,6 @@ static bool list_step(struct parser *parser, struct frame *frame);
 static void *element_new(struct parser *parser, struct frame *frame);
 static bool map_step(struct parser *parser, struct frame *frame);
 static bool map_end(struct parser *parser, struct frame *frame);
-static int entry_compare(const void *left, const void *right);
 static bool any_step(struct parser *parser, struct frame *frame);
 static ProtobufCMessage *message_new(struct parser *parser, const ProtobufCMessageDescriptor *type);
 static bool message_begin(struct parser *parser, ProtobufCMessage *message);
@@ -281,35 +280,11 @@ static bool map_step(struct parser *parser, struct frame *frame)
     return unknown_name(parser, result);
 }
 
-/* Sorted, not hashed: what it costs does not depend on the keys that somebody chose. */
 static bool map_end(struct parser *parser, struct frame *frame)
 {
-    size_t count = *shape_count(frame->message, frame->field);
-    if (count > 1) {
-        ProtobufCMessage **entries;
-        memcpy(&entries, shape_member(frame->message, frame->field), sizeof entries);
-        ProtobufCMessage **sorted =
-            arena_alloc_raw(parser->reader.arena, count * sizeof(ProtobufCMessage *));
-        memcpy(sorted, entries, count * sizeof(ProtobufCMessage *));
-        qsort(sorted, count, sizeof(ProtobufCMessage *), entry_compare);
-        for (size_t i = 1; i < count; i++) {
-            if (entry_compare(&sorted[i - 1], &sorted[i]) == 0)
-                return reader_refuse(&parser->reader, "must not have a key twice");
-        }
-    }
+    if (!shape_map_is_sound(parser->reader.arena, frame->message, frame->field))
+        return reader_refuse(&parser->reader, "must not have a key twice");
     return frame_close(parser, frame);
-}
-
-static int entry_compare(const void *left, const void *right)
-{
-    const ProtobufCMessage *const *a = left;
-    const ProtobufCMessage *const *b = right;
-    const ProtobufCFieldDescriptor *key = &(*a)->descriptor->fields[0];
-    const void *a_key = shape_member(*a, key);
-    const void *b_key = shape_member(*b, key);
-    if (key->type == PROTOBUF_C_TYPE_STRING)
-        return strcmp(*(const char *const *)a_key, *(const char *const *)b_key);
-    return memcmp(a_key, b_key, shape_value_size(key));
 }
 
 static bool any_step(struct parser *parser, struct frame *frame)

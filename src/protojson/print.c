@@ -143,6 +143,8 @@ static void name_put(struct printer *printer, struct frame *frame)
 static void repeat_open(struct printer *printer, struct frame *frame)
 {
     bool map = shape_is_map(frame->message->descriptor, frame->field);
+    if (map && !shape_map_is_sound(printer->arena, frame->message, frame->field))
+        refuse(printer, "must not have a key twice");
     open_put(printer, map ? '{' : '[');
     frame->repeats = true;
     frame->element = 0;

@@ -33,7 +33,7 @@ struct protojson_print_options {
  *
  * Fault INTERNAL, with path and rule in its text, for what has no JSON: strings that are not UTF-8, a Timestamp
  * or Duration out of range, a FieldMask that would not come back, an Any of an unknown type or with broken
- * bytes, a Value without a kind, more depth than the limit.  `out` then has an unusable beginning. */
+ * bytes, a Value without a kind, a map with a key twice (the wire allows it), more depth than the limit.  `out` then has an unusable beginning. */
 int protojson_print(struct ctx *ctx, const ProtobufCMessage *message,
                     const struct protojson_print_options *options, struct buf *out) MUST_CHECK;
 

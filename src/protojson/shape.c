@@ -10,6 +10,7 @@
 
 static bool entry_is_named(const char *entry, const char *field);
 static bool key_is_allowed(ProtobufCType type);
+static int entry_compare(const void *left, const void *right);
 
 enum shape shape_of(const ProtobufCMessageDescriptor *type)
 {
@@ -154,6 +155,37 @@ static bool key_is_allowed(ProtobufCType type)
     return type != PROTOBUF_C_TYPE_FLOAT && type != PROTOBUF_C_TYPE_DOUBLE &&
            type != PROTOBUF_C_TYPE_BYTES && type != PROTOBUF_C_TYPE_ENUM &&
            type != PROTOBUF_C_TYPE_MESSAGE;
+}
+
+/* Sorted, not hashed: what it costs does not depend on the keys that somebody chose. */
+bool shape_map_is_sound(struct arena *arena, const ProtobufCMessage *message,
+                        const ProtobufCFieldDescriptor *field)
+{
+    size_t count = shape_count_get(message, field);
+    if (count < 2)
+        return true;
+    ProtobufCMessage *const *entries;
+    memcpy(&entries, shape_member(message, field), sizeof entries);
+    ProtobufCMessage **sorted = arena_alloc_raw(arena, count * sizeof *sorted);
+    memcpy(sorted, entries, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, entry_compare);
+    for (size_t i = 1; i < count; i++) {
+        if (entry_compare(&sorted[i - 1], &sorted[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int entry_compare(const void *left, const void *right)
+{
+    const ProtobufCMessage *const *a = left;
+    const ProtobufCMessage *const *b = right;
+    const ProtobufCFieldDescriptor *key = &(*a)->descriptor->fields[0];
+    const void *a_key = shape_member(*a, key);
+    const void *b_key = shape_member(*b, key);
+    if (key->type == PROTOBUF_C_TYPE_STRING)
+        return strcmp(*(const char *const *)a_key, *(const char *const *)b_key);
+    return memcmp(a_key, b_key, shape_value_size(key));
 }
 
 size_t shape_value_size(const ProtobufCFieldDescriptor *field)

@@ -56,6 +56,10 @@ void shape_set_present(ProtobufCMessage *message, const ProtobufCFieldDescriptor
  * LabelsEntry for a field `labels` and puts it inside the field's own; that is what tells. */
 bool shape_is_map(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field);
 
+/* True when no key of the map stands in two entries. */
+bool shape_map_is_sound(struct arena *arena, const ProtobufCMessage *message,
+                        const ProtobufCFieldDescriptor *field);
+
 /* Bytes of one element or singular value in memory. */
 size_t shape_value_size(const ProtobufCFieldDescriptor *field);
 

@@ -9,10 +9,10 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing scan filter page_token metadata config"
+TARGETS="framing scan filter page_token metadata config json"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
-FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb"
+FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
 SANITIZE="-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
 passed=0
 failed=0
@@ -29,6 +29,8 @@ sources_of() {
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     config) echo src/config/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+    json) echo src/protojson/*.c src/rpc/scan.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c \
+        src/base/clock.c src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
 }
@@ -51,6 +53,7 @@ build() { # build TARGET VARIANT [FLAG...]
     libraries=
     case $target in
     scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
+    json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     config) libraries=$(pkg-config --libs libcyaml yaml-0.1 libcrypto) ;;
     esac
@@ -67,6 +70,18 @@ generated() {
             $CC $FLAGS -w -c -o "$object" "$source" || return 1
         fi
         echo "$object"
+    done
+}
+
+# The message that has one of everything, of tests/protojson.
+all_types() {
+    mkdir -p "$OUT/pb"
+    protoc -Itests/protojson -I/usr/include --c_out="$OUT/pb" all_types.proto \
+        google/protobuf/struct.proto google/protobuf/wrappers.proto || return 1
+    for name in all_types google/protobuf/struct google/protobuf/wrappers; do
+        # shellcheck disable=SC2086
+        $CC $FLAGS -w -c -o "$OUT/pb/$name.o" "$OUT/pb/$name.pb-c.c" || return 1
+        echo "$OUT/pb/$name.o"
     done
 }
 
