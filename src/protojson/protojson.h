@@ -33,7 +33,8 @@ struct protojson_print_options {
  *
  * Fault INTERNAL, with path and rule in its text, for what has no JSON: strings that are not UTF-8, a Timestamp
  * or Duration out of range, a FieldMask that would not come back, an Any of an unknown type or with broken
- * bytes, a Value without a kind, a map with a key twice (the wire allows it), more depth than the limit.  `out` then has an unusable beginning. */
+ * bytes, a Value without a kind, a map with a key twice (the wire allows it), more depth than the limit.  `out`
+ * then has an unusable beginning. */
 int protojson_print(struct ctx *ctx, const ProtobufCMessage *message,
                     const struct protojson_print_options *options, struct buf *out) MUST_CHECK;
 
@@ -42,12 +43,12 @@ struct protojson_parse_options {
     bool ignore_unknown;                     /* skip unknown members and enum names */
 };
 
+/* On a refusal the path names the place, "tenant.labels.env"; "" is the whole document.  A longer one ends at
+ * the last segment that fits. */
 struct protojson_parsed {
     ProtobufCMessage *message; /* on OK; lives in the arena */
-    char path
-        [PROTOJSON_PATH_SIZE]; /* on a refusal: "tenant.labels.env"; "" is the whole document.  A path that
-                                       is longer ends at the last segment that fits */
     const char *rule;          /* on a refusal, for a person: "must be a string" */
+    char path[PROTOJSON_PATH_SIZE];
 };
 
 /* Reads exactly one JSON value as a message of this type.  `json` may be anything; the message borrows nothing

@@ -5,7 +5,8 @@
 
 /* What the payloads have in common, whichever they are. */
 struct payload {
-    const Tenant__V1__Tenant *tenant; /* NULL: unknown type or broken */
+    const void *message;              /* NULL: unknown type or broken */
+    const Tenant__V1__Tenant *tenant; /* NULL: the message has none */
     Tenant__V1__TenantStatus previous;
     const char *reason;
     char *const *changed;
@@ -18,7 +19,6 @@ static void payload_state(struct payload *payload, const Tenant__Events__V1__Org
 static const char *detail_of(struct arena *arena,
                              const Tenant__Events__V1__EventEnvelope *envelope);
 static json_t *event_json(struct arena *arena, const struct seen_event *event);
-static json_t *payload_json(const struct payload *payload);
 
 void event_print(const struct cli *cli, const struct seen_event *event)
 {
@@ -42,16 +42,18 @@ static struct payload payload_read(struct arena *arena,
     ProtobufCAllocator *memory = arena_protobuf(arena);
     const uint8_t *data = envelope->payload.data;
     size_t size = envelope->payload.len;
-    struct payload payload = {.tenant = NULL};
+    struct payload payload = {.message = NULL};
     if (strcmp(envelope->event_type, "tenant.org.provisioned") == 0) {
         const Tenant__Events__V1__OrgProvisioned *made =
             tenant__events__v1__org_provisioned__unpack(memory, size, data);
-        payload.tenant = made == NULL ? NULL : made->tenant;
+        if (made != NULL)
+            payload = (struct payload){.message = made, .tenant = made->tenant};
     } else if (strcmp(envelope->event_type, "tenant.org.updated") == 0) {
         const Tenant__Events__V1__OrgUpdated *updated =
             tenant__events__v1__org_updated__unpack(memory, size, data);
         if (updated != NULL)
-            payload = (struct payload){.tenant = updated->tenant,
+            payload = (struct payload){.message = updated,
+                                       .tenant = updated->tenant,
                                        .changed = updated->changed_fields,
                                        .changed_count = updated->n_changed_fields};
     } else if (strcmp(envelope->event_type, "tenant.org.suspended") == 0 ||
@@ -67,6 +69,7 @@ static void payload_state(struct payload *payload, const Tenant__Events__V1__Org
 {
     if (state == NULL)
         return;
+    payload->message = state;
     payload->tenant = state->tenant;
     payload->previous = state->previous_status;
     payload->reason = state->reason;
@@ -113,26 +116,8 @@ static json_t *event_json(struct arena *arena, const struct seen_event *event)
         json_object_set_new(object, "actor",
                             json_pack("{s:s, s:s}", "type", e->actor->type, "id", e->actor->id));
     const struct payload payload = payload_read(arena, e);
-    json_object_set_new(object, "payload", payload_json(&payload));
-    return object;
-}
-
-static json_t *payload_json(const struct payload *payload)
-{
-    json_t *object = json_object();
-    if (payload->tenant == NULL)
-        return object;
-    json_object_set_new(object, "tenant", tenant_json(payload->tenant));
-    if (payload->reason != NULL) {
-        json_object_set_new(object, "previousStatus", json_string(status_name(payload->previous)));
-        if (payload->reason[0] != '\0')
-            json_object_set_new(object, "reason", json_string(payload->reason));
-    }
-    if (payload->changed_count == 0)
-        return object;
-    json_t *fields = json_array();
-    for (size_t i = 0; i < payload->changed_count; i++)
-        json_array_append_new(fields, json_string(payload->changed[i]));
-    json_object_set_new(object, "changedFields", fields);
+    json_object_set_new(object, "payload",
+                        payload.message == NULL ? json_object()
+                                                : message_json(arena, payload.message));
     return object;
 }

@@ -4,7 +4,9 @@
 #include "yaml_text.h"
 
 #include "domain/tenant.h"
+#include "protojson/protojson.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,16 +15,11 @@ static const char *status_text(const struct cli *cli, Tenant__V1__TenantStatus s
 static void row_joined(const struct cli *cli, const char *name, char *const *items, size_t count);
 static const char *time_text(struct arena *arena, const Google__Protobuf__Timestamp *time);
 static void table_settings(const struct cli *cli, const Tenant__V1__TenantSettings *settings);
-static json_t *settings_json(const Tenant__V1__TenantSettings *settings);
-static json_t *list_json(char *const *items, size_t count);
-static void put_text(json_t *object, const char *key, const char *text);
-static void put_truth(json_t *object, const char *key, bool truth);
-static void put_time(json_t *object, const char *key, const Google__Protobuf__Timestamp *time);
 
 void output_tenant(const struct cli *cli, const Tenant__V1__Tenant *tenant)
 {
     if (cli->form != FORM_TABLE) {
-        output_value(cli, tenant_json(tenant));
+        output_value(cli, message_json(cli->arena, tenant));
         return;
     }
     struct arena *arena = cli->arena;
@@ -60,56 +57,17 @@ static void table_settings(const struct cli *cli, const Tenant__V1__TenantSettin
                                 settings->branding_theme[i]->value));
 }
 
-json_t *tenant_json(const Tenant__V1__Tenant *tenant)
+json_t *message_json(struct arena *arena, const void *message)
 {
-    json_t *object = json_object();
-    put_text(object, "tenantId", tenant->tenant_id);
-    put_text(object, "slug", tenant->slug);
-    put_text(object, "displayName", tenant->display_name);
-    put_text(object, "type", value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
-    put_text(object, "homeRegion", tenant->home_region);
-    if (tenant->plan != NULL) {
-        json_t *plan = json_object();
-        put_text(plan, "planId", tenant->plan->plan_id);
-        if (tenant->plan->n_addons > 0)
-            json_object_set_new(plan, "addons",
-                                list_json(tenant->plan->addons, tenant->plan->n_addons));
-        json_object_set_new(object, "plan", plan);
-    }
-    put_text(object, "status",
-             value_name(&tenant__v1__tenant_status__descriptor, (int)tenant->status));
-    json_t *labels = json_object();
-    for (size_t i = 0; i < tenant->n_labels; i++)
-        json_object_set_new(labels, tenant->labels[i]->key, json_string(tenant->labels[i]->value));
-    if (tenant->n_labels > 0)
-        json_object_set(object, "labels", labels);
-    json_decref(labels);
-    if (tenant->settings != NULL)
-        json_object_set_new(object, "settings", settings_json(tenant->settings));
-    put_time(object, "createTime", tenant->create_time);
-    put_time(object, "updateTime", tenant->update_time);
-    put_text(object, "etag", tenant->etag);
-    return object;
-}
-
-static json_t *settings_json(const Tenant__V1__TenantSettings *settings)
-{
-    json_t *object = json_object();
-    put_text(object, "defaultLocale", settings->default_locale);
-    if (settings->n_allowed_locales > 0)
-        json_object_set_new(object, "allowedLocales",
-                            list_json(settings->allowed_locales, settings->n_allowed_locales));
-    put_truth(object, "mfaRequired", settings->mfa_required);
-    put_truth(object, "offlineEnabled", settings->offline_enabled);
-    put_truth(object, "aiEnabled", settings->ai_enabled);
-    if (settings->n_branding_theme == 0)
-        return object;
-    json_t *theme = json_object();
-    for (size_t i = 0; i < settings->n_branding_theme; i++)
-        json_object_set_new(theme, settings->branding_theme[i]->key,
-                            json_string(settings->branding_theme[i]->value));
-    json_object_set_new(object, "brandingTheme", theme);
-    return object;
+    struct ctx ctx;
+    ctx_init(&ctx, NULL, arena);
+    struct protojson_print_options options = {.defaults = false};
+    AUTO(buf_deinit) struct buf text = BUF_EMPTY;
+    if (protojson_print(&ctx, message, &options, &text) != OK)
+        return json_pack("{s:s}", "unprintable", ctx.fault.text);
+    json_t *value = json_loads(buf_str(&text), 0, NULL);
+    assert(value != NULL);
+    return value;
 }
 
 void output_value(const struct cli *cli, json_t *value)
@@ -228,33 +186,4 @@ static const char *time_text(struct arena *arena, const Google__Protobuf__Timest
     char *text = arena_alloc(arena, CLOCK_TEXT_SIZE);
     clock_format((uint64_t)time->seconds * NS_PER_S + (uint64_t)time->nanos, text);
     return text;
-}
-
-static json_t *list_json(char *const *items, size_t count)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(items[i]));
-    return list;
-}
-
-static void put_text(json_t *object, const char *key, const char *text)
-{
-    if (text != NULL && text[0] != '\0')
-        json_object_set_new(object, key, json_string(text));
-}
-
-static void put_truth(json_t *object, const char *key, bool truth)
-{
-    if (truth)
-        json_object_set_new(object, key, json_true());
-}
-
-static void put_time(json_t *object, const char *key, const Google__Protobuf__Timestamp *time)
-{
-    if (time == NULL)
-        return;
-    char text[CLOCK_TEXT_SIZE];
-    clock_format((uint64_t)time->seconds * NS_PER_S + (uint64_t)time->nanos, text);
-    json_object_set_new(object, key, json_string(text));
 }

@@ -14,8 +14,9 @@
 void output_tenant(const struct cli *cli, const Tenant__V1__Tenant *tenant);
 /* A table with a line each. */
 void output_tenants(const struct cli *cli, Tenant__V1__Tenant *const *tenants, size_t count);
-/* The tenant in canonical proto3 JSON (lowerCamelCase, defaults left out).  New reference. */
-json_t *tenant_json(const Tenant__V1__Tenant *tenant);
+/* A message in canonical proto3 JSON (lowerCamelCase, defaults left out); what a server sent without a JSON is
+ * an object that says why.  New reference. */
+json_t *message_json(struct arena *arena, const void *message);
 /* Prints a value as JSON or YAML, and drops the reference. */
 void output_value(const struct cli *cli, json_t *value);
 /* The same as one of many: a line of JSON, or a YAML document. */

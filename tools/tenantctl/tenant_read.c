@@ -149,7 +149,7 @@ static void list_print(const struct listing *listing)
     }
     json_t *tenants = json_array();
     for (size_t i = 0; i < listing->count; i++)
-        json_array_append_new(tenants, tenant_json(listing->tenants[i]));
+        json_array_append_new(tenants, message_json(cli->arena, listing->tenants[i]));
     json_t *object = json_object();
     json_object_set_new(object, "tenants", tenants);
     if (listing->next[0] != '\0')
