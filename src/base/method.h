@@ -48,7 +48,7 @@ struct rpc_method {
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     /* Calls the handler of `server` (the service's generated struct of functions) with messages of the two
-     * types.  NULL for methods that are not unary or not served. */
+     * types; `in` is NULL where the client streams, `out` where the server does.  NULL: not served. */
     int (*invoke)(const void *server, struct call *call, const ProtobufCMessage *in,
                   ProtobufCMessage *out);
     /* The text of the field marked `tenant_ref`, "" when it is not set; NULL where the request names none. */

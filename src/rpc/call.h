@@ -39,6 +39,19 @@ void call_set_header(struct call *call, const char *key, struct slice value);
 /* Adds to the trailers. */
 void call_set_trailer(struct call *call, const char *key, struct slice value);
 
+/* --- methods that stream -------------------------------------------------------------------------- */
+
+/* Waits for the client's next message.  OK: *message lives until the next call_receive() or the
+ * call's end; NULL: the client has sent all of them.  Refusals: as for a unary request,
+ * MESSAGE_TOO_LARGE among them; return them.  Faults: FAULT_CANCELLED, FAULT_TIMEOUT,
+ * FAULT_PROTOCOL.  Only where the client streams.  Suspends. */
+int call_receive(struct call *call, const ProtobufCMessage **message) MUST_CHECK;
+/* Sends one message; the first one sends the initial metadata before it.  Waits while the client
+ * takes less than it is sent (64 KiB unsent).  The message is packed before it returns.  Faults:
+ * FAULT_CANCELLED, FAULT_TIMEOUT, FAULT_INTERNAL (too large).  Only where the server streams.
+ * Suspends. */
+int call_send(struct call *call, const ProtobufCMessage *message) MUST_CHECK;
+
 /* Refusal helpers: record details for the status (google.rpc, AIP-193) and return `reason`.
  * The texts are copied into the arena. */
 

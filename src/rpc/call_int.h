@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 
+#include "loop/task.h"
 #include "rpc/call.h"
 #include "rpc/request_headers.h"
 #include "rpc/status.h"
@@ -47,11 +48,21 @@ struct running_call {
     int result;                /* of gate, match or handler */
     struct slice reply;        /* framed response */
     struct task *task;         /* NULL before it first ran and after it ended */
+    struct waitq readable;     /* a streaming method's task waits for the client's next message … */
+    struct waitq writable;     /* … or for room in the outbox; both unused by others */
+    struct arena *message_arena; /* of the last received message; NULL: none yet */
 };
 
 struct running_call *running_call_of(struct call *call);
 /* The client will hear no more of this running call: its task is cancelled and frees it at its end. */
 void call_leave_stream(struct running_call *running);
+/* call_stream.c: before the task of a streaming method starts. */
+void call_stream_init(struct running_call *running);
+/* Gives the call's memory back; the struct is gone with it. */
+void call_free(struct running_call *running);
+/* Scans and unpacks one request message into `arena`.  Refusals: MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED. */
+int call_unpack(struct running_call *running, struct slice bytes, struct arena *arena,
+                ProtobufCMessage **message);
 /* Counts and logs the end of a call, at `now_ns` (clock_now()). */
 void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
 

@@ -15,6 +15,8 @@
  * the call guards counters and log. */
 #include "rpc/dispatch.h"
 
+#include "base/alloc.h"
+
 #include "rpc/coding.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
@@ -26,13 +28,12 @@
 
 #define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
 
+static bool method_streams(const struct rpc_method *method);
 static int http_fault(const struct h2_stream *stream);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
 static int check_metadata(struct running_call *call);
 static int message_fault(const struct h2_stream *stream);
-static int unpack_request(struct running_call *call, struct slice bytes,
-                          ProtobufCMessage **message);
 static int run_checks(struct running_call *call, struct h2_stream *stream);
 static void run_handler(struct task *task, void *argument);
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message);
@@ -56,6 +57,8 @@ void dispatch_find_method(struct h2_stream *stream)
     stream->slot = dispatch_find(stream->h2->worker, stream->headers->known[HEADER_PATH]);
     if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
         stream->framing.limit = stream->slot->method->policy.max_request_bytes;
+    if (stream->slot != NULL && method_streams(stream->slot->method))
+        stream->flow = xcalloc(1, sizeof *stream->flow);
 }
 
 /* A refusal of the metadata is answered before the body has come: what of it still arrives is
@@ -118,6 +121,15 @@ void dispatch_expire(struct h2_stream *stream)
     call_leave_stream(call);
 }
 
+void call_free(struct running_call *call)
+{
+    struct rpc_worker *worker = call->worker;
+    struct arena *arena = call->arena;
+    if (call->message_arena != NULL)
+        worker_arena_give(worker, call->message_arena);
+    worker_arena_give(worker, arena);
+}
+
 void call_leave_stream(struct running_call *call)
 {
     assert(call->running);
@@ -126,6 +138,11 @@ void call_leave_stream(struct running_call *call)
     /* NULL before its first turn: run_handler() then sees that the stream is gone */
     if (call->task != NULL)
         task_cancel(call->task);
+}
+
+static bool method_streams(const struct rpc_method *method)
+{
+    return method->client_streaming || method->server_streaming;
 }
 
 /* "If Content-Type does not begin with "application/grpc", gRPC servers SHOULD respond with HTTP status of
@@ -188,19 +205,21 @@ static int check_metadata(struct running_call *call)
     return call->worker->hooks.gate(face);
 }
 
-/* gRPC: "If Timeout is omitted a server should assume an infinite timeout" (PROTOCOL-HTTP2.md).
+/* Streams may last as long as their connection, whose age is limited.
+ * gRPC: "If Timeout is omitted a server should assume an infinite timeout" (PROTOCOL-HTTP2.md).
  * We assume the method's own: a wait without end would hold a task and a database connection.
  * A refused call gets a deadline too, because the sweep and answer_result() look at it. */
 static int take_deadline(struct running_call *call)
 {
     const struct rpc_limits *limits = &call->worker->limits;
-    uint64_t duration = limits->deadline_default_ns;
+    bool streams = call->slot != NULL && method_streams(call->slot->method);
+    uint64_t duration = streams ? NO_DEADLINE : limits->deadline_default_ns;
     if (call->slot != NULL && call->slot->method->policy.default_deadline_ms > 0)
         duration = call->slot->method->policy.default_deadline_ms * NS_PER_MS;
     struct slice text = call->stream->headers->known[HEADER_GRPC_TIMEOUT];
     bool sent = text.data != NULL;
     bool well_formed = !sent || timeout_parse(text, &duration);
-    if (duration > limits->deadline_cap_ns)
+    if (duration > limits->deadline_cap_ns && !streams)
         duration = limits->deadline_cap_ns;
     call->call.ctx.deadline_ns = deadline_after(call->began_ns, duration);
     if (!well_formed)
@@ -215,12 +234,18 @@ static int take_deadline(struct running_call *call)
  * both. */
 static int run_checks(struct running_call *call, struct h2_stream *stream)
 {
-    TRY(message_fault(stream));
+    bool client_streams = call->call.method->client_streaming;
+    if (!client_streams)
+        TRY(message_fault(stream));
     /* the tick is late by a little: what slips through meets its deadline at its first wait */
     if (deadline_left(call->call.ctx.deadline_ns, clock_tick()) == 0)
         return DEADLINE_EXCEEDED;
+    if (stream->flow != NULL)
+        call_stream_init(call);
+    if (client_streams) /* each message is checked when the handler asks for it */
+        return OK;
     ProtobufCMessage *message = NULL;
-    TRY(unpack_request(call, buf_slice(&stream->framing.message), &message));
+    TRY(call_unpack(call, buf_slice(&stream->framing.message), call->arena, &message));
     h2_stream_drop_message(stream);
     call->request = message;
     return call->worker->hooks.match(&call->call, message);
@@ -250,7 +275,8 @@ static int message_fault(const struct h2_stream *stream)
 
 /* protobuf-c's NULL does not say why; a full arena is the one cause that the scan cannot
  * exclude. */
-static int unpack_request(struct running_call *call, struct slice bytes, ProtobufCMessage **message)
+int call_unpack(struct running_call *call, struct slice bytes, struct arena *arena,
+                ProtobufCMessage **message)
 {
     const ProtobufCMessageDescriptor *type = call->call.method->request;
     char path[SCAN_PATH_SIZE];
@@ -266,9 +292,9 @@ static int unpack_request(struct running_call *call, struct slice bytes, Protobu
     case SCAN_NUL:
         return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
     }
-    *message = protobuf_c_message_unpack(type, arena_protobuf(call->arena), bytes.size, bytes.data);
+    *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
     if (*message == NULL)
-        return arena_is_full(call->arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
+        return arena_is_full(arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
     return OK;
 }
 
@@ -285,10 +311,13 @@ static void run_handler(struct task *task, void *argument)
         call->result = FAULT(&face->ctx, FAULT_CANCELLED, "the client went away");
         return;
     }
-    ProtobufCMessage *out = arena_alloc(call->arena, face->method->response->sizeof_message);
-    protobuf_c_message_init(face->method->response, out);
+    ProtobufCMessage *out = NULL;
+    if (!face->method->server_streaming) {
+        out = arena_alloc(call->arena, face->method->response->sizeof_message);
+        protobuf_c_message_init(face->method->response, out);
+    }
     call->result = face->method->invoke(call->slot->registration->server, face, call->request, out);
-    if (call->result == OK)
+    if (call->result == OK && out != NULL)
         call->result = pack_reply(call, out);
 }
 
@@ -302,11 +331,7 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
     if (size > call->worker->limits.response_bytes)
         return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
     uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + size);
-    bytes[0] = 0;
-    bytes[1] = (uint8_t)(size >> 24);
-    bytes[2] = (uint8_t)(size >> 16);
-    bytes[3] = (uint8_t)(size >> 8);
-    bytes[4] = (uint8_t)size;
+    framing_prefix(bytes, size);
     if (is_stored) {
         memcpy(bytes + FRAME_PREFIX_SIZE, stored.data, size);
     } else {
@@ -341,7 +366,7 @@ static void on_handler_end(struct task *task, void *argument)
         status_of_result(&call->call.ctx, call->result, call->call.details, &status);
         if (!call->reported)
             call_finished(call, &status, now);
-        worker_arena_give(worker, call->arena);
+        call_free(call);
     }
     if (h2 != NULL)
         h2->wants_flush(h2->owner); /* held requests may start now */

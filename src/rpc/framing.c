@@ -43,16 +43,22 @@ void framing_recycle(struct framing *framing)
  * caller feeds nothing after an error. */
 enum framing_result framing_feed(struct framing *framing, struct slice bytes)
 {
+    enum framing_result result = framing_take(framing, &bytes);
+    if (result == FRAMING_OK && bytes.size > 0)
+        return framing_fail(framing, FRAMING_EXTRA);
+    return result;
+}
+
+enum framing_result framing_take(struct framing *framing, struct slice *bytes)
+{
     assert(!framing->failed);
     if (!prefix_is_whole(framing)) {
-        enum framing_result result = prefix_take(framing, &bytes);
+        enum framing_result result = prefix_take(framing, bytes);
         if (result != FRAMING_OK)
             return framing_fail(framing, result);
     }
     if (prefix_is_whole(framing))
-        message_take(framing, &bytes);
-    if (bytes.size > 0)
-        return framing_fail(framing, FRAMING_EXTRA);
+        message_take(framing, bytes);
     return FRAMING_OK;
 }
 
@@ -139,6 +145,14 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size)
+{
+    assert(size <= UINT32_MAX);
+    prefix[0] = FLAG_PLAIN;
+    for (size_t i = 1; i < FRAME_PREFIX_SIZE; i++)
+        prefix[i] = (uint8_t)(size >> (8 * (FRAME_PREFIX_SIZE - 1 - i)));
+}
+
 void framing_put(struct buf *out, struct slice message)
 {
     assert(message.size <= UINT32_MAX);
@@ -146,9 +160,7 @@ void framing_put(struct buf *out, struct slice message)
     uint8_t *place = buf_reserve(out, FRAME_PREFIX_SIZE + message.size);
     if (place == NULL)
         return;
-    place[0] = FLAG_PLAIN;
-    for (size_t i = 1; i < FRAME_PREFIX_SIZE; i++)
-        place[i] = (uint8_t)(message.size >> (8 * (FRAME_PREFIX_SIZE - 1 - i)));
+    framing_prefix(place, message.size);
     if (message.size > 0)
         memcpy(place + FRAME_PREFIX_SIZE, message.data, message.size);
     buf_commit(out, FRAME_PREFIX_SIZE + message.size);

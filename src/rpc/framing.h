@@ -34,6 +34,10 @@ void framing_recycle(struct framing *framing);
 
 /* Takes bytes of DATA frames.  After an error nothing more may be fed. */
 enum framing_result framing_feed(struct framing *framing, struct slice bytes);
+/* The same for one message of several: takes what belongs to it and leaves the rest in *bytes. */
+enum framing_result framing_take(struct framing *framing, struct slice *bytes);
+/* The five bytes before a message of this size. */
+void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size);
 /* The whole message is there (it may be empty). */
 bool framing_has_message(const struct framing *framing);
 /* Some bytes have come and the message is not whole: END_STREAM now means it was cut short. */

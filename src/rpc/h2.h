@@ -8,6 +8,7 @@
 
 #include "rpc/call_int.h"
 #include "rpc/framing.h"
+#include "rpc/h2_flow.h"
 #include "rpc/h2_limits.h"
 #include "rpc/request_headers.h"
 
@@ -47,6 +48,7 @@ struct h2_stream {
         *call;          /* NULL before it is made, and after an answer that did not wait for it */
     struct slice reply; /* framed message to send, in the call's arena */
     size_t reply_sent;
+    struct h2_flow *flow; /* of a method that streams; NULL: unary, or not known yet */
 };
 
 /* Owned by its connection; all functions belong to the worker's thread. */
@@ -115,6 +117,9 @@ struct h2_stream *h2_stream_find(struct h2 *h2, int32_t id);
 /* The library closed the stream: forget it; a running call is cancelled. */
 void h2_stream_close(struct h2_stream *stream);
 void h2_stream_ready(struct h2_stream *stream);
+/* True when the announced message may take more memory.  Else the stream stands in line, and is processed
+ * when it is its turn. */
+bool h2_stream_may_grow(struct h2_stream *stream);
 /* Frees the request's bytes and gives their room to others. */
 void h2_stream_drop_message(struct h2_stream *stream);
 /* Acts on all streams with news. */
@@ -125,6 +130,9 @@ void h2_give_up(struct h2 *h2, uint32_t error, const char *limit);
 /* h2_answer.c: answers of all kinds.  Each ends the stream's part in the protocol. */
 void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t now_ns);
 void h2_answer_http(struct h2_stream *stream, int http_status);
+
+/* A message of `size` bytes was put into the outbox: begins the answer with the first one. */
+void h2_flow_sent(struct h2_stream *stream, size_t size);
 
 /* dispatch.c */
 /* The headers are complete: finds the method and its limit.  Also within the library's callbacks. */

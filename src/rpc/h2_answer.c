@@ -28,6 +28,11 @@ static void add_response_headers(struct fields *fields, const struct running_cal
 static void add_status(struct fields *fields, const struct running_call *call,
                        const struct status *status);
 static void submit_with_message(struct h2_stream *stream, const struct running_call *call);
+static void flow_begin(struct h2_stream *stream);
+static void flow_finish(struct h2_stream *stream, const struct status *status);
+static void flow_resume(struct h2_stream *stream);
+static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
+                         uint32_t *flags, nghttp2_data_source *source, void *user);
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                           uint32_t *flags, nghttp2_data_source *source, void *user);
 
@@ -41,7 +46,10 @@ void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t n
     stream->answered = true;
     stream->progress_ns = now_ns;
     h2_stream_drop_message(stream);
-    if (status->code == GRPC_OK) {
+    if (stream->flow != NULL && (stream->flow->begun || status->code == GRPC_OK) &&
+        call->call.method->server_streaming) {
+        flow_finish(stream, status);
+    } else if (status->code == GRPC_OK) {
         submit_with_message(stream, call);
     } else {
         struct fields fields = {.arena = call->arena};
@@ -104,6 +112,91 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     add_status(&fields, stream->call, &ok);
     if (nghttp2_submit_trailer(session, id, fields.items, fields.count) != 0)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return (ssize_t)count;
+}
+
+void h2_flow_sent(struct h2_stream *stream, size_t size)
+{
+    stream->h2->queued += size;
+    if (buf_size(&stream->flow->outbox) == size) /* it was empty: from now on it has to move */
+        stream->progress_ns = clock_now();
+    if (!stream->flow->begun)
+        flow_begin(stream);
+    flow_resume(stream);
+}
+
+/* The texts are copied by the library: the call may be gone before they are sent. */
+static void flow_begin(struct h2_stream *stream)
+{
+    struct fields fields = {.arena = stream->call->arena};
+    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_flow};
+    stream->flow->begun = true;
+    add_response_headers(&fields, stream->call);
+    (void)nghttp2_submit_response(stream->h2->session, stream->id, fields.items, fields.count,
+                                  &provider);
+}
+
+/* The trailers wait until the outbox is empty, which may be long after the call is gone: they are put together
+ * in an arena of the stream's. */
+static void flow_finish(struct h2_stream *stream, const struct status *status)
+{
+    struct h2_flow *flow = stream->flow;
+    assert(!flow->finished);
+    if (!flow->begun)
+        flow_begin(stream);
+    flow->end = worker_arena_take(stream->h2->worker);
+    struct fields fields = {.arena = flow->end};
+    add_status(&fields, stream->call, status);
+    flow->trailers = arena_alloc(flow->end, fields.count * sizeof *flow->trailers);
+    flow->trailer_count = fields.count;
+    for (size_t i = 0; i < fields.count; i++) {
+        nghttp2_nv *field = &flow->trailers[i];
+        *field = fields.items[i];
+        field->name = (uint8_t *)arena_strndup(flow->end, field->name, field->namelen);
+        field->value = (uint8_t *)arena_strndup(flow->end, field->value, field->valuelen);
+    }
+    flow->finished = true;
+    flow_resume(stream);
+}
+
+static void flow_resume(struct h2_stream *stream)
+{
+    if (stream->flow->deferred)
+        (void)nghttp2_session_resume_data(stream->h2->session, stream->id);
+    stream->flow->deferred = false;
+    stream->h2->wants_flush(stream->h2->owner);
+}
+
+/* As read_reply(), for as many messages as the handler sends. */
+/* lint-allow parameters: nghttp2's type */
+static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
+                         uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    (void)user;
+    struct h2_stream *stream = source->ptr;
+    struct h2_flow *flow = stream->flow;
+    size_t left = buf_size(&flow->outbox);
+    size_t count = left < size ? left : size;
+    if (count > 0) {
+        memcpy(out, buf_slice(&flow->outbox).data, count);
+        buf_consume(&flow->outbox, count);
+        stream->h2->queued -= count;
+        stream->progress_ns = clock_tick();
+    }
+    if (left - count < FLOW_OUTBOX_MAX / 2 && stream->call != NULL && stream->call->running)
+        (void)waitq_wake(&stream->call->writable, NULL);
+    if (count < left)
+        return (ssize_t)count;
+    if (flow->finished) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        if (nghttp2_submit_trailer(session, id, flow->trailers, flow->trailer_count) != 0)
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return (ssize_t)count;
+    }
+    if (count == 0) {
+        flow->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
     return (ssize_t)count;
 }
 

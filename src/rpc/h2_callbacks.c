@@ -296,6 +296,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     stream->progress_ns = clock_tick();
     if (stream->answered || stream->framing_error != FRAMING_OK)
         return 0; /* nobody will read it */
+    if (stream->flow != NULL && stream->slot->method->client_streaming) {
+        buf_put(&stream->flow->inbox, data, size); /* at most a window: see h2_flow.h */
+        h2->buffered += size;
+        h2_stream_ready(stream);
+        return 0;
+    }
     size_t before = buf_size(&stream->framing.message);
     stream->framing_error = framing_feed(&stream->framing, slice_make(data, size));
     h2->buffered += buf_size(&stream->framing.message) - before;

@@ -219,10 +219,12 @@ static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &stream->h2->worker->limits;
     uint64_t still = now_ns > stream->progress_ns ? now_ns - stream->progress_ns : 0;
-    if (stream->answered) {
+    bool unsent = stream->flow != NULL && buf_size(&stream->flow->outbox) > 0;
+    if (stream->answered || unsent) {
         if (still > limits->write_stall_ns)
             reset_stalled(stream, "write_stall");
-        return;
+        if (stream->answered)
+            return;
     }
     /* headers still coming: headers_timeout watches those; or answered as plain HTTP */
     if (stream->call == NULL)

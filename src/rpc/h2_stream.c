@@ -25,9 +25,10 @@
 static struct h2_stream *stream_take(struct rpc_worker *worker);
 static void stream_give(struct rpc_worker *worker, struct h2_stream *stream);
 static void stream_leave_call(struct h2_stream *stream);
+static void flow_free(struct h2_stream *stream);
+static bool client_streams(const struct h2_stream *stream);
 static void process_stream(struct h2_stream *stream);
 static void give_windows(struct h2_stream *stream);
-static bool may_grow(struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
 
@@ -75,6 +76,7 @@ void h2_stream_close(struct h2_stream *stream)
     h2_stream_drop_message(stream);
     assert(h2->queued >= stream->reply.size - stream->reply_sent);
     h2->queued -= stream->reply.size - stream->reply_sent;
+    flow_free(stream);
     stream_leave_call(stream);
     if (list_is_empty(&h2->streams))
         h2->idle_since_ns = clock_now();
@@ -95,8 +97,26 @@ static void stream_leave_call(struct h2_stream *stream)
         status_of_result(&call->call.ctx, CANCELLED, NULL, &status);
         call_finished(call, &status, clock_now());
     }
-    if (stream->arena != NULL)
+    if (call != NULL)
+        call_free(call);
+    else if (stream->arena != NULL)
         worker_arena_give(stream->h2->worker, stream->arena);
+}
+
+static void flow_free(struct h2_stream *stream)
+{
+    struct h2_flow *flow = TAKE(stream->flow);
+    if (flow == NULL)
+        return;
+    assert(stream->h2->queued >= buf_size(&flow->outbox));
+    assert(stream->h2->buffered >= buf_size(&flow->inbox));
+    stream->h2->queued -= buf_size(&flow->outbox);
+    stream->h2->buffered -= buf_size(&flow->inbox);
+    buf_deinit(&flow->outbox);
+    buf_deinit(&flow->inbox);
+    if (flow->end != NULL)
+        worker_arena_give(stream->h2->worker, flow->end);
+    free(flow);
 }
 
 void h2_stream_ready(struct h2_stream *stream)
@@ -141,7 +161,10 @@ static void process_stream(struct h2_stream *stream)
                                             NGHTTP2_NO_ERROR);
         return;
     }
-    give_windows(stream);
+    if (!client_streams(stream))
+        give_windows(stream);
+    else if (stream->dispatched && stream->call != NULL && stream->call->running)
+        (void)waitq_wake(&stream->call->readable, NULL);
     bool held = list_is_linked(&stream->held_node);
     if (stream->answered || stream->dispatched || held || !stream->headers_done)
         return;
@@ -151,7 +174,7 @@ static void process_stream(struct h2_stream *stream)
         if (stream->answered)
             return;
     }
-    bool whole = stream->ended || stream->framing_error != FRAMING_OK;
+    bool whole = stream->ended || stream->framing_error != FRAMING_OK || client_streams(stream);
     if (!whole)
         return;
     if (!may_start(h2) || !list_is_empty(&h2->held)) {
@@ -163,6 +186,11 @@ static void process_stream(struct h2_stream *stream)
     dispatch_message(stream);
 }
 
+static bool client_streams(const struct h2_stream *stream)
+{
+    return stream->flow != NULL && stream->slot->method->client_streaming;
+}
+
 /* Window goes back as bytes enter the message buffer; a message larger than one window only
  * when it fits into what the connection may hold, in order of arrival. Nothing is given for
  * bytes that nobody will read: the client's sending then stops after one window. */
@@ -171,7 +199,7 @@ static void give_windows(struct h2_stream *stream)
     if (stream->unacked == 0 || stream->ended)
         return;
     bool unread = stream->answered || stream->framing_error != FRAMING_OK;
-    if (unread || framing_missing(&stream->framing) == 0 || !may_grow(stream))
+    if (unread || framing_missing(&stream->framing) == 0 || !h2_stream_may_grow(stream))
         return;
     (void)nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->unacked);
     stream->unacked = 0;
@@ -180,7 +208,7 @@ static void give_windows(struct h2_stream *stream)
 /* Two of the largest messages at once per connection.  Only the first in line is let in,
  * however small the next one is, so that a large one is not starved by a stream of smaller
  * ones. */
-static bool may_grow(struct h2_stream *stream)
+bool h2_stream_may_grow(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
     size_t size = stream->framing.message_size;

@@ -162,6 +162,77 @@ static inline int pair_large(const void *server, struct call *call, const Protob
     return OK;
 }
 
+/* Sends `code` messages with the request's text, numbered from 1; a negative number: as many and then a fault. */
+static inline int pair_count(const void *server, struct call *call, const ProtobufCMessage *in,
+                             ProtobufCMessage *out)
+{
+    (void)server;
+    ck_assert_ptr_null(out);
+    const Google__Rpc__Status *request = (const void *)in;
+    Google__Rpc__Status message;
+    struct pair *pair = call->service;
+    int wanted = abs(request->code);
+    int rc = OK;
+    pair->invocations++;
+    call_set_header(call, "x-before", slice_of_str("yes"));
+    google__rpc__status__init(&message);
+    message.message = request->message;
+    for (int i = 1; i <= wanted && rc == OK; i++) {
+        message.code = i;
+        rc = call_send(call, &message.base);
+    }
+    call_set_trailer(call, "x-after", slice_of_str("yes"));
+    pair->finished++;
+    pair->cancelled += rc == FAULT_CANCELLED;
+    return rc == OK && request->code < 0 ? SLUG_TAKEN : rc;
+}
+
+/* Adds up the numbers until the client is done; stops at 1000. */
+static inline int pair_sum(const void *server, struct call *call, const ProtobufCMessage *in,
+                           ProtobufCMessage *out)
+{
+    (void)server;
+    ck_assert_ptr_null(in);
+    struct pair *pair = call->service;
+    Google__Rpc__Status *response = (void *)out;
+    const ProtobufCMessage *message = NULL;
+    int rc = OK;
+    pair->invocations++;
+    while ((rc = call_receive(call, &message)) == OK && message != NULL) {
+        response->code += ((const Google__Rpc__Status *)(const void *)message)->code;
+        if (response->code >= 1000)
+            break;
+    }
+    pair->finished++;
+    pair->cancelled += rc == FAULT_CANCELLED;
+    return rc;
+}
+
+/* Answers each message as it comes. */
+static inline int pair_chat(const void *server, struct call *call, const ProtobufCMessage *in,
+                            ProtobufCMessage *out)
+{
+    (void)server;
+    ck_assert(in == NULL && out == NULL);
+    struct pair *pair = call->service;
+    const ProtobufCMessage *message = NULL;
+    int rc = OK;
+    pair->invocations++;
+    while ((rc = call_receive(call, &message)) == OK && message != NULL && rc == OK)
+        rc = call_send(call, message);
+    pair->finished++;
+    pair->cancelled += rc == FAULT_CANCELLED;
+    return rc;
+}
+
+#define PAIR_STREAM(NAME, FUNCTION, FROM_CLIENT, FROM_SERVER)                                      \
+    {                                                                                              \
+        .path = "/test.v1.Pair/" NAME, .service = "test.v1.Pair", .name = NAME,                    \
+        .policy = {.access = METHOD_ACCESS_READ},                                                  \
+        .request = &google__rpc__status__descriptor, .response = &google__rpc__status__descriptor, \
+        .client_streaming = FROM_CLIENT, .server_streaming = FROM_SERVER, .invoke = FUNCTION,      \
+    }
+
 #define PAIR_METHOD(NAME, FUNCTION, LIMIT)                                                         \
     {                                                                                              \
         .path = "/test.v1.Pair/" NAME, .service = "test.v1.Pair", .name = NAME,                    \
@@ -175,6 +246,9 @@ static const struct rpc_method pair_methods[] = {
     PAIR_METHOD("Refuse", pair_refuse, 0), PAIR_METHOD("Stubborn", pair_stubborn, 0),
     PAIR_METHOD("Large", pair_large, 0),   PAIR_METHOD("Import", pair_echo, 3u << 20),
     PAIR_METHOD("Small", pair_echo, 100),  PAIR_METHOD("Unserved", NULL, 0),
+    PAIR_STREAM("Count", pair_count, false, true),
+    PAIR_STREAM("Sum", pair_sum, true, false),
+    PAIR_STREAM("Chat", pair_chat, true, true),
 };
 static const struct rpc_service pair_service = {
     .name = "test.v1.Pair",
