@@ -13,14 +13,24 @@ struct client_call;
 struct health_server {
     int (*check)(struct call *call, const Grpc__Health__V1__HealthCheckRequest *in,
         Grpc__Health__V1__HealthCheckResponse *out);
+    int (*list)(struct call *call, const Grpc__Health__V1__HealthListRequest *in,
+        Grpc__Health__V1__HealthListResponse *out);
+    int (*watch)(struct call *call, const Grpc__Health__V1__HealthCheckRequest *in);
 };
 
 /* All methods with their policies; served or not. */
 extern const struct rpc_service health_rpc;
 
+/* See call_send() in rpc/call.h. */
+int health_watch_send(struct call *call,
+    const Grpc__Health__V1__HealthCheckResponse *message);
+
 /* Client stubs: see client_unary() in client/channel.h. */
 int health_check(struct client_call *call,
     const Grpc__Health__V1__HealthCheckRequest *in,
     Grpc__Health__V1__HealthCheckResponse **out);
+int health_list(struct client_call *call,
+    const Grpc__Health__V1__HealthListRequest *in,
+    Grpc__Health__V1__HealthListResponse **out);
 
 #endif

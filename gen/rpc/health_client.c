@@ -13,3 +13,14 @@ int health_check(struct client_call *call,
         *out = (Grpc__Health__V1__HealthCheckResponse *)message;
     return rc;
 }
+
+int health_list(struct client_call *call,
+    const Grpc__Health__V1__HealthListRequest *in,
+    Grpc__Health__V1__HealthListResponse **out)
+{
+    ProtobufCMessage *message = NULL;
+    int rc = client_unary(call, &health_rpc.methods[1], &in->base, &message);
+    if (rc == OK && message != NULL)
+        *out = (Grpc__Health__V1__HealthListResponse *)message;
+    return rc;
+}

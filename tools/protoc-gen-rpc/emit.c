@@ -9,6 +9,11 @@
 
 static void emit_invoke(const struct service_model *service, const struct method_model *method,
                         struct text *out);
+static bool method_streams(const struct method_model *method);
+static void emit_stream_head(const struct service_model *service,
+                             const struct method_model *method, struct text *out);
+static void emit_stream(const struct service_model *service, const struct method_model *method,
+                        struct text *out);
 static void emit_tenant_ref(const struct service_model *service, const struct method_model *method,
                             struct text *out);
 static void emit_strings(const char *name, char **items, size_t count, struct text *out);
@@ -45,17 +50,22 @@ void emit_header(const struct service_model *service, struct text *out)
         const struct method_model *method = &service->methods[i];
         if (!method_is_served(method))
             continue;
-        text_add(out, "    int (*%s)(struct call *call, const %s *in,\n        %s *out);\n",
-                 name_snake(method->proto->name), name_of_type(method->proto->input_type),
-                 name_of_type(method->proto->output_type));
+        text_add(out, "    int (*%s)(struct call *call", name_snake(method->proto->name));
+        if (!method->proto->client_streaming)
+            text_add(out, ", const %s *in", name_of_type(method->proto->input_type));
+        if (!method->proto->server_streaming)
+            text_add(out, ",\n        %s *out", name_of_type(method->proto->output_type));
+        text_add(out, ");\n");
     }
     text_add(out, "};\n\n/* All methods with their policies; served or not. */\n"
                   "extern const struct rpc_service %s_rpc;\n\n",
              prefix);
+    for (size_t i = 0; i < service->method_count; i++)
+        emit_stream_head(service, &service->methods[i], out);
     text_add(out, "/* Client stubs: see client_unary() in client/channel.h. */\n");
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
-        if (!method_is_served(method))
+        if (!method_is_served(method) || method_streams(method))
             continue;
         text_add(out, "int %s_%s(struct client_call *call,\n    const %s *in,\n    %s **out);\n",
                  prefix, name_snake(method->proto->name), name_of_type(method->proto->input_type),
@@ -67,9 +77,13 @@ void emit_header(const struct service_model *service, struct text *out)
 void emit_server(const struct service_model *service, struct text *out)
 {
     char *prefix = service_prefix(service);
-    text_add(out, "/* %s.%s: the dispatch table.  " NOTE " */\n#include \"gen/rpc/%s.h\"\n\n"
-                  "#include <string.h>\n\n",
+    text_add(out, "/* %s.%s: the dispatch table.  " NOTE " */\n#include \"gen/rpc/%s.h\"\n\n",
              service->file->package, service->proto->name, service->file->name, prefix);
+    bool streams = false;
+    for (size_t i = 0; i < service->method_count; i++)
+        streams = streams || (method_is_served(&service->methods[i]) &&
+                              method_streams(&service->methods[i]));
+    text_add(out, "%s#include <string.h>\n\n", streams ? "#include \"rpc/call.h\"\n\n" : "");
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
         char *name = name_snake(method->proto->name);
@@ -80,6 +94,7 @@ void emit_server(const struct service_model *service, struct text *out)
         if (!method_is_served(method))
             continue;
         emit_invoke(service, method, out);
+        emit_stream(service, method, out);
         emit_tenant_ref(service, method, out);
     }
     text_add(out, "static const struct rpc_method %s_methods[] = {\n", prefix);
@@ -98,7 +113,7 @@ void emit_client(const struct service_model *service, struct text *out)
              service->file->package, service->proto->name, service->file->name, prefix);
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
-        if (!method_is_served(method))
+        if (!method_is_served(method) || method_streams(method))
             continue;
         text_add(out,
                  "\nint %s_%s(struct client_call *call,\n    const %s *in,\n    %s **out)\n{\n"
@@ -125,13 +140,63 @@ static void emit_invoke(const struct service_model *service, const struct method
 {
     char *prefix = service_prefix(service);
     char *name = name_snake(method->proto->name);
+    const char *in = method->proto->client_streaming ? "" : ", (const ";
+    const char *in_end = method->proto->client_streaming ? "" : " *)in";
     text_add(out,
              "static int %s_%s_invoke(const void *server, struct call *call,\n"
              "    const ProtobufCMessage *in, ProtobufCMessage *out)\n{\n"
-             "    const struct %s_server *handlers = server;\n"
-             "    return handlers->%s(call, (const %s *)in,\n        (%s *)out);\n}\n",
-             prefix, name, prefix, name, name_of_type(method->proto->input_type),
-             name_of_type(method->proto->output_type));
+             "    const struct %s_server *handlers = server;\n%s%s"
+             "    return handlers->%s(call%s%s%s",
+             prefix, name, prefix, method->proto->client_streaming ? "    (void)in;\n" : "",
+             method->proto->server_streaming ? "    (void)out;\n" : "", name, in,
+             method->proto->client_streaming ? "" : name_of_type(method->proto->input_type),
+             in_end);
+    if (!method->proto->server_streaming)
+        text_add(out, ",\n        (%s *)out", name_of_type(method->proto->output_type));
+    text_add(out, ");\n}\n");
+}
+
+static bool method_streams(const struct method_model *method)
+{
+    return method->proto->client_streaming || method->proto->server_streaming;
+}
+
+/* What a streaming handler reads and writes with, typed. */
+static void emit_stream_head(const struct service_model *service,
+                             const struct method_model *method, struct text *out)
+{
+    const char *prefix = service_prefix(service);
+    const char *name = name_snake(method->proto->name);
+    if (!method_is_served(method))
+        return;
+    if (method->proto->client_streaming)
+        text_add(out, "/* See call_receive() in rpc/call.h. */\n"
+                      "int %s_%s_receive(struct call *call,\n    const %s **message);\n\n",
+                 prefix, name, name_of_type(method->proto->input_type));
+    if (method->proto->server_streaming)
+        text_add(out, "/* See call_send() in rpc/call.h. */\n"
+                      "int %s_%s_send(struct call *call,\n    const %s *message);\n\n",
+                 prefix, name, name_of_type(method->proto->output_type));
+}
+
+static void emit_stream(const struct service_model *service, const struct method_model *method,
+                        struct text *out)
+{
+    const char *prefix = service_prefix(service);
+    const char *name = name_snake(method->proto->name);
+    const char *in = name_of_type(method->proto->input_type);
+    if (method->proto->client_streaming)
+        text_add(out,
+                 "int %s_%s_receive(struct call *call,\n    const %s **message)\n{\n"
+                 "    const ProtobufCMessage *received = NULL;\n"
+                 "    int rc = call_receive(call, &received);\n"
+                 "    if (rc == OK)\n        *message = (const %s *)received;\n    return rc;\n}\n",
+                 prefix, name, in, in);
+    if (method->proto->server_streaming)
+        text_add(out,
+                 "int %s_%s_send(struct call *call,\n    const %s *message)\n{\n"
+                 "    return call_send(call, &message->base);\n}\n",
+                 prefix, name, name_of_type(method->proto->output_type));
 }
 
 static void emit_tenant_ref(const struct service_model *service, const struct method_model *method,

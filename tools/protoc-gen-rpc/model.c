@@ -158,10 +158,6 @@ static void check_policy(struct generator *generator, const struct service_model
             generator_error(generator, service->file, path, 4, "%s: unknown caller \"%s\"", name,
                             caller);
     }
-    bool streams = method->proto->client_streaming || method->proto->server_streaming;
-    if (streams && !policy->unserved)
-        generator_error(generator, service->file, path, 4,
-                        "%s streams, which is not served: mark it unserved", name);
 }
 
 static void find_tenant(struct generator *generator, const struct service_model *service,
