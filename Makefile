@@ -203,6 +203,10 @@ chaos-runner: $(chaos_RUNNER)
 chaos: ## The long fault runs: relays cut off, 160 kills under load, 10,000 random walks
 	@tools/run-suites chaos
 
+.PHONY: conformance
+conformance: all ## Foreign conformance suites against the service: h2spec
+	@tests/conformance/h2spec/run
+
 # --- speed ----------------------------------------------------------------------------------------------
 
 # The bench's own programs: the load and the baselines, which link nothing of src/.

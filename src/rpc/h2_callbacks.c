@@ -74,6 +74,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
         else if (nghttp2_session_find_stream(session, head->stream_id) == NULL)
             h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
     }
+    /* RFC 9113 section 6.3: a PRIORITY frame on stream 0x00 is a connection error of type PROTOCOL_ERROR.
+     * The library ignores all of them once RFC 7540's priorities are declined. */
+    if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
+        h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "invalid_frame");
     check_frame_budgets(h2, head);
     return 0;
 }
