@@ -130,7 +130,8 @@ bool reader_string(struct reader *reader, struct slice *text)
     reader->at += size + 1;
     if (escaped)
         return string_decode(reader, raw, text);
-    *text = raw;
+    if (text != NULL)
+        *text = raw;
     return true;
 }
 
@@ -180,10 +181,9 @@ static size_t value_next(struct reader *reader, uint64_t *arrays, size_t depth, 
 {
     while (depth > 0) {
         bool array = (*arrays & 1) != 0;
-        struct slice name;
         if (reader_next(reader, array ? ']' : '}', *first)) {
             if (!array)
-                (void)reader_name(reader, &name);
+                (void)reader_name(reader, NULL);
             *first = false;
             return depth;
         }
@@ -201,7 +201,7 @@ static bool value_skip(struct reader *reader, enum json_kind kind)
     struct slice text;
     switch (kind) {
     case JSON_STRING:
-        return reader_string(reader, &text);
+        return reader_string(reader, NULL);
     case JSON_NUMBER:
         return reader_number(reader, &text);
     case JSON_TRUE:
@@ -254,12 +254,16 @@ static bool string_check(struct reader *reader, struct slice text)
     return text_is_utf8(text) || reader_refuse(reader, "must be UTF-8");
 }
 
-/* No escape decodes to more bytes than it has. */
+/* No escape decodes to more bytes than it has.  What is only skipped takes no memory: a look ahead may pass it
+ * often. */
 static bool string_decode(struct reader *reader, struct slice raw, struct slice *text)
 {
-    uint8_t *begin = arena_alloc_raw(reader->arena, raw.size);
+    uint8_t sink[4];
+    uint8_t *begin = text == NULL ? sink : arena_alloc_raw(reader->arena, raw.size);
     uint8_t *out = begin;
     while (raw.size > 0) {
+        if (text == NULL)
+            out = sink;
         if (raw.data[0] != '\\') {
             *out++ = raw.data[0];
             raw = slice_skip(raw, 1);
@@ -267,7 +271,8 @@ static bool string_decode(struct reader *reader, struct slice raw, struct slice 
             return false;
         }
     }
-    *text = slice_make(begin, (size_t)(out - begin));
+    if (text != NULL)
+        *text = slice_make(begin, (size_t)(out - begin));
     return true;
 }
 

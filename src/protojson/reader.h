@@ -49,9 +49,10 @@ bool reader_open(struct reader *reader, char byte);
  * that none was read yet. */
 bool reader_next(struct reader *reader, char closing, bool first);
 
-/* A member's name and its colon. */
+/* A member's name and its colon, as reader_string(). */
 bool reader_name(struct reader *reader, struct slice *name);
-/* The decoded text: in the arena, or in the input when it has no escapes. */
+/* The decoded text: in the arena, or in the input when it has no escapes.  `text` may be NULL: only the form is
+ * looked at then. */
 bool reader_string(struct reader *reader, struct slice *text);
 /* The number as it stands. */
 bool reader_number(struct reader *reader, struct slice *text);

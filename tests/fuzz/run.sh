@@ -76,8 +76,8 @@ generated() {
 # The message that has one of everything, of tests/protojson.
 all_types() {
     mkdir -p "$OUT/pb"
-    protoc -Itests/protojson -I/usr/include --c_out="$OUT/pb" all_types.proto \
-        google/protobuf/struct.proto google/protobuf/wrappers.proto || return 1
+    protoc -Itests/protojson -I/usr/include --plugin=protoc-gen-c=tests/protojson/protoc-gen-c-optional \
+        --c_out="$OUT/pb" all_types.proto google/protobuf/struct.proto google/protobuf/wrappers.proto || return 1
     for name in all_types google/protobuf/struct google/protobuf/wrappers; do
         # shellcheck disable=SC2086
         $CC $FLAGS -w -c -o "$OUT/pb/$name.o" "$OUT/pb/$name.pb-c.c" || return 1

@@ -207,7 +207,7 @@ def equal(a, b):
 class Comparison:
     def __init__(self, pool, classes, driver):
         self.pool, self.classes, self.driver = pool, classes, driver
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.ignored = 0
 
     def check(self, ok, text):
         self.passed += bool(ok)
@@ -257,17 +257,33 @@ class Comparison:
 
     def damaged(self, message, maker):
         """What both accept must mean the same."""
-        name = message.DESCRIPTOR.full_name
         text = self.to_json(message, indent=None)
         at = maker.random.randrange(len(text))
         text = text[:at] + maker.random.choice(('', *'"{}[],:0189.eE+-n ', 'null', 'true', '""')) + text[at + 1:]
-        ours, _ = self.driver.bytes('parse', name, text.encode())
+        self.both(message, text, maker.random.random() < 0.5)
+
+    def with_unknown(self, message, maker):
+        """Members and enum names that nobody knows, ignored by both."""
+        text = self.to_json(message, indent=None)
+        at = maker.random.choice([i for i, byte in enumerate(text) if byte == '{']) + 1
+        comma = '' if text[at] == '}' else ', '
+        text = text[:at] + '"zzz": [{"a": 1, "b": null}, "}"]' + comma + text[at:]
+        accepted = self.both(message, text.replace('COLOUR_BLUE', 'COLOUR_NONE'), True)
+        self.ignored += accepted
+
+    def both(self, message, text, lenient):
+        """True when both accept."""
+        name = message.DESCRIPTOR.full_name
+        ours, _ = self.driver.bytes('lenient' if lenient else 'parse', name, text.encode())
         try:
-            theirs = json_format.Parse(text, self.classes[name](), descriptor_pool=self.pool)
-        except Exception:
+            theirs = json_format.Parse(text, self.classes[name](), descriptor_pool=self.pool,
+                                       ignore_unknown_fields=lenient)
+        except Exception:  # it leaks errors of many kinds
             theirs = None
-        same = ours is None or theirs is None or self.same(self.classes[name].FromString(ours), theirs)
-        self.check(same, f'damaged {name}: {text}')
+        accepted = ours is not None and theirs is not None
+        same = not accepted or self.same(self.classes[name].FromString(ours), theirs)
+        self.check(same, f'by both {name}: {text}')
+        return accepted
 
 
 def tables(comparison):
@@ -322,6 +338,8 @@ def main():
         comparison.parsed(message, preserving_proto_field_name=True, use_integers_for_enums=True, indent=None)
         comparison.there_and_back(message)
         comparison.damaged(message, maker)
+        comparison.with_unknown(message, maker)
+    comparison.check(comparison.ignored > int(sys.argv[3]) // 2, f'unknown members ignored {comparison.ignored} times')
     driver.process.stdin.close()
     comparison.check(driver.process.wait() == 0, 'the driver ended badly')
     print(f'{comparison.passed} passed, {comparison.failed} failed')

@@ -79,6 +79,10 @@ ACCEPTED = [
     ('Choice', '{"aText":null,"truth":false}', '{"truth":false}'),
     ('Choice', '{"leaf":{}}', '{"leaf":{}}'),
     ('Choice', '{"nothing":null}', '{"nothing":null}'),
+    ('Optionals', '{"aNumber":0,"aText":"","someBytes":"","truth":false,"leaf":{},"colour":0,"real":0,"big":0}',
+     '{"aNumber":0,"aText":"","someBytes":"","truth":false,"leaf":{},"colour":"COLOUR_UNSPECIFIED","real":0,'
+     '"big":"0"}'),
+    ('Optionals', '{"aNumber":null,"aText":null,"leaf":null,"colour":null}', '{}'),
     # well-known types
     ('WellKnown', '{"time":"1970-01-01T00:00:00Z"}', '{"time":"1970-01-01T00:00:00Z"}'),
     ('WellKnown', '{"time":"0001-01-01T00:00:00Z"}', '{"time":"0001-01-01T00:00:00Z"}'),
