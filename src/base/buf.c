@@ -9,6 +9,7 @@
 
 #define BUF_FIRST 256
 
+static size_t plain_length(struct slice text);
 static size_t utf8_length(struct slice text);
 
 void buf_deinit(struct buf *buf)
@@ -138,7 +139,9 @@ void buf_put_json_escaped(struct buf *buf, struct slice text)
 {
     while (text.size > 0) {
         uint8_t byte = text.data[0];
-        size_t length = byte < 0x80 ? 1 : utf8_length(text);
+        size_t length = plain_length(text);
+        if (length == 0)
+            length = byte < 0x80 ? 1 : utf8_length(text);
         if (length == 0) {
             buf_put_str(buf, "\xEF\xBF\xBD");
             length = 1;
@@ -152,6 +155,16 @@ void buf_put_json_escaped(struct buf *buf, struct slice text)
         }
         text = slice_skip(text, length);
     }
+}
+
+/* Length of the ASCII at the front that stands for itself. */
+static size_t plain_length(struct slice text)
+{
+    size_t length = 0;
+    while (length < text.size && text.data[length] >= 0x20 && text.data[length] < 0x7F &&
+           text.data[length] != '"' && text.data[length] != '\\')
+        length++;
+    return length;
 }
 
 /* Length of the well-formed multi-byte sequence at the front (Unicode table 3-7); 0: none. */

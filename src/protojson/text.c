@@ -276,12 +276,17 @@ static int sextet(uint8_t byte)
 
 void text_put_json_name(struct buf *out, const char *name)
 {
+    uint8_t *place = buf_reserve(out, strlen(name));
+    if (place == NULL)
+        return;
+    size_t size = 0;
     bool raise = false;
     for (; *name != '\0'; name++) {
         if (*name != '_')
-            buf_put_byte(out, raise ? upper((uint8_t)*name) : (uint8_t)*name);
+            place[size++] = raise ? upper((uint8_t)*name) : (uint8_t)*name;
         raise = *name == '_';
     }
+    buf_commit(out, size);
 }
 
 bool text_is_json_name(struct slice text, const char *name)
