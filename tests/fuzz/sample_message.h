@@ -21,7 +21,7 @@ struct sample {
     union sample_slot slots[SAMPLE_TYPES];
 };
 
-extern const ProtobufCMessageDescriptor sample_descriptor;
+static const ProtobufCMessageDescriptor sample_descriptor;
 
 #define SAMPLE_REPEATED(type_, name_)                                                              \
     {                                                                                              \
@@ -57,7 +57,7 @@ static const ProtobufCIntRange sample_ranges[] = {
     {SAMPLE_PLAIN_FIRST, SAMPLE_TYPES},
     {0, 2 * SAMPLE_TYPES},
 };
-const ProtobufCMessageDescriptor sample_descriptor = {
+static const ProtobufCMessageDescriptor sample_descriptor = {
     .magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
     .name = "sample",
     .short_name = "sample",
