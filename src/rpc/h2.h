@@ -10,6 +10,7 @@
 #include "rpc/framing.h"
 #include "rpc/h2_flow.h"
 #include "rpc/h2_limits.h"
+#include "rpc/h2_wire.h"
 #include "rpc/request_headers.h"
 
 #include <nghttp2/nghttp2.h>
@@ -66,8 +67,9 @@ struct h2 {
     struct h2_budgets budgets;
     uint32_t concurrent_streams; /* as the client was told */
     int32_t highest_stream;
-    struct h2_stream *recent; /* the last one looked up; frames come in runs of one stream */
-    uint64_t received_ns;     /* clock_now() of the last h2_receive() */
+    struct h2_wire wire;
+    struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */
+    uint64_t received_ns;      /* clock_now() of the last h2_receive() */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
     uint32_t started_this_turn;
     uint64_t request_count;

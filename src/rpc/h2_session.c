@@ -67,13 +67,19 @@ void h2_free(struct h2 *h2)
     free(h2);
 }
 
+/* RFC 9113 section 6.1: DATA for a stream that is neither open nor half-closed (local) is an error of type
+ * STREAM_CLOSED, and section 5.4.1 lets it end the connection.  DATA for a stream that only we had ended is
+ * dropped by the library: it may have been under way. */
 bool h2_receive(struct h2 *h2, struct slice bytes)
 {
     h2->started_this_turn = 0;
     h2->received_ns = clock_now();
+    bool legal = h2_wire_take(&h2->wire, bytes, &bytes.size);
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
     if (taken < 0)
         give_up_fatally(h2, (int)taken);
+    if (!legal)
+        h2_give_up(h2, NGHTTP2_STREAM_CLOSED, "closed_stream");
     h2_process(h2);
     return !h2->failed;
 }

@@ -1,0 +1,61 @@
+/* Frame heads as they come, before the library sees them.  h2_session.c calls this; nothing is judged here but
+ * DATA after the client's own end of a stream, so that a frame the library refuses is still its to refuse. */
+#include "rpc/h2_wire.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <assert.h>
+
+static bool take_head(struct h2_wire *wire);
+static bool has_ended(const struct h2_wire *wire, uint32_t id);
+
+bool h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
+{
+    const uint8_t *data = (const uint8_t *)bytes.data;
+    size_t at = NGHTTP2_CLIENT_MAGIC_LEN - wire->preface_taken;
+    at = at < bytes.size ? at : bytes.size;
+    wire->preface_taken += at;
+    while (at < bytes.size) {
+        size_t left = bytes.size - at;
+        if (wire->payload_left > 0) {
+            size_t step = wire->payload_left < left ? wire->payload_left : left;
+            wire->payload_left -= step;
+            at += step;
+            continue;
+        }
+        assert(wire->head_size < WIRE_HEAD);
+        wire->head[wire->head_size++] = data[at++];
+        if (wire->head_size == WIRE_HEAD && !take_head(wire)) {
+            *legal = at;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_head(struct h2_wire *wire)
+{
+    const uint8_t *head = wire->head;
+    uint8_t type = head[3];
+    uint32_t id = ((uint32_t)head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
+                  (uint32_t)head[7] << 8 | head[8];
+    wire->payload_left = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+    wire->head_size = 0;
+    if (id == 0)
+        return true;
+    if (type == NGHTTP2_DATA && has_ended(wire, id))
+        return false;
+    bool carries_end = type == NGHTTP2_DATA || type == NGHTTP2_HEADERS;
+    if (type == NGHTTP2_RST_STREAM || (carries_end && (head[4] & NGHTTP2_FLAG_END_STREAM) != 0))
+        wire->ended[wire->ended_next++ % WIRE_ENDED_KEPT] = id;
+    return true;
+}
+
+static bool has_ended(const struct h2_wire *wire, uint32_t id)
+{
+    for (size_t i = 0; i < WIRE_ENDED_KEPT; i++) {
+        if (wire->ended[i] == id)
+            return true;
+    }
+    return false;
+}
