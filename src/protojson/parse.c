@@ -255,6 +255,7 @@ static void *element_new(struct parser *parser, struct frame *frame)
     return elements + count * size;
 }
 
+/* An entry is part of the map only when its value is one: an enum's unknown name may be ignored. */
 static bool map_step(struct parser *parser, struct frame *frame)
 {
     struct reader *reader = &parser->reader;
@@ -287,6 +288,7 @@ static bool map_end(struct parser *parser, struct frame *frame)
     return frame_close(parser, frame);
 }
 
+/* {"@type": …, "value": …}, in any order. */
 static bool any_step(struct parser *parser, struct frame *frame)
 {
     struct reader *reader = &parser->reader;
@@ -319,6 +321,7 @@ static ProtobufCMessage *message_new(struct parser *parser, const ProtobufCMessa
     return shape_new(parser->reader.arena, type);
 }
 
+/* Where a message's value stands: reads what is one value, opens a frame for what has parts. */
 static bool message_begin(struct parser *parser, ProtobufCMessage *message)
 {
     enum shape shape = shape_of(message->descriptor);
@@ -348,6 +351,7 @@ static bool known_begin(struct parser *parser, ProtobufCMessage *message, enum s
 {
     struct reader *reader = &parser->reader;
     const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
+    assert(message->descriptor->n_fields == (shape == SHAPE_FIELD_MASK ? 1 : 2));
     struct slice text;
     if (reader_peek(reader) != JSON_STRING)
         return reader_refuse(reader, "must be a string");
@@ -409,6 +413,8 @@ static bool any_begin(struct parser *parser, ProtobufCMessage *message)
     return frame != NULL;
 }
 
+/* On a copy of the reader.  An Any inside Anys is looked through once for each, 64 times at most; what is
+ * skipped takes no memory. */
 static bool any_look(struct reader *reader, struct slice *type_url, bool *empty)
 {
     size_t members = 0;
@@ -436,6 +442,7 @@ static bool any_look(struct reader *reader, struct slice *type_url, bool *empty)
     return reader->rule == NULL;
 }
 
+/* At the message's end, when all of it is known. */
 static void any_pack(struct parser *parser, const struct frame *frame)
 {
     ProtobufCBinaryData bytes = {.len = protobuf_c_message_get_packed_size(frame->message)};
@@ -443,6 +450,7 @@ static void any_pack(struct parser *parser, const struct frame *frame)
     size_t size = protobuf_c_message_pack(frame->message, bytes.data);
     assert(size == bytes.len);
     const ProtobufCFieldDescriptor *value = &frame->any->descriptor->fields[1];
+    assert(value->type == PROTOBUF_C_TYPE_BYTES);
     memcpy(shape_member_mutable(frame->any, value), &bytes, sizeof bytes);
 }
 
@@ -506,6 +514,7 @@ static void path_write(const struct parser *parser, char path[PROTOJSON_PATH_SIZ
         if (frame == parser->top)
             break;
     }
+    assert(end < PROTOJSON_PATH_SIZE);
     path[end] = '\0';
 }
 

@@ -103,6 +103,7 @@ static void frame_step(struct printer *printer, struct frame *frame)
     abort(); /* no kind */
 }
 
+/* One member, or one element of the member that is open. */
 static void fields_step(struct printer *printer, struct frame *frame)
 {
     const ProtobufCMessageDescriptor *type = frame->message->descriptor;
@@ -168,6 +169,7 @@ static void repeat_step(struct printer *printer, struct frame *frame)
         value_put(printer, field, place);
         return;
     }
+    /* a map's element is its entry: the key is the name */
     const ProtobufCMessage *entry;
     memcpy(&entry, place, sizeof entry);
     const ProtobufCFieldDescriptor *parts = entry->descriptor->fields;
@@ -230,6 +232,7 @@ static void message_put(struct printer *printer, const ProtobufCMessage *message
 static void known_put(struct printer *printer, const ProtobufCMessage *message, enum shape shape)
 {
     const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
+    assert(message->descriptor->n_fields == (shape == SHAPE_FIELD_MASK ? 1 : 2));
     const char *rule;
     buf_put_byte(printer->out, '"');
     if (shape == SHAPE_FIELD_MASK) {
@@ -265,6 +268,7 @@ static void kind_put(struct printer *printer, const ProtobufCMessage *message)
     refuse(printer, "must have a kind");
 }
 
+/* An Any that was never set is an object without members, as in other implementations. */
 static void any_put(struct printer *printer, const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
@@ -321,6 +325,7 @@ static struct frame *frame_open(struct printer *printer, enum frame_kind kind,
 
 static void frame_close(struct printer *printer)
 {
+    assert(printer->top != NULL && !printer->top->repeats);
     printer->top = printer->top->parent;
 }
 

@@ -15,8 +15,8 @@
     20000                       /* members and elements in the whole document, ignored ones too */
 #define PROTOJSON_PATH_SIZE 160 /* bytes, terminator included */
 
-/* The messages that a google.protobuf.Any may hold.  Borrowed, never changed.  An Any's bytes are unpacked by
- * protobuf-c, which recurses: a type that contains itself does not belong here unless its bytes are our own. */
+/* The messages that a google.protobuf.Any may hold.  Borrowed, never changed.  An Any's bytes are packed
+ * and unpacked by protobuf-c, which recurses: a type that contains itself does not belong here. */
 struct protojson_types {
     const ProtobufCMessageDescriptor *const *types;
     size_t count;

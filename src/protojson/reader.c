@@ -84,6 +84,7 @@ bool reader_expect(struct reader *reader, char byte)
     return reader_accept(reader, byte) || reader_refuse(reader, "must be JSON");
 }
 
+/* Arrays and objects alike: what it bounds is the walk's frames. */
 bool reader_open(struct reader *reader, char byte)
 {
     if (!reader_expect(reader, byte))
@@ -157,6 +158,7 @@ bool reader_literal(struct reader *reader, enum json_kind kind)
 /* The open levels above the caller's are bits: 1 for an array. */
 bool reader_skip(struct reader *reader)
 {
+    _Static_assert(PROTOJSON_DEPTH_MAX <= 64, "a bit for each level");
     uint64_t arrays = 0;
     size_t depth = 0;
     bool first = true;
@@ -185,6 +187,7 @@ static size_t value_next(struct reader *reader, uint64_t *arrays, size_t depth, 
             if (!array)
                 (void)reader_name(reader, NULL);
             *first = false;
+            assert(depth <= reader->depth);
             return depth;
         }
         if (reader->rule != NULL)
@@ -258,6 +261,7 @@ static bool string_check(struct reader *reader, struct slice text)
  * often. */
 static bool string_decode(struct reader *reader, struct slice raw, struct slice *text)
 {
+    const size_t size = raw.size;
     uint8_t sink[4];
     uint8_t *begin = text == NULL ? sink : arena_alloc_raw(reader->arena, raw.size);
     uint8_t *out = begin;
@@ -271,6 +275,7 @@ static bool string_decode(struct reader *reader, struct slice raw, struct slice 
             return false;
         }
     }
+    assert(text == NULL || (size_t)(out - begin) <= size);
     if (text != NULL)
         *text = slice_make(begin, (size_t)(out - begin));
     return true;

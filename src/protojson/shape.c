@@ -69,6 +69,8 @@ uint32_t shape_oneof_get(const ProtobufCMessage *message, const ProtobufCFieldDe
     return number;
 }
 
+/* protobuf-c keeps presence as a oneof's number, a has_…, or a pointer.  Else the value tells: compared as
+ * bytes, so that -0.0 counts as one. */
 bool shape_is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
@@ -105,6 +107,7 @@ bool shape_has_presence(const ProtobufCFieldDescriptor *field)
 
 void shape_set_present(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
+    assert(field->label != PROTOBUF_C_LABEL_REPEATED);
     uint8_t *quantifier = (uint8_t *)message + field->quantifier_offset;
     if (shape_is_oneof(field)) {
         uint32_t number = field->id;
@@ -118,6 +121,7 @@ void shape_set_present(ProtobufCMessage *message, const ProtobufCFieldDescriptor
     memcpy(quantifier, &has, sizeof has);
 }
 
+/* All of the descriptor must agree, not the name alone. */
 bool shape_is_map(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field)
 {
     if (field->label != PROTOBUF_C_LABEL_REPEATED || field->type != PROTOBUF_C_TYPE_MESSAGE)
@@ -180,6 +184,7 @@ static int entry_compare(const void *left, const void *right)
 {
     const ProtobufCMessage *const *a = left;
     const ProtobufCMessage *const *b = right;
+    assert((*a)->descriptor == (*b)->descriptor);
     const ProtobufCFieldDescriptor *key = &(*a)->descriptor->fields[0];
     const void *a_key = shape_member(*a, key);
     const void *b_key = shape_member(*b, key);
@@ -217,6 +222,7 @@ size_t shape_value_size(const ProtobufCFieldDescriptor *field)
     abort(); /* no field type that protobuf-c has */
 }
 
+/* One by one: messages have few fields, and protobuf-c's index knows only the original names. */
 const ProtobufCFieldDescriptor *shape_field(const ProtobufCMessageDescriptor *type,
                                             struct slice name)
 {
@@ -235,6 +241,7 @@ bool shape_is_null_value(const ProtobufCFieldDescriptor *field)
     return strcmp(type->name, WELL_KNOWN "NullValue") == 0;
 }
 
+/* "The last segment of the URL's path must represent the fully qualified name": at least one slash. */
 const ProtobufCMessageDescriptor *shape_any_type(const struct protojson_types *types,
                                                  struct slice type_url)
 {
