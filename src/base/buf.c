@@ -2,6 +2,7 @@
 #include "base/buf.h"
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #define BUF_FIRST 256
 
 static size_t plain_length(struct slice text);
-static size_t utf8_length(struct slice text);
 
 void buf_deinit(struct buf *buf)
 {
@@ -141,7 +141,7 @@ void buf_put_json_escaped(struct buf *buf, struct slice text)
         uint8_t byte = text.data[0];
         size_t length = plain_length(text);
         if (length == 0)
-            length = byte < 0x80 ? 1 : utf8_length(text);
+            length = utf8_length(text);
         if (length == 0) {
             buf_put_str(buf, "\xEF\xBF\xBD");
             length = 1;
@@ -164,23 +164,5 @@ static size_t plain_length(struct slice text)
     while (length < text.size && text.data[length] >= 0x20 && text.data[length] < 0x7F &&
            text.data[length] != '"' && text.data[length] != '\\')
         length++;
-    return length;
-}
-
-/* Length of the well-formed multi-byte sequence at the front (Unicode table 3-7); 0: none. */
-static size_t utf8_length(struct slice text)
-{
-    uint8_t first = text.data[0];
-    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || text.size < length)
-        return 0;
-    uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (text.data[1] < low || text.data[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++) {
-        if ((text.data[i] & 0xC0) != 0x80)
-            return 0;
-    }
     return length;
 }

@@ -1,6 +1,8 @@
 /* The texts inside JSON values; see text.h.  Called by both directions; knows neither messages nor tokens. */
 #include "protojson/text.h"
 
+#include "base/utf8.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #define DIGITS_DOUBLE 17 /* enough for every double, as 9 are for every float */
 #define DIGITS_FLOAT 9
 
-static size_t sequence_size(struct slice text);
 static size_t digits_size(struct slice text, size_t at);
 static long exponent_read(struct slice text);
 static const char *number_copy(struct arena *arena, struct slice number, char *small);
@@ -22,30 +23,12 @@ static uint8_t upper(uint8_t byte);
 bool text_is_utf8(struct slice text)
 {
     while (text.size > 0) {
-        size_t size = text.data[0] < 0x80 ? 1 : sequence_size(text);
+        size_t size = utf8_length(text);
         if (size == 0)
             return false;
         text = slice_skip(text, size);
     }
     return true;
-}
-
-/* Of the multi-byte sequence at the front; 0: not well-formed. */
-static size_t sequence_size(struct slice text)
-{
-    uint8_t first = text.data[0];
-    size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || text.size < size)
-        return 0;
-    uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (text.data[1] < low || text.data[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++) {
-        if ((text.data[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    return size;
 }
 
 size_t text_utf8_put(uint32_t point, uint8_t *out)

@@ -6,6 +6,8 @@
  * were paid for by the sender.  Deliberately after the size limit and before everything else. */
 #include "rpc/scan.h"
 
+#include "base/utf8.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +54,6 @@ static enum scan_result nested_scan(struct scan *scan, struct level *level, stru
 static enum scan_result packed_scan(struct scan *scan, ProtobufCType type, struct slice payload);
 static size_t packed_varints(struct slice payload);
 static enum scan_result string_scan(struct slice text);
-static size_t utf8_length(struct slice text);
 static bool item_read(struct cursor *cursor, struct item *item);
 static bool payload_read(struct cursor *cursor, struct item *item);
 static size_t payload_size(struct cursor *cursor, unsigned wire);
@@ -210,29 +211,6 @@ static enum scan_result string_scan(struct slice text)
         text = slice_skip(text, length);
     }
     return SCAN_OK;
-}
-
-/* The bytes of the first character, 0 when it is none: RFC 3629 section 4 to the letter, so no
- * surrogates, no overlong forms, nothing above U+10FFFF. */
-static size_t utf8_length(struct slice text)
-{
-    uint8_t first = text.data[0];
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (text.size < length)
-        return 0;
-    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (text.data[1] < low || text.data[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++) {
-        if ((text.data[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return length;
 }
 
 /* Leaves the cursor behind the field; on false it stands anywhere, and the walk is over. */
