@@ -13,9 +13,10 @@ enum { FILE_SERVICE = 6, SERVICE_METHOD = 2 };
 
 #define NESTING_MAX 16
 
-/* A walk through the messages below a request. */
+/* A walk through the messages below a request or a response. */
 struct field_walk {
     struct generator *generator;
+    bool is_request; /* what we unpack: strangers could make its depth */
     const MessageProto *above[NESTING_MAX];
 };
 
@@ -37,6 +38,7 @@ struct service_model *services_read(struct generator *generator, const FileProto
     struct service_model *services = calloc(file->n_service + 1, sizeof *services);
     if (services == NULL)
         abort();
+    tenant_refs_check(generator, file);
     for (size_t s = 0; s < file->n_service; s++) {
         struct service_model *service = &services[s];
         service->file = file;
@@ -109,8 +111,10 @@ static void read_method(struct generator *generator, struct service_model *servi
     if (method->policy->unserved)
         return;
     find_tenant(generator, service, method, path);
-    struct field_walk walk = {.generator = generator};
+    struct field_walk walk = {.generator = generator, .is_request = true};
     check_fields(&walk, method->proto->input_type, 0);
+    walk.is_request = false;
+    check_fields(&walk, method->proto->output_type, 0);
 }
 
 /* protobuf-c lower-cases the method into a struct member. */
@@ -197,9 +201,9 @@ static void check_fields(struct field_walk *walk, const char *type, size_t depth
         bool recursive = depth + 1 >= NESTING_MAX;
         for (size_t k = 0; k <= depth && !recursive; k++)
             recursive = walk->above[k] == inner;
-        if (recursive)
+        if (recursive && walk->is_request)
             field_error(generator, &place, i, "recursive messages are not allowed");
-        else
+        else if (!recursive)
             check_fields(walk, field->type_name, depth + 1);
     }
 }

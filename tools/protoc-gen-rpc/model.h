@@ -82,6 +82,8 @@ enum tenant_marks {
     TENANT_MARKS_WRONG,    /* an error was added */
 };
 enum tenant_marks tenant_ref_find(struct generator *generator, struct method_model *method);
+/* Every mark of a file, whether a method leads there or not. */
+void tenant_refs_check(struct generator *generator, const FileProto *file);
 bool field_is_tenant_ref(const FieldProto *field);
 
 /* ".tenant.v1.Tenant" → its descriptor; NULL when unknown. */
