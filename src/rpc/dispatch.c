@@ -93,12 +93,15 @@ void dispatch_message(struct h2_stream *stream)
         return;
     }
     struct h2 *h2 = stream->h2;
-    if (!task_start(h2->worker->loop, run_handler, call, on_handler_end)) {
+    bool streams = method_streams(call->call.method);
+    bool has_place = !streams || h2->worker->streaming_calls < h2->worker->streaming_calls_max;
+    if (!has_place || !task_start(h2->worker->loop, run_handler, call, on_handler_end)) {
         metric_inc(h2->worker->metrics->tasks_refused);
         answer_result(stream, OVERLOADED, clock_now());
         return;
     }
     call->running = true;
+    h2->worker->streaming_calls += streams;
     list_push_back(&h2->running_calls, &call->running_node);
     h2->worker->running_calls++;
     metric_gauge_add(h2->worker->metrics->running, 1);
@@ -355,6 +358,7 @@ static void on_handler_end(struct task *task, void *argument)
     call->task = NULL;
     call->call.ctx.task = NULL;
     worker->running_calls--;
+    worker->streaming_calls -= method_streams(call->call.method);
     metric_gauge_add(worker->metrics->running, -1);
     struct h2 *h2 = call->h2;
     if (h2 != NULL)

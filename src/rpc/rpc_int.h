@@ -84,6 +84,8 @@ struct rpc_worker {
     struct h2_memory h2_memory; /* of all sessions */
     struct list spare_streams;
     size_t running_calls;
+    size_t streaming_calls;     /* of them, those of methods that stream … */
+    size_t streaming_calls_max; /* … at most half of all tasks: a stream may last for hours */
     struct log_interval handshake_log; /* failed handshakes */
     uint8_t *read_buffer;              /* RPC_READ_SIZE bytes: what one read brings */
     uint64_t log_window_ns;            /* start of the present second of sampled lines */

@@ -37,6 +37,7 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     worker->limits = settings->limits;
     worker->hooks = settings->hooks;
     worker->metrics = rpc_metrics_new(settings->metrics);
+    worker->streaming_calls_max = task_capacity(worker->loop) / 2;
     list_init(&worker->connections);
     list_init(&worker->spare_streams);
     worker->read_buffer = xmalloc(RPC_READ_SIZE);

@@ -431,6 +431,30 @@ START_TEST(the_gate_is_asked_before_and_the_match_for_each_message)
 }
 END_TEST
 
+/* Streams that last must not take all the tasks that short calls need. */
+START_TEST(streams_leave_room_for_others)
+{
+    struct pair *pair = pair_new(NULL);
+    struct talk talks[3];
+    pair_connect(pair);
+    ck_assert_uint_eq(pair->worker->streaming_calls_max, task_capacity(pair->loop) / 2);
+    pair->worker->streaming_calls_max = 2;
+    for (int i = 0; i < 3; i++) {
+        talk_open(&talks[i], pair, "Chat", NULL);
+        talk_say(&talks[i], 1);
+    }
+    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(answer_status(pair_finish(pair, pair_call(pair, "Echo", 1))), GRPC_OK);
+    ck_assert_int_eq(answer_status(talk_end(&talks[0])), GRPC_OK);
+    buf_deinit(&talks[2].out);
+    talk_open(&talks[2], pair, "Sum", NULL); /* a place is free again */
+    ck_assert_int_eq(answer_status(talk_end(&talks[2])), GRPC_OK);
+    ck_assert_int_eq(answer_status(talk_end(&talks[1])), GRPC_OK);
+    ck_assert_uint_eq(pair->worker->streaming_calls, 0);
+    pair_free(pair);
+}
+END_TEST
+
 Suite *suite_rpc_h2_streams(void);
 Suite *suite_rpc_h2_streams(void)
 {
@@ -452,6 +476,7 @@ Suite *suite_rpc_h2_streams(void)
     tcase_add_test(tcase, a_deadline_ends_streams);
     tcase_add_test(tcase, a_quiet_stream_stays);
     tcase_add_test(tcase, the_gate_is_asked_before_and_the_match_for_each_message);
+    tcase_add_test(tcase, streams_leave_room_for_others);
     suite_add_tcase(suite, tcase);
     return suite;
 }
