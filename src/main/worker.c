@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "service/health.h"
+#include "service/reflection.h"
 #include "service/tenants.h"
 #include "store/store.h"
 
@@ -165,6 +166,8 @@ static void open_rpc(struct worker_thread *worker)
     const struct rpc_registration registrations[] = {
         {&tenant_service_rpc, &tenant_handlers, &worker->env},
         {&health_rpc, &health_handlers, &worker->env},
+        {&server_reflection_rpc, &reflection_handlers, &worker->env},
+        {&server_reflection_v1alpha_rpc, &reflection_v1alpha_handlers, &worker->env},
     };
     struct rpc_worker_settings settings = {
         .loop = worker->loop,

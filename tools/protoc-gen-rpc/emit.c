@@ -23,9 +23,17 @@ static char *upper(const char *text);
 static char *tenant_path(const struct method_model *method);
 static char *include_of(const char *proto);
 
+/* "health", "server_reflection_v1alpha": a version says its name unless it is the first. */
 char *service_prefix(const struct service_model *service)
 {
-    return name_snake(service->proto->name);
+    const char *dot = strrchr(service->file->package, '.');
+    const char *version = dot == NULL ? service->file->package : dot + 1;
+    char *name = name_snake(service->proto->name);
+    if (version[0] != 'v' || !isdigit((unsigned char)version[1]) || strcmp(version, "v1") == 0)
+        return name;
+    char *versioned = format_text("%s_%s", name, version);
+    free(name);
+    return versioned;
 }
 
 bool method_is_served(const struct method_model *method)
