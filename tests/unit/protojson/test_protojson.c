@@ -334,6 +334,7 @@ Suite *suite_protojson_protojson(void)
 {
     Suite *suite = suite_create("protojson/protojson");
     TCase *cases = tcase_create("messages");
+    tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_message_borrows_nothing_from_its_text);
     tcase_add_test(cases, lists_of_every_length_keep_their_elements);

@@ -172,6 +172,7 @@ Suite *suite_protojson_text(void)
 {
     Suite *suite = suite_create("protojson/text");
     TCase *cases = tcase_create("texts");
+    tcase_set_timeout(cases, 120); /* under sanitizers on a busy machine */
     tcase_add_test(cases, doubles_have_their_shortest_text);
     tcase_add_test(cases, floats_come_back);
     tcase_add_test(cases, whole_numbers_are_exact_in_every_form);
