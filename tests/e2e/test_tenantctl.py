@@ -340,6 +340,12 @@ def test_events_are_decoded_filtered_and_followed(ctl, service, unique):
     ctl("tenant", "update", tenant, "--display-name", "Followed")
     followed = json.loads(process.stdout.readline())
     assert followed["sequence"] == 3 and followed["payload"]["changedFields"] == ["display_name"]
+    blocked = [
+        int(re.search(r"SigBlk:\s+(\w+)", status.read_text())[1], 16)
+        for status in pathlib.Path(f"/proc/{process.pid}/task").glob("*/status")
+        if status.parent.name != str(process.pid)
+    ]
+    assert blocked and all(mask & 1 << (signal.SIGINT - 1) for mask in blocked), "a thread that dies of ^C"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 0

@@ -80,7 +80,9 @@ int events_tail(struct cli *cli)
         .name = "tenantctl",
     };
     cli->ctx.deadline_ns = deadline_after(clock_now(), cli->settings->timeout_ns);
+    ctl_signals_block();
     int rc = jetstream_open(&cli->ctx, &settings, &tail.js);
+    ctl_signals_unblock();
     if (rc == OK)
         rc = tail_newest(&tail);
     progress_clear(&cli->terminal);
