@@ -8,24 +8,16 @@
 
 #include "base/alloc.h"
 
-#include "events/nkey.h"
-
-#include <nats/nats.h>
+#include "events/nats_options.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-/* A peer that is silently gone is found after PINGS_OUT_MAX + 1 intervals; the windows' own
- * deadline is shorter, so this only ends connections on which nothing is sent. */
-#define CONNECT_TIMEOUT_MS 5000
-#define WRITE_DEADLINE_MS 5000
-#define PING_INTERVAL_MS 5000
-#define PINGS_OUT_MAX 2
-#define SERVERS_MAX 8
+/* nats.c 3.4 takes a signature whose first byte is 0 for none and leaves it out: one nonce in 256 is refused.  Each
+ * attempt has a new nonce, so that three are left without one in 10^7 times. */
+#define SIGN_IN_ATTEMPTS 3
 #define API_PREFIX "$JS.API."
 #define SUBJECT_MAX 256
 #define INBOX_PREFIX_MAX 96
@@ -45,17 +37,6 @@ struct jetstream_inbox {
     char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
 };
 
-static int options_fill(struct ctx *ctx, natsOptions *options,
-                        const struct jetstream_settings *settings);
-static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls);
-static int tls_set(struct ctx *ctx, natsOptions *options,
-                   const struct jetstream_settings *settings);
-static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file);
-static int file_text(struct ctx *ctx, const char *path, char *out, size_t size);
-static int checked(struct ctx *ctx, natsStatus status, const char *what);
-static void error_ignore(natsConnection *connection, natsSubscription *subscription,
-                         natsStatus status, void *closure);
-static bool is_given(const char *text);
 static int64_t request_timeout_ms(const struct ctx *ctx);
 static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag);
 
@@ -65,10 +46,11 @@ int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
 {
     natsOptions *options = NULL;
     natsConnection *connection = NULL;
-    TRY(checked(ctx, natsOptions_Create(&options), "options"));
-    int rc = options_fill(ctx, options, settings);
-    if (rc == OK)
-        rc = checked(ctx, natsConnection_Connect(&connection, options), "connect");
+    TRY(nats_options_make(ctx, settings, &options));
+    natsStatus status = NATS_CONNECTION_AUTH_FAILED;
+    for (int i = 0; i < SIGN_IN_ATTEMPTS && status == NATS_CONNECTION_AUTH_FAILED; i++)
+        status = natsConnection_Connect(&connection, options);
+    int rc = nats_checked(ctx, status, "connect");
     natsOptions_Destroy(options);
     TRY(rc);
     struct jetstream *js = xcalloc(1, sizeof *js);
@@ -114,7 +96,7 @@ int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, s
     natsStatus status = natsConnection_Request(&answer, js->connection, subject,
                                                (const void *)payload.data, (int)payload.size,
                                                timeout_ms);
-    TRY(checked(ctx, status, verb));
+    TRY(nats_checked(ctx, status, verb));
     buf_put(reply, natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
     natsMsg_Destroy(answer);
     return OK;
@@ -137,7 +119,7 @@ int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream
 {
     natsInbox *name = NULL;
     char subject[INBOX_PREFIX_MAX];
-    TRY(checked(ctx, natsInbox_Create(&name), "inbox"));
+    TRY(nats_checked(ctx, natsInbox_Create(&name), "inbox"));
     struct jetstream_inbox *inbox = xcalloc(1, sizeof *inbox);
     int length = snprintf(inbox->prefix, sizeof inbox->prefix, "%s.", name);
     assert(length > 0 && (size_t)length + 1 < sizeof subject);
@@ -148,7 +130,7 @@ int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream
     if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(inbox->subscription, INBOX_MESSAGES_MAX,
                                                    INBOX_BYTES_MAX);
-    int rc = checked(ctx, status, "inbox");
+    int rc = nats_checked(ctx, status, "inbox");
     if (rc != OK) {
         jetstream_inbox_close(inbox);
         return rc;
@@ -186,7 +168,7 @@ int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(inbox->connection, wire);
     natsMsg_Destroy(wire);
-    return checked(ctx, status, "publish");
+    return nats_checked(ctx, status, "publish");
 }
 
 /* Destroys the answer before it: the caller has used or copied that. */
@@ -206,7 +188,7 @@ int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t d
             return OK;
         }
         /* Replies that were lost would look like a server that does not answer. */
-        TRY(checked(ctx, status, "receive"));
+        TRY(nats_checked(ctx, status, "receive"));
         if (!tag_parse(natsMsg_GetSubject(message), inbox->prefix, &reply->tag)) {
             natsMsg_Destroy(message);
             continue;
@@ -220,110 +202,11 @@ int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t d
     }
 }
 
-static int options_fill(struct ctx *ctx, natsOptions *options,
-                        const struct jetstream_settings *settings)
-{
-    uint64_t left_ms = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
-    int64_t timeout_ms = left_ms < CONNECT_TIMEOUT_MS ? (int64_t)left_ms + 1 : CONNECT_TIMEOUT_MS;
-    TRY(servers_set(ctx, options, settings->url));
-    TRY(checked(ctx, natsOptions_SetName(options, settings->name), "name"));
-    TRY(checked(ctx, natsOptions_SetTimeout(options, timeout_ms), "timeout"));
-    TRY(checked(ctx, natsOptions_SetAllowReconnect(options, false), "reconnect"));
-    TRY(checked(ctx, natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS), "write deadline"));
-    TRY(checked(ctx, natsOptions_SetPingInterval(options, PING_INTERVAL_MS), "ping interval"));
-    TRY(checked(ctx, natsOptions_SetMaxPingsOut(options, PINGS_OUT_MAX), "pings"));
-    /* Without a handler of ours the library prints errors on stderr. */
-    TRY(checked(ctx, natsOptions_SetErrorHandler(options, error_ignore, NULL), "error handler"));
-    TRY(tls_set(ctx, options, settings));
-    return is_given(settings->seed_file) ? nkey_set(ctx, options, settings->seed_file) : OK;
-}
-
-/* At most SERVERS_MAX; further ones are passed over.  The library picks among them at random. */
-static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls)
-{
-    char *copy = xstrdup(urls);
-    const char *servers[SERVERS_MAX];
-    int count = 0;
-    char *state = NULL;
-    for (char *url = strtok_r(copy, ", ", &state); url != NULL && count < SERVERS_MAX;
-         url = strtok_r(NULL, ", ", &state))
-        servers[count++] = url;
-    int rc = count == 0 ? FAULT(ctx, FAULT_CONFIG, "no NATS server named")
-                        : checked(ctx, natsOptions_SetServers(options, servers, count), "servers");
-    free(copy);
-    return rc;
-}
-
-static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream_settings *settings)
-{
-    if (is_given(settings->ca_file))
-        TRY(checked(ctx, natsOptions_LoadCATrustedCertificates(options, settings->ca_file),
-                    settings->ca_file));
-    if (is_given(settings->cert_file))
-        TRY(checked(
-            ctx,
-            natsOptions_LoadCertificatesChain(options, settings->cert_file, settings->key_file),
-            settings->cert_file));
-    return OK;
-}
-
-/* The library wants the public half beside the seed's file, which it reads again at each
- * connect: we need the text only to derive that half, and wipe it. */
-static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file)
-{
-    char seed[2 * NKEY_SEED_SIZE];
-    char public_key[NKEY_PUBLIC_SIZE];
-    TRY(file_text(ctx, seed_file, seed, sizeof seed));
-    int rc = nkey_public_of(ctx, slice_of_str(seed), public_key);
-    explicit_bzero(seed, sizeof seed);
-    TRY(rc);
-    return checked(ctx, natsOptions_SetNKeyFromSeed(options, public_key, seed_file), "NKey");
-}
-
-static int file_text(struct ctx *ctx, const char *path, char *out, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return FAULT(ctx, FAULT_CONFIG, "%s: %s", path, strerrordesc_np(errno));
-    ssize_t length = read(fd, out, size - 1);
-    close(fd);
-    if (length < 0)
-        return FAULT(ctx, FAULT_CONFIG, "%s: cannot be read", path);
-    out[length] = '\0';
-    return OK;
-}
-
-/* The library's text for an error never holds a seed or a payload. */
-static int checked(struct ctx *ctx, natsStatus status, const char *what)
-{
-    if (status == NATS_OK)
-        return OK;
-    natsStatus last = NATS_OK;
-    const char *detail = nats_GetLastError(&last);
-    return FAULT(ctx, status == NATS_TIMEOUT ? FAULT_TIMEOUT : FAULT_BROKER, "NATS %s: %s%s%s",
-                 what, natsStatus_GetText(status), last == status && is_given(detail) ? ": " : "",
-                 last == status && is_given(detail) ? detail : "");
-}
-
-static void error_ignore(natsConnection *connection, natsSubscription *subscription,
-                         natsStatus status, void *closure)
-{
-    (void)connection;
-    (void)subscription;
-    (void)status;
-    (void)closure;
-}
-
-static bool is_given(const char *text)
-{
-    return text != NULL && text[0] != '\0';
-}
-
 /* 0 when no whole millisecond is left: the library takes no shorter one. */
 static int64_t request_timeout_ms(const struct ctx *ctx)
 {
     uint64_t left = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
-    return left > CONNECT_TIMEOUT_MS ? CONNECT_TIMEOUT_MS : (int64_t)left;
+    return left > NATS_TIMEOUT_MS ? NATS_TIMEOUT_MS : (int64_t)left;
 }
 
 /* Anybody may publish to an inbox: what has no tag of ours is no answer. */
