@@ -206,12 +206,6 @@ void ctl_signals_block(void)
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-void ctl_signals_unblock(void)
-{
-    sigset_t set = watched_signals();
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static sigset_t watched_signals(void)
 {
     sigset_t set;

@@ -57,6 +57,7 @@ static int tail_prepare(struct tail *tail, struct cli *cli);
 static int take_since(struct tail *tail);
 static int tail_newest(struct tail *tail);
 static int tail_partition(struct tail *tail, unsigned partition);
+static bool is_interrupted(struct cli *cli);
 static int tail_follow(struct tail *tail);
 static int follow_partition(struct tail *tail, unsigned partition);
 static int stream_last(struct tail *tail, unsigned partition, uint64_t *last);
@@ -80,13 +81,13 @@ int events_tail(struct cli *cli)
         .name = "tenantctl",
     };
     cli->ctx.deadline_ns = deadline_after(clock_now(), cli->settings->timeout_ns);
-    ctl_signals_block();
+    if (cli_is_on(cli, "follow"))
+        ctl_signals_block();
     int rc = jetstream_open(&cli->ctx, &settings, &tail.js);
-    ctl_signals_unblock();
     if (rc == OK)
         rc = tail_newest(&tail);
     progress_clear(&cli->terminal);
-    if (rc == OK && cli_is_on(cli, "follow"))
+    if (rc == OK && cli_is_on(cli, "follow") && !cli->interrupted)
         rc = tail_follow(&tail);
     jetstream_close(tail.js);
     return rc == OK ? EXIT_DONE : output_fault(cli, values[SETTING_NATS_URL]);
@@ -136,7 +137,7 @@ static int take_since(struct tail *tail)
 static int tail_newest(struct tail *tail)
 {
     for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
-        if (!tail->has_tenant || tail->only == partition)
+        if ((!tail->has_tenant || tail->only == partition) && !tail->cli->interrupted)
             TRY(tail_partition(tail, partition));
     }
     if (tail->count > 0)
@@ -155,7 +156,7 @@ static int tail_partition(struct tail *tail, unsigned partition)
     uint64_t looked = 0;
     for (uint64_t seq = tail->last[partition]; seq > 0 && found < tail->wanted; seq--) {
         struct seen_event event;
-        if (looked++ == 10 * COUNT_MAX)
+        if (looked++ == 10 * COUNT_MAX || is_interrupted(tail->cli))
             break;
         TRY(message_at(tail, partition, seq, &event));
         if (event.envelope == NULL || event.stored_ns < tail->since_ns)
@@ -170,9 +171,16 @@ static int tail_partition(struct tail *tail, unsigned partition)
     return OK;
 }
 
+/* Only who follows has blocked the signals; all others die of them. */
+static bool is_interrupted(struct cli *cli)
+{
+    if (cli_is_on(cli, "follow") && ctl_pause(0))
+        cli->interrupted = true;
+    return cli->interrupted;
+}
+
 static int tail_follow(struct tail *tail)
 {
-    ctl_signals_block();
     do {
         for (unsigned partition = 0; partition < PARTITION_COUNT; partition++) {
             if (!tail->has_tenant || tail->only == partition)
