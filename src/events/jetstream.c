@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* nats.c 3.4 takes a signature whose first byte is 0 for none and leaves it out: one nonce in 256 is refused.  Each
- * attempt has a new nonce, so that three are left without one in 10^7 times. */
+/* nats.c 3.4 takes a signature whose first byte is 0 for none and leaves it out: one nonce in 256 is
+ * refused.  Each attempt has a new nonce: three in a row are refused once in 10^7 times. */
 #define SIGN_IN_ATTEMPTS 3
 #define API_PREFIX "$JS.API."
 #define SUBJECT_MAX 256

@@ -1,5 +1,5 @@
-/* What a connection to NATS is set up with: servers, TLS, the NKey, time limits.  Called by jetstream.c; must never log
- * or keep a seed. */
+/* What a connection to NATS is set up with: servers, TLS, the NKey, time limits.  Called by
+ * jetstream.c; must never log or keep a seed. */
 #include "events/nats_options.h"
 
 #include "base/alloc.h"
@@ -94,8 +94,8 @@ static int tls_set(struct ctx *ctx, natsOptions *options, const struct jetstream
     return OK;
 }
 
-/* The library wants the public half beside the seed's file, which it reads again when it connects: we need the text
- * only to derive that half, and wipe it. */
+/* The library wants the public half beside the seed's file, which it reads again when it connects:
+ * we need the text only to derive that half, and wipe it. */
 static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file)
 {
     char seed[2 * NKEY_SEED_SIZE];

@@ -27,8 +27,8 @@ void ctl_close(struct cli *cli);
 int ctl_watch(struct cli *cli, int (*look)(struct cli *cli));
 /* Sleeps; true when SIGINT or SIGTERM came, which ctl_signals_block() keeps from ending the program. */
 bool ctl_pause(uint64_t ns);
-/* Before a library starts threads: one that does not block them would be given what comes while the main thread is
- * at work, and the program would die of it. */
+/* Before a library starts threads: one that does not block them would be given what comes while the
+ * main thread is at work, and the program would die of it. */
 void ctl_signals_block(void);
 
 #endif
