@@ -39,6 +39,9 @@ struct config_tls {
     const char *cert_file; /* PEM, leaf first; needed by serve */
     const char *key_file;  /* PEM; needed by serve */
     const char *ca_file;   /* PEM; needed by serve */
+    const char *crl_file;  /* PEM; "" (default): nothing is revoked */
+    uint64_t
+        watch_interval_ns; /* between looks at these files; 0: read again on SIGHUP alone; 2 s */
 };
 
 /* A caller's name and the SAN URI that proves it. */
@@ -51,10 +54,10 @@ enum { CONFIG_IDENTITIES = 3 };
 
 /* What ends in url_file names a file with the content of the url beside it; "" (default): none. */
 struct config_database {
-    const char *url;               /* the app login; needed by serve */
-    const char *relay_url;         /* the relay login; needed where the relay runs */
-    const char *platform_url;      /* the platform login; needed by serve */
-    const char *migrate_url;       /* the migrator login, direct; needed by migrate */
+    const char *url;          /* the app login; needed by serve */
+    const char *relay_url;    /* the relay login; needed where the relay runs */
+    const char *platform_url; /* the platform login; needed by serve */
+    const char *migrate_url;  /* the migrator login, direct; needed by migrate */
     const char *url_file;
     const char *relay_url_file;
     const char *platform_url_file;
@@ -67,13 +70,13 @@ struct config_database {
 };
 
 struct config_redis {
-    const char *url;        /* redis:// or rediss://; "" (default): no shared cache */
+    const char *url; /* redis:// or rediss://; "" (default): no shared cache */
     const char *url_file;
     uint64_t op_timeout_ns; /* one command; 10 ms */
 };
 
 struct config_nats {
-    const char *url;       /* nats:// or tls://; needed where the relay runs */
+    const char *url; /* nats:// or tls://; needed where the relay runs */
     const char *url_file;
     const char *seed_file; /* file with the NKey seed; "" (default): no NKey */
     uint32_t replicas;     /* of each stream, 1 to 5; 3 */

@@ -91,6 +91,10 @@ const struct config_key config_keys[] = {
      .help = "its private key, PEM"},
     {FILE_NAME("tls.ca_file", tls.ca_file), .needed_by = CONFIG_FOR_SERVE, LIVE,
      .help = "what callers and servers are verified against"},
+    {FILE_NAME("tls.crl_file", tls.crl_file), LIVE,
+     .help = "revocation lists, PEM, one of each CA; empty: nothing is revoked"},
+    {DURATION("tls.watch_interval", tls.watch_interval_ns, "2s", 0, HOUR), LIVE,
+     .help = "from look to look for changes of these files; 0s: only SIGHUP reads them again"},
 
     /* Each proves who a caller is; a new name also needs rights (decisions.md). */
     {URI("identities.admin", identities[0].uri), LIVE, .help = "SAN URI of platform operators"},

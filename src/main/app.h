@@ -25,6 +25,7 @@
 #include <pthread.h>
 
 struct cache_memory;
+struct certificates;
 struct epoch_feed;
 struct epoch_view;
 struct store_settings;
@@ -49,15 +50,15 @@ struct options {
 /* What every command needs.  On main()'s stack, so it outlives every thread. */
 struct app {
     struct options options;
-    unsigned use;                  /* of the configuration: a CONFIG_FOR_... mask */
-    struct arena *arena;           /* lives as long as the program */
-    struct ctx ctx;                /* the main thread's */
-    struct log log;                /* const once app_configure() returned, but for the level */
-    struct config *config;         /* of the start; const after that too; owned */
-    struct config *live;           /* of the last reload, or `config`; the main thread's alone; owned */
-    struct token_keys *token_keys; /* of consistency and page tokens; owned */
+    unsigned use;          /* of the configuration: a CONFIG_FOR_... mask */
+    struct arena *arena;   /* lives as long as the program */
+    struct ctx ctx;        /* the main thread's */
+    struct log log;        /* const once app_configure() returned, but for the level */
+    struct config *config; /* of the start; const after that too; owned */
+    struct config *live;   /* of the last reload, or `config`; the main thread's alone; owned */
+    struct token_keys *token_keys;              /* of consistency and page tokens; owned */
     struct pg_password *passwords[LOGIN_COUNT]; /* of the logins in use; owned */
-    char instance[80];             /* host:pid:random: unique among replicas */
+    char instance[80];                          /* host:pid:random: unique among replicas */
 };
 
 /* What a reload may change under a worker.  Each worker has a copy, so that no thread reads what another
@@ -84,12 +85,12 @@ struct worker_thread {
     struct rpc_worker *rpc;
     struct worker_policy *policy;         /* in force; owned */
     _Atomic(struct worker_policy *) next; /* of a reload, not yet taken over; owned */
-    struct service_env env;      /* what handlers get as call->service */
-    struct mailbox *orders;      /* from the main thread */
-    struct timer *tick;          /* once a second: lag, dependencies */
-    struct metric *slow_slices;  /* see watchdog.c */
-    bool probing;                /* a task is asking the database how it is */
-    struct dependency *database; /* shown by the first worker only */
+    struct service_env env;               /* what handlers get as call->service */
+    struct mailbox *orders;               /* from the main thread */
+    struct timer *tick;                   /* once a second: lag, dependencies */
+    struct metric *slow_slices;           /* see watchdog.c */
+    bool probing;                         /* a task is asking the database how it is */
+    struct dependency *database;          /* shown by the first worker only */
     struct dependency *redis;
 };
 
@@ -124,6 +125,7 @@ struct serve {
     struct mailbox *reports;        /* from the workers: "drained" */
     unsigned drained;
     struct reload_metrics reload;
+    struct certificates *certificates; /* renews the two tls contexts */
     int signal_fd;
     struct io *signal_io;
     struct timer *tick;

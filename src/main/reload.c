@@ -5,6 +5,8 @@
  * while keys and certificates are replaced inside objects that threads share. */
 #include "main/app.h"
 
+#include "main/certificates.h"
+
 #include "store/pg_password.h"
 #include "tokens/token_keys.h"
 
@@ -16,9 +18,10 @@
 /* All that a reload brings; owned until it is applied. */
 struct replacement {
     struct config *config;
-    struct token_keys *token_keys; /* NULL: tokens.keys_file is not set */
+    struct token_keys *token_keys;  /* NULL: tokens.keys_file is not set */
     struct tls_context *server_tls; /* both NULL without a server */
     struct tls_context *client_tls;
+    struct certificate_stamps stamps; /* of the files of both */
 };
 
 static const struct metric_family reload_family = {
@@ -31,10 +34,10 @@ static const struct metric_family success_family = {
     .help = "When the configuration in force was loaded, in seconds since 1970.",
     .kind = METRIC_GAUGE};
 
-static bool load(struct app *app, bool serves, struct replacement *fresh);
+static bool load(struct app *app, struct serve *serve, struct replacement *fresh);
 static bool load_config(struct app *app, struct ctx *ctx, struct replacement *fresh);
 static bool load_keys(struct app *app, struct ctx *ctx, struct replacement *fresh);
-static bool load_tls(struct app *app, struct ctx *ctx, struct replacement *fresh);
+static bool load_tls(struct serve *serve, struct ctx *ctx, struct replacement *fresh);
 static void drop(struct replacement *fresh);
 static void log_failure(const struct app *app, const char *key, const char *text);
 static void log_errors(const struct app *app, struct config_notes *notes);
@@ -55,7 +58,7 @@ void reload_metrics_init(struct reload_metrics *reload, struct metrics *metrics)
 void app_reload(struct app *app, struct serve *serve, const struct reload_metrics *metrics)
 {
     struct replacement fresh = {.config = NULL};
-    if (!load(app, serve != NULL, &fresh)) {
+    if (!load(app, serve, &fresh)) {
         drop(&fresh);
         metric_inc(metrics->failure);
         return;
@@ -66,13 +69,13 @@ void app_reload(struct app *app, struct serve *serve, const struct reload_metric
     metric_gauge_set(metrics->time, (int64_t)(clock_wall() / NS_PER_S));
 }
 
-static bool load(struct app *app, bool serves, struct replacement *fresh)
+static bool load(struct app *app, struct serve *serve, struct replacement *fresh)
 {
     AUTO(arena_free_ptr) struct arena *arena = arena_new(0);
     struct ctx ctx;
     ctx_init(&ctx, &app->log, arena);
     return load_config(app, &ctx, fresh) && load_keys(app, &ctx, fresh) &&
-           (!serves || load_tls(app, &ctx, fresh));
+           (serve == NULL || load_tls(serve, &ctx, fresh));
 }
 
 /* The warnings are those of the start: a process's environment does not change. */
@@ -103,11 +106,13 @@ static bool load_keys(struct app *app, struct ctx *ctx, struct replacement *fres
     return true;
 }
 
-static bool load_tls(struct app *app, struct ctx *ctx, struct replacement *fresh)
+static bool load_tls(struct serve *serve, struct ctx *ctx, struct replacement *fresh)
 {
+    certificate_stamps_take(&fresh->config->tls, &fresh->stamps);
     if (wiring_tls(ctx, fresh->config, &fresh->server_tls, &fresh->client_tls) == OK)
         return true;
-    log_failure(app, "tls", ctx_fault_text(ctx));
+    log_failure(serve->app, "tls", ctx_fault_text(ctx));
+    certificates_refused(serve->certificates);
     return false;
 }
 
@@ -166,6 +171,8 @@ static void apply(struct app *app, struct serve *serve, struct replacement *fres
     if (app->live != app->config)
         config_free(app->live);
     app->live = TAKE(fresh->config);
+    if (serve != NULL)
+        certificates_renewed(serve->certificates, &fresh->stamps);
 }
 
 static void apply_to_server(struct serve *serve, struct replacement *fresh)

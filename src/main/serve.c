@@ -5,6 +5,8 @@
  * let every connection finish, then take down what is left. */
 #include "main/app.h"
 
+#include "main/certificates.h"
+
 #include "base/alloc.h"
 
 #include "cache/cache.h"
@@ -70,7 +72,7 @@ static int serve_open(struct serve *serve)
     serve->lags = xcalloc(serve->worker_count, sizeof *serve->lags);
     serve->reports = mailbox_open(serve->loop, CPUS_MAX, on_report, serve);
     TRY(watch_signals(serve));
-    TRY(wiring_tls(&app->ctx, app->config, &serve->server_tls, &serve->client_tls));
+    TRY(certificates_open(serve));
     TRY(startup_check_database(app, serve->metrics, false));
     health_set(serve->health, HEALTH_SCHEMA_OK, true);
     TRY(wiring_passwords(app));
@@ -182,6 +184,7 @@ static void serve_close(struct serve *serve)
     epoch_feed_stop(serve->epoch_feed);
     ops_stop(serve->ops);
     timer_free(serve->tick);
+    certificates_close(serve->certificates);
     mailbox_close(serve->reports);
     io_close(serve->signal_io);
     if (serve->signal_fd >= 0)

@@ -105,6 +105,7 @@ int wiring_tls(struct ctx *ctx, const struct config *config, struct tls_context 
         .cert_file = config->tls.cert_file,
         .key_file = config->tls.key_file,
         .ca_file = config->tls.ca_file,
+        .crl_file = config->tls.crl_file[0] == '\0' ? NULL : config->tls.crl_file,
         .alpn = "h2",
         .server = true,
     };

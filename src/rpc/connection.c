@@ -48,6 +48,7 @@ static void linger(struct connection *connection);
 static void discard_input(struct connection *connection);
 static void wants_flush(void *owner);
 static void on_reap(void *owner);
+static void drop_distrusted(struct connection *connection);
 static void limit_hit(struct connection *connection, const char *limit);
 
 void connection_open(struct rpc_worker *worker, int fd)
@@ -126,6 +127,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
     }
     if (connection->h2 == NULL)
         return;
+    drop_distrusted(connection);
     /* from here the session's own limits hold: idle, stalls, age */
     if (connection->h2->settings_acked && connection->h2->preface_done)
         connection->deadline_ns = NO_DEADLINE;
@@ -428,6 +430,25 @@ static void wait_for(struct connection *connection, unsigned events)
 static void wants_flush(void *owner)
 {
     connection_flush_later(owner);
+}
+
+/* After a renewal of CAs and lists: whoever would not be let in any more is shown out, though its calls be
+ * running.  Some peers per sweep, because each costs signatures. */
+static void drop_distrusted(struct connection *connection)
+{
+    struct rpc_worker *worker = connection->worker;
+    if (connection->last_write || worker->peers_to_verify == 0 ||
+        !tls_stream_is_outdated(connection->tls))
+        return;
+    worker->peers_to_verify--;
+    const char *reason = tls_stream_distrust(connection->tls);
+    if (reason == NULL)
+        return;
+    rpc_metrics_peer_dropped(worker->metrics->set, reason);
+    log_on_warn(worker->log, "tls.peer_dropped", KV_STR("reason", reason),
+                KV_STR("caller", connection->identity), KV_STR("uri", connection->identity_key));
+    h2_end(connection->h2, NGHTTP2_INADEQUATE_SECURITY);
+    connection->last_write = true;
 }
 
 static void on_reap(void *owner)

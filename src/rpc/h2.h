@@ -103,6 +103,8 @@ bool h2_send(struct h2 *h2, struct buf *out, size_t size);
 bool h2_is_over(const struct h2 *h2);
 /* Begins the two-step GOAWAY. */
 void h2_shutdown(struct h2 *h2);
+/* GOAWAY at once; what runs is cancelled when the session goes. */
+void h2_end(struct h2 *h2, uint32_t error);
 /* Stalls and time-outs.  False: close. */
 bool h2_sweep(struct h2 *h2, uint64_t now_ns);
 /* Starts held requests as far as the limits allow. */

@@ -53,6 +53,11 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
 void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
 {
     rpc_metrics_limit(h2->worker->metrics->set, limit);
+    h2_end(h2, error);
+}
+
+void h2_end(struct h2 *h2, uint32_t error)
+{
     if (h2->failed)
         return;
     h2->failed = true;

@@ -87,6 +87,7 @@ struct rpc_worker {
     size_t streaming_calls;     /* of them, those of methods that stream … */
     size_t streaming_calls_max; /* … at most half of all tasks: a stream may last for hours */
     struct log_interval handshake_log; /* failed handshakes */
+    unsigned peers_to_verify;          /* in this sweep, after the trust was replaced */
     uint8_t *read_buffer;              /* RPC_READ_SIZE bytes: what one read brings */
     uint64_t log_window_ns;            /* start of the present second of sampled lines */
     uint32_t log_lines;                /* sampled lines in it */

@@ -34,6 +34,13 @@ static const struct metric_family handshake_family = {
     .kind = METRIC_COUNTER,
     .labels = {"reason"},
 };
+static const struct metric_family distrusted_family = {
+    .name = "tenant_tls_peers_dropped_total",
+    .help =
+        "Connections ended because renewed CAs or revocation lists no longer let their peer in.",
+    .kind = METRIC_COUNTER,
+    .labels = {"reason"},
+};
 static const struct metric_family connections_family = {
     .name = "tenant_rpc_connections", .help = "Open connections.", .kind = METRIC_GAUGE};
 static const struct metric_family streams_family = {
@@ -68,13 +75,11 @@ static const struct metric_family seconds_family = {
 };
 
 const struct metric_family *const rpc_metric_families[] = {
-    &requests_family,    &errors_family,
-    &limits_family,      &handshake_family,
-    &connections_family, &streams_family,
-    &running_family,     &accepted_family,
-    &probes_family,      &received_family,
-    &sent_family,        &tasks_refused_family,
-    &seconds_family,     NULL,
+    &requests_family,      &errors_family,     &limits_family,
+    &handshake_family,     &distrusted_family, &connections_family,
+    &streams_family,       &running_family,    &accepted_family,
+    &probes_family,        &received_family,   &sent_family,
+    &tasks_refused_family, &seconds_family,    NULL,
 };
 
 static unsigned call_bucket(const struct uuid *tenant);
@@ -111,6 +116,11 @@ void rpc_metrics_limit(struct metrics *set, const char *limit)
 void rpc_metrics_handshake_failed(struct metrics *set, const char *reason)
 {
     metric_inc(metrics_series(set, &handshake_family, (const char *const[]){reason}));
+}
+
+void rpc_metrics_peer_dropped(struct metrics *set, const char *reason)
+{
+    metric_inc(metrics_series(set, &distrusted_family, (const char *const[]){reason}));
 }
 
 /* The two hot series are cached per method, code and bucket; errors take the slow way. */

@@ -44,6 +44,8 @@ void rpc_metrics_free(struct rpc_metrics *metrics);
 void rpc_metrics_limit(struct metrics *set, const char *limit);
 /* tenant_tls_handshake_failures_total{reason}. */
 void rpc_metrics_handshake_failed(struct metrics *set, const char *reason);
+/* tenant_tls_peers_dropped_total{reason}. */
+void rpc_metrics_peer_dropped(struct metrics *set, const char *reason);
 /* What rpc_metrics_call() needs to know; borrowed for the call. */
 struct call_outcome {
     struct method_metrics *method;

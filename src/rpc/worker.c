@@ -17,6 +17,8 @@
 #define SWEEP_NS (50 * NS_PER_MS)
 /* more than one turn's accepts (ACCEPTS_PER_TURN): a worker that takes none of them is stuck */
 #define MAILBOX_SIZE 256
+/* A tenth of a sweep at the most: 4,096 connections take some seconds. */
+#define PEERS_VERIFIED_PER_SWEEP 32
 #define ARENA_CAP ((size_t)32 << 20) /* bytes one call may unpack into */
 
 static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings);
@@ -187,6 +189,7 @@ static void on_sweep(void *owner)
     struct rpc_worker *worker = owner;
     uint64_t now = clock_now();
     bool over = worker->draining && deadline_left(worker->drain_deadline_ns, now) == 0;
+    worker->peers_to_verify = PEERS_VERIFIED_PER_SWEEP;
     struct list_node *next = NULL;
     for (struct list_node *node = list_first(&worker->connections); node != NULL; node = next) {
         next = list_next(&worker->connections, node);

@@ -17,11 +17,20 @@ struct tls_settings {
     const char *cert_file; /* PEM: leaf, then intermediates */
     const char *key_file;  /* PEM */
     const char *ca_file;   /* PEM: what peers are verified against */
+    const char *crl_file;  /* PEM: revocation lists, one of each CA; NULL: nothing is revoked */
     const char *alpn;      /* "h2": required of the peer (a fatal alert else); NULL: none offered */
     bool server;           /* server side: a client certificate is demanded */
 };
 
-/* Loads and checks everything (key matches leaf, files readable, leaf in its validity period).
+/* When what a context was made of ends, in seconds since 1970; 0: there is none. */
+struct tls_ends {
+    int64_t leaf;
+    int64_t ca;  /* of the CA that ends first */
+    int64_t crl; /* of the list whose next issue is due first */
+};
+
+/* Loads and checks everything (key matches leaf, files readable, leaf and one CA at least in their validity
+ * periods, a list in its period of each CA when there are lists).
  * Fault: FAULT_TLS with a text that names the file.  TLS 1.3 only, no tickets, no 0-RTT, no renegotiation, no
  * compression; peers verified with depth 3 and the purpose of their side. */
 int tls_context_new(struct ctx *ctx, const struct tls_settings *settings,
@@ -31,8 +40,8 @@ void tls_context_unref(struct tls_context *context); /* accepts NULL */
 /* From now on new streams of `context` have the keys and the trust of `fresh`, which must be of the same side
  * and ALPN and have no streams; streams that exist go on with theirs.  Frees `fresh`.  Any thread. */
 void tls_context_replace(struct tls_context *context, struct tls_context *fresh);
-/* Seconds since 1970 when the own leaf ends. */
-int64_t tls_context_not_after(const struct tls_context *context);
+/* Of the keys in force.  Any thread. */
+void tls_context_ends(struct tls_context *context, struct tls_ends *ends);
 
 /* --- stream: one connection ------------------------------------------------------------------------ */
 
@@ -78,6 +87,12 @@ const char *tls_stream_error_label(const struct tls_stream *stream);
 const char *tls_stream_peer_uri(struct tls_stream *stream);
 /* Seconds since 1970 when the peer's leaf ends; 0 before the handshake. */
 int64_t tls_stream_peer_not_after(const struct tls_stream *stream);
+
+/* The context's keys and trust were replaced after the peer was last verified. */
+bool tls_stream_is_outdated(const struct tls_stream *stream);
+/* Verifies the peer of an open stream again, by the trust now in force, which costs as much as a signature or
+ * two.  NULL: it would be let in; else a constant label: "revoked", "expired", "untrusted". */
+const char *tls_stream_distrust(struct tls_stream *stream);
 
 /* The common loop for tasks and plain threads: performs until done or deadline.  `io` watches fd.
  * Suspend. Faults: FAULT_IO (the peer went away), FAULT_TLS, FAULT_TIMEOUT, FAULT_CANCELLED. */

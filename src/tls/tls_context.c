@@ -6,7 +6,6 @@
 #include "tls/tls_int.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -14,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* intermediates between a leaf and our root */
-#define VERIFY_DEPTH 3
 #define PEER_CHAIN_MAX (32L * 1024) /* bytes of certificates a peer may send */
 
 static int context_load(struct ctx *ctx, struct tls_context *context,
@@ -24,12 +21,9 @@ static int load_leaf(struct ctx *ctx, struct tls_context *context, const char *f
 static int check_leaf_period(struct ctx *ctx, const X509 *leaf, const char *file);
 static int load_key(struct ctx *ctx, struct tls_context *context,
                     const struct tls_settings *settings);
-static int load_trust(struct ctx *ctx, struct tls_context *context, const char *file);
-static int check_readable(struct ctx *ctx, const char *what, const char *file);
 static void set_rules(struct tls_context *context);
 static void set_alpn(struct tls_context *context, const char *alpn);
 static void set_callbacks(SSL_CTX *ssl, struct tls_context *context);
-static const char *openssl_reason(void);
 static int refuse_password(char *out, int size, int writing, void *owner);
 static int on_client_hello(SSL *ssl, int *alert, void *owner);
 static int on_alpn_offer(SSL *ssl, const unsigned char **out, unsigned char *out_size,
@@ -93,15 +87,18 @@ void tls_context_replace(struct tls_context *context, struct tls_context *fresh)
     pthread_mutex_lock(&context->lock);
     SSL_CTX *old = context->ssl;
     context->ssl = fresh->ssl;
+    context->ends = fresh->ends;
     pthread_mutex_unlock(&context->lock);
-    atomic_store(&context->not_after, atomic_load(&fresh->not_after));
+    atomic_fetch_add(&context->generation, 1); /* after: who sees it finds the new trust */
     fresh->ssl = old;
     tls_context_unref(fresh);
 }
 
-int64_t tls_context_not_after(const struct tls_context *context)
+void tls_context_ends(struct tls_context *context, struct tls_ends *ends)
 {
-    return atomic_load(&context->not_after);
+    pthread_mutex_lock(&context->lock);
+    *ends = context->ends;
+    pthread_mutex_unlock(&context->lock);
 }
 
 SSL_CTX *tls_context_keys(struct tls_context *context)
@@ -119,19 +116,19 @@ static int context_load(struct ctx *ctx, struct tls_context *context,
 {
     TRY(load_leaf(ctx, context, settings->cert_file));
     TRY(load_key(ctx, context, settings));
-    return load_trust(ctx, context, settings->ca_file);
+    return tls_trust_load(ctx, context, settings);
 }
 
 static int load_leaf(struct ctx *ctx, struct tls_context *context, const char *file)
 {
-    TRY(check_readable(ctx, "certificate", file));
+    TRY(tls_check_readable(ctx, "certificate", file));
     if (SSL_CTX_use_certificate_chain_file(context->ssl, file) != 1)
         return FAULT(ctx, FAULT_TLS, "certificate %s: not usable as PEM certificates: %s", file,
-                     openssl_reason());
+                     tls_openssl_reason());
     const X509 *leaf = SSL_CTX_get0_certificate(context->ssl);
     assert(leaf != NULL);
     TRY(check_leaf_period(ctx, leaf, file));
-    context->not_after = certificate_time(X509_get0_notAfter(leaf));
+    context->ends.leaf = certificate_time(X509_get0_notAfter(leaf));
     return OK;
 }
 
@@ -150,12 +147,12 @@ static int load_key(struct ctx *ctx, struct tls_context *context,
                     const struct tls_settings *settings)
 {
     const char *file = settings->key_file;
-    TRY(check_readable(ctx, "key", file));
+    TRY(tls_check_readable(ctx, "key", file));
     if (SSL_CTX_use_PrivateKey_file(context->ssl, file, SSL_FILETYPE_PEM) != 1) {
         unsigned long error = ERR_peek_last_error();
         if (ERR_GET_LIB(error) != ERR_LIB_X509)
             return FAULT(ctx, FAULT_TLS, "key %s: not usable as a PEM private key: %s", file,
-                         openssl_reason());
+                         tls_openssl_reason());
     }
     /* also for a key of another type, which OpenSSL would file beside the certificate's */
     if (SSL_CTX_check_private_key(context->ssl) != 1)
@@ -164,25 +161,9 @@ static int load_key(struct ctx *ctx, struct tls_context *context,
     return OK;
 }
 
-/* A server also tells clients whose certificates it takes, so that they can choose one. */
-static int load_trust(struct ctx *ctx, struct tls_context *context, const char *file)
-{
-    TRY(check_readable(ctx, "CA", file));
-    if (SSL_CTX_load_verify_file(context->ssl, file) != 1)
-        return FAULT(ctx, FAULT_TLS, "CA %s: not usable as PEM certificates: %s", file,
-                     openssl_reason());
-    if (!context->server)
-        return OK;
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
-    if (names == NULL)
-        return FAULT(ctx, FAULT_TLS, "CA %s: no certificate names: %s", file, openssl_reason());
-    SSL_CTX_set_client_CA_list(context->ssl, names);
-    return OK;
-}
-
 /* Before OpenSSL looks: its own errors do not name the file, and an empty one is no error to
  * some of its readers. */
-static int check_readable(struct ctx *ctx, const char *what, const char *file)
+int tls_check_readable(struct ctx *ctx, const char *what, const char *file)
 {
     ERR_clear_error();
     FILE *stream = fopen(file, "re");
@@ -207,16 +188,15 @@ static void set_rules(struct tls_context *context)
                SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
                SSL_CTX_set1_groups_list(ssl, "X25519:P-256") == 1 &&
                SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_max_early_data(ssl, 0) == 1 &&
-               SSL_CTX_set_purpose(ssl, context->server ? X509_PURPOSE_SSL_CLIENT
-                                                        : X509_PURPOSE_SSL_SERVER) == 1;
+               SSL_CTX_set_purpose(ssl, tls_peer_purpose(context)) == 1;
     assert(done); /* constants: wrong for all connections or for none */
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ssl, 1); /* one recv for head and body of a record, and for several */
-    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_verify_depth(ssl, VERIFY_DEPTH);
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_trust_judge);
+    SSL_CTX_set_verify_depth(ssl, TLS_VERIFY_DEPTH);
     SSL_CTX_set_max_cert_list(ssl, PEER_CHAIN_MAX);
     SSL_CTX_set_default_passwd_cb(ssl, refuse_password);
 }
@@ -249,8 +229,7 @@ static void set_callbacks(SSL_CTX *ssl, struct tls_context *context)
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn_offer, context);
 }
 
-/* The oldest error: the file's own, not what the layers above made of it. */
-static const char *openssl_reason(void)
+const char *tls_openssl_reason(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
     return reason == NULL ? "unknown reason" : reason;

@@ -181,6 +181,7 @@ static struct tls_stream *stream_new(struct tls_context *context, int fd)
     struct tls_stream *stream = xcalloc(1, sizeof *stream);
     stream->context = tls_context_ref(context);
     stream->fd = fd;
+    stream->generation = atomic_load(&context->generation); /* before the keys: at worst too old */
     SSL_CTX *keys = tls_context_keys(context);
     stream->ssl = SSL_new(keys); /* holds the keys by itself */
     SSL_CTX_free(keys);
@@ -200,10 +201,10 @@ static bool expect_name(SSL *ssl, const char *name)
     struct in6_addr address;
     if (inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     AUTO(auto_free) char *own = xstrdup(name); /* OpenSSL's macro takes no const */
-    return SSL_set1_host(ssl, name) == 1 && 
+    return SSL_set1_host(ssl, name) == 1 &&
            SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, own) == 1;
 }
 
@@ -215,8 +216,8 @@ static bool finish_handshake(struct tls_stream *stream)
     const unsigned char *chosen = NULL;
     unsigned size = 0;
     SSL_get0_alpn_selected(stream->ssl, &chosen, &size);
-    if (context->alpn_size > 0 && (size + 1 != context->alpn_size ||
-                                   memcmp(chosen, context->alpn + 1, size) != 0)) {
+    if (context->alpn_size > 0 &&
+        (size + 1 != context->alpn_size || memcmp(chosen, context->alpn + 1, size) != 0)) {
         tls_stream_fail(stream, "alpn", "the peer chose no application protocol");
         return false;
     }

@@ -116,4 +116,43 @@ static inline void cert_save(const struct issued *issued, const char *folder, co
     ck_assert_int_eq(fclose(stream), 0);
 }
 
+/* FOLDER/NAME.pem: the list of `authority` with `revoked` on it (NULL: nobody).  `ends`: seconds from now; 0: a
+ * day.  `signer` NULL: the authority itself. */
+struct list_spec {
+    const struct issued *authority;
+    const struct issued *signer;
+    const X509 *revoked;
+    long ends;
+};
+
+static inline void cert_save_list(const struct list_spec *spec, const char *folder, const char *name)
+{
+    char path[128], file[64];
+    X509_CRL *list = X509_CRL_new();
+    ASN1_TIME *time = X509_gmtime_adj(NULL, -3600);
+    ck_assert_int_eq(X509_CRL_set_version(list, X509_CRL_VERSION_2), 1);
+    X509_CRL_set_issuer_name(list, X509_get_subject_name(spec->authority->cert));
+    X509_CRL_set1_lastUpdate(list, time);
+    if (spec->revoked != NULL) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        ASN1_INTEGER *serial = ASN1_INTEGER_dup(X509_get0_serialNumber(spec->revoked));
+        X509_REVOKED_set_serialNumber(entry, serial);
+        X509_REVOKED_set_revocationDate(entry, time);
+        ck_assert_int_eq(X509_CRL_add0_revoked(list, entry), 1);
+        ASN1_INTEGER_free(serial);
+    }
+    ASN1_TIME *end = X509_gmtime_adj(NULL, spec->ends == 0 ? DAY : spec->ends);
+    X509_CRL_set1_nextUpdate(list, end);
+    const struct issued *signer = spec->signer == NULL ? spec->authority : spec->signer;
+    ck_assert_int_gt(X509_CRL_sign(list, signer->key, EVP_sha256()), 0);
+    (void)snprintf(file, sizeof file, "%s.pem", name);
+    FILE *stream = fopen(cert_path(path, folder, file), "w");
+    ck_assert_ptr_nonnull(stream);
+    ck_assert_int_eq(PEM_write_X509_CRL(stream, list), 1);
+    ck_assert_int_eq(fclose(stream), 0);
+    ASN1_TIME_free(time);
+    ASN1_TIME_free(end);
+    X509_CRL_free(list);
+}
+
 #endif
