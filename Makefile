@@ -220,6 +220,12 @@ bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is unde
 	@tools/deps stack
 	@tests/bench/run $(PART)
 
+.PHONY: bench-peers
+bench-peers: $(SERVER) $(BENCH_PROGRAMS) ## Measure against other gRPC servers: those that this machine can build
+	@tools/deps stack test peers
+	@tests/bench/peers/build build/bench/peers
+	@tests/bench/run peers
+
 $(BENCH_BIN)/load: $(wildcard tests/bench/load/*.c) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^) -lnghttp2 -lssl -lcrypto

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import statistics
 import subprocess
 import time
@@ -126,14 +127,14 @@ def bench_slug(n):
 class Service:
     """One tenant-service with one worker and default settings, but for what the part names."""
 
-    def __init__(self, name, **settings):
+    def __init__(self, name, core=None, **settings):
         env = {k: v for k, v in os.environ.items() if not k.startswith("TENANT_")}
         env.update(TENANT_SERVER_PORT="0", TENANT_OPS_PORT="0", TENANT_SERVER_WORKERS="1")
         env.update({f"TENANT_{k}": str(v) for k, v in settings.items()})
         self.log_path = OUT / f"service-{name}.log"
         began = time.monotonic()
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([SERVICE, "serve", "--config", os.environ["STACK_CONFIG"]],
+            self.process = subprocess.Popen([*on_core(core), SERVICE, "serve", "--config", os.environ["STACK_CONFIG"]],
                                             stdout=subprocess.PIPE, stderr=log, env=env)
         line = b""
         for line in self.process.stdout:
@@ -200,9 +201,31 @@ class Floor:
         self.process.wait(10)
 
 
-def load(server, path, requests, **options):
+def on_core(core):
+    """What pins a command to one core; nothing: where the scheduler likes."""
+    return [] if core is None else ["taskset", "-c", core]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def port_opens(port, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise Failed(f"nothing listens on port {port}")
+
+
+def load(server, path, requests, core=None, **options):
     """One run of the load generator; a wrong answer is a failed measurement."""
-    command = [BIN / "load", "--addr", server.address, "--pki", os.environ["STACK_PKI"], "--path", path,
+    command = [*on_core(core), BIN / "load", "--addr", server.address, "--pki", os.environ["STACK_PKI"], "--path", path,
                "--requests", requests, "--pid", str(server.pid)]
     for name, value in options.items():
         command += [f"--{'as' if name == 'who' else name}", str(value)]

@@ -17,6 +17,7 @@ DEBIAN_STACK=(
 DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
 DEBIAN_DEMO=(python3 python3-grpcio python3-protobuf)
+DEBIAN_PEERS=(g++ pkgconf libgrpc++-dev nghttp2-server util-linux)
 DEBIAN_CONFORMANCE=(haproxy openssl python3 util-linux)
 
 # Added to the groups above where the machine has no npm of its own.
@@ -33,6 +34,7 @@ REGISTRY_STACK=(postgres nats)
 REGISTRY_TEST=(venv npm)
 REGISTRY_FUZZ=()
 REGISTRY_DEMO=()
+REGISTRY_PEERS=()
 REGISTRY_CONFORMANCE=(h2spec)
 
 PIN_POSTGRES=16.14.0-beta.17

@@ -170,7 +170,7 @@ static void begin_calls(struct connection *connection)
 {
     struct load *load = connection->load;
     while (!load->idle && !load->stopping && !connection->goaway &&
-           connection->open < load->streams &&
+           connection->open < load->streams && call_is_due(load) &&
            (load->count == 0 || load->issued < load->count) &&
            nghttp2_session_check_request_allowed(connection->session))
         begin_call(connection);
@@ -193,7 +193,7 @@ static void begin_call(struct connection *connection)
     };
     memcpy(headers + 7, request->headers, request->header_count * sizeof headers[0]);
     const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = on_body};
-    stream->began = now_ns();
+    stream->began = call_due_ns(load);
     int32_t id = nghttp2_submit_request(connection->session, NULL, headers,
                                         7 + request->header_count, &body, stream);
     if (id < 0) {

@@ -47,6 +47,7 @@ int main(int argc, char **argv)
         return 2;
     load.tls = tls_make(&load);
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    load.began_ns = now_ns();
     struct connection **connections = calloc((size_t)load.connections, sizeof(void *));
     if (load.tls == NULL || !open_all(&load, connections)) {
         fprintf(stderr, "load: %s\n", load.first_error);
@@ -80,6 +81,18 @@ uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+bool call_is_due(const struct load *load)
+{
+    return load->pace <= 0 || now_ns() >= call_due_ns(load);
+}
+
+uint64_t call_due_ns(const struct load *load)
+{
+    if (load->pace <= 0)
+        return now_ns();
+    return load->began_ns + (uint64_t)((double)load->issued / load->pace * (double)NS_PER_S);
+}
+
 static const struct option known[] = {
     {"addr", required_argument, NULL, 'a'},     {"pki", required_argument, NULL, 'k'},
     {"as", required_argument, NULL, 'i'},       {"path", required_argument, NULL, 'p'},
@@ -88,6 +101,7 @@ static const struct option known[] = {
     {"warmup", required_argument, NULL, 'w'},   {"count", required_argument, NULL, 'n'},
     {"expect", required_argument, NULL, 'e'},   {"pid", required_argument, NULL, 'P'},
     {"rate", required_argument, NULL, 'R'},     {"idle", no_argument, NULL, 'I'},
+    {"pace", required_argument, NULL, 'C'},
     {NULL, 0, NULL, 0},
 };
 
@@ -112,6 +126,7 @@ static bool options_read(struct load *load, int argc, char **argv)
         case 'e': load->expect_bytes = strtol(optarg, NULL, 10); break;
         case 'P': load->pid = (int)strtol(optarg, NULL, 10); break;
         case 'R': load->open_rate = strtod(optarg, NULL); break;
+        case 'C': load->pace = strtod(optarg, NULL); break;
         case 'I': load->idle = true; break;
         default: return false;
         }
@@ -122,7 +137,7 @@ static bool options_read(struct load *load, int argc, char **argv)
     if (!complete) {
         fprintf(stderr, "usage: load --addr HOST:PORT --pki FOLDER [--as NAME] --path /S/M --requests FILE\n"
                         "  [--connections N] [--streams N] [--seconds S | --count N] [--warmup S]\n"
-                        "  [--expect BYTES] [--pid PID] [--rate CONNECTIONS/S] [--idle]\n");
+                        "  [--expect BYTES] [--pid PID] [--rate CONNECTIONS/S] [--pace CALLS/S] [--idle]\n");
         return false;
     }
     *colon = '\0';
@@ -180,7 +195,9 @@ static int hold_idle(struct load *load)
 
 static struct measured run(struct load *load, struct connection **connections)
 {
-    uint64_t began = now_ns();
+    uint64_t began = load->began_ns = now_ns();
+    if (load->pace > 0)
+        load->issued = load->in_flight;
     uint64_t warm = began + (uint64_t)(load->warmup * (double)NS_PER_S);
     while (load->count == 0 && now_ns() < warm)
         turn(load, connections, 10);
@@ -209,11 +226,17 @@ static struct measured run(struct load *load, struct connection **connections)
 static void turn(struct load *load, struct connection **connections, int timeout_ms)
 {
     struct epoll_event events[64];
-    int count = epoll_wait(load->epoll, events, 64, timeout_ms);
+    int count = epoll_wait(load->epoll, events, 64, load->pace > 0 ? 0 : timeout_ms);
     for (int i = 0; i < count; i++) {
         struct connection *connection = events[i].data.ptr;
         bool lives = connection_turn(connection);
         if (!lives || connection_is_spent(connection))
+            renew(load, connections, connection);
+    }
+    for (int i = 0; load->pace > 0 && i < load->connections && call_is_due(load); i++) {
+        struct connection *connection = connections[load->next_connection];
+        load->next_connection = (load->next_connection + 1) % load->connections;
+        if (!connection_turn(connection) || connection_is_spent(connection))
             renew(load, connections, connection);
     }
 }

@@ -36,6 +36,7 @@ struct load {
     double warmup;        /* … after so long */
     uint64_t count;       /* or so many calls; 0: by time */
     double open_rate;     /* new connections a second */
+    double pace;          /* calls a second, begun when they are due; 0: the next when one has ended */
     long expect_bytes;    /* the message's length in every answer; -1: any that is framed well */
     int pid;              /* whose CPU is read; 0: nobody's */
     bool idle;            /* only open the connections, say so, wait for the end of stdin */
@@ -43,12 +44,14 @@ struct load {
     struct request *requests;
     size_t request_count;
     size_t next_request;
+    int next_connection;  /* whose turn it is to begin a call that is due */
 
     /* while running */
     SSL_CTX *tls;
     int epoll;
     bool measuring;
     bool stopping;        /* begin no new calls */
+    uint64_t began_ns;
     uint64_t issued;
     uint64_t in_flight;
     struct histogram latency; /* nanoseconds */
@@ -79,6 +82,11 @@ int connection_fd(const struct connection *connection);
 __attribute__((format(printf, 2, 3))) void load_error(struct load *load, const char *format, ...);
 
 uint64_t now_ns(void);
+
+/* With a pace: whether the next call's time has come, and that time.  Latency counts from it, so that a call that
+ * had to wait for a free stream is not made to look quick ("coordinated omission"). */
+bool call_is_due(const struct load *load);
+uint64_t call_due_ns(const struct load *load);
 
 /* requests_file: a line each: the message in hex ("-": empty), then `name=value` headers, by blanks. */
 bool requests_read(struct load *load);
