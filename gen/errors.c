@@ -100,6 +100,9 @@ static const struct error_entry entries[] = {
     {32, "CONSISTENCY_UNAVAILABLE", 14, 503, true,
      "The change that the consistency token stands for cannot be seen yet",
      "Try again after the delay in RetryInfo; without the token an older answer may be had."},
+    {33, "CHANNELZ_UNKNOWN_ID", 5, 404, false,
+     "This process has no such server, socket or channel",
+     "List the servers and their sockets again; connections come and go."},
 };
 
 const struct error_entry *error_lookup(int refusal)

@@ -91,6 +91,7 @@ void wiring_env(struct serve *serve, struct worker_thread *worker)
         .relay = serve->relay,
         .is_serving = is_serving,
         .state = serve->health,
+        .sockets = rpc_shared_sockets(serve->shared),
     };
     service_metrics_init(&worker->env.metrics, worker->metrics);
     bool known = region_parse(slice_of_str(region), &worker->env.region);

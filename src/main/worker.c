@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 
 #include "cache/cache.h"
+#include "service/channelz.h"
 #include "service/health.h"
 #include "service/reflection.h"
 #include "service/tenants.h"
@@ -168,6 +169,7 @@ static void open_rpc(struct worker_thread *worker)
         {&health_rpc, &health_handlers, &worker->env},
         {&server_reflection_rpc, &reflection_handlers, &worker->env},
         {&server_reflection_v1alpha_rpc, &reflection_v1alpha_handlers, &worker->env},
+        {&channelz_rpc, &channelz_handlers, &worker->env},
     };
     struct rpc_worker_settings settings = {
         .loop = worker->loop,

@@ -16,6 +16,11 @@ void call_finished(struct running_call *call, const struct status *status, uint6
     struct call *face = &call->call;
     assert(!call->reported);
     call->reported = true;
+    enum traffic_count end = status->code == GRPC_OK ? TRAFFIC_CALLS_OK : TRAFFIC_CALLS_FAILED;
+    if (call->h2 != NULL)
+        traffic_count(call->h2->traffic, end);
+    else
+        sockets_count_late(rpc_shared_sockets(worker->shared), end);
     uint64_t spent_ns = now_ns - call->began_ns;
     double seconds = (double)spent_ns / (double)NS_PER_S;
     rpc_metrics_call(worker->metrics, &(struct call_outcome){

@@ -274,6 +274,11 @@ static void begin_http2(struct connection *connection)
     connection->state = CONNECTION_HTTP2;
     connection->deadline_ns = deadline_after(clock_now(), worker->limits.preface_timeout_ns);
     connection->h2 = h2_new(worker, connection->identity, connection, wants_flush);
+    connection->h2->traffic = &connection->record.traffic;
+    connection->record.fd = connection->fd;
+    connection->record.peer = uri;
+    connection->record.proof = tls_proof_new(connection->tls);
+    sockets_enter(rpc_shared_sockets(worker->shared), &connection->record);
     wait_for(connection, IO_READ);
     if (worker->draining)
         h2_shutdown(connection->h2);
@@ -456,6 +461,9 @@ static void on_reap(void *owner)
     struct connection *connection = owner;
     assert(connection->state == CONNECTION_CLOSED && connection->io == NULL);
     h2_free(connection->h2);
+    /* its calls that end later are counted by the registry itself */
+    sockets_leave(rpc_shared_sockets(connection->worker->shared), &connection->record);
+    tls_proof_free(connection->record.proof);
     tls_stream_free(connection->tls);
     close(connection->fd);
     buf_deinit(&connection->out);

@@ -176,6 +176,7 @@ static void make_call(struct h2_stream *stream)
     call->arena = stream->arena;
     call->metadata = stream->headers;
     call->began_ns = h2->received_ns;
+    traffic_count(h2->traffic, TRAFFIC_CALLS);
     ctx_init(&call->call.ctx, h2->worker->log, call->arena);
     trace_ctx_begin(&call->call.ctx.trace, stream->headers->known[HEADER_TRACEPARENT]);
     trace_ctx_request_id(&call->call.ctx.trace, stream->headers->known[HEADER_REQUEST_ID]);
@@ -298,6 +299,8 @@ int call_unpack(struct running_call *call, struct slice bytes, struct arena *are
     *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
     if (*message == NULL)
         return arena_is_full(arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
+    if (call->h2 != NULL)
+        traffic_count_at(call->h2->traffic, TRAFFIC_RECEIVED, LAST_RECEIVED, call->h2->received_ns);
     return OK;
 }
 

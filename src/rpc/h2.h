@@ -12,6 +12,7 @@
 #include "rpc/h2_limits.h"
 #include "rpc/h2_wire.h"
 #include "rpc/request_headers.h"
+#include "rpc/traffic.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -44,6 +45,7 @@ struct h2_stream {
     bool started;       /* its call was made, or it was answered without one */
     bool dispatched;    /* checked and handed to a handler, refused, or expired */
     bool answered;      /* a response was submitted */
+    bool end_sent;      /* END_STREAM went out */
     bool rest_unwanted; /* RST_STREAM(NO_ERROR) once the answer is out */
     struct running_call
         *call;          /* NULL before it is made, and after an answer that did not wait for it */
@@ -59,11 +61,13 @@ struct h2 {
     void (*wants_flush)(
         void *owner); /* … told when there is something to send outside h2_receive() */
     nghttp2_session *session;
-    const char *caller;  /* identity name */
-    struct list streams; /* all open ones */
-    struct list ready;   /* streams with news */
-    struct list held;    /* whole requests waiting for a handler slot, first come first */
-    struct list waiting; /* streams waiting for room for their message, first come first */
+    struct traffic own_traffic; /* where the owner has no place for it */
+    struct traffic *traffic;    /* counts for channelz */
+    const char *caller;         /* identity name */
+    struct list streams;        /* all open ones */
+    struct list ready;          /* streams with news */
+    struct list held;           /* whole requests waiting for a handler slot, first come first */
+    struct list waiting;        /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
     uint32_t concurrent_streams; /* as the client was told */
     int32_t highest_stream;

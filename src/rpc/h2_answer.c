@@ -106,6 +106,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     stream->h2->queued -= count;
     if (count < left)
         return (ssize_t)count;
+    traffic_count_at(stream->h2->traffic, TRAFFIC_SENT, LAST_SENT, stream->progress_ns);
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
     struct fields fields = {.arena = stream->call->arena, .borrowed = true};
     static const struct status ok = {.code = GRPC_OK, .message = ""};
@@ -118,6 +119,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
 void h2_flow_sent(struct h2_stream *stream, size_t size)
 {
     stream->h2->queued += size;
+    traffic_count_at(stream->h2->traffic, TRAFFIC_SENT, LAST_SENT, clock_tick());
     if (buf_size(&stream->flow->outbox) == size) /* it was empty: from now on it has to move */
         stream->progress_ns = clock_now();
     if (!stream->flow->begun)

@@ -139,6 +139,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     h2->budgets.requests++;
     h2->request_count++;
+    traffic_count_at(h2->traffic, TRAFFIC_STREAMS, LAST_STREAM, h2->received_ns);
     (void)h2_stream_open(h2, frame->hd.stream_id);
     return 0;
 }
@@ -339,6 +340,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !budget_take(&h2->budgets.server_resets, limits->server_resets_burst,
                      limits->server_resets_rate, clock_now()))
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
+    if (type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+        traffic_count(h2->traffic, TRAFFIC_PINGS);
     if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)
         return 0;
     h2->budgets.data_sent++;
@@ -346,6 +349,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
     struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
+    if (stream != NULL) {
+        stream->end_sent = true;
+        traffic_count(h2->traffic, TRAFFIC_STREAMS_OK);
+    }
     if (stream != NULL && !stream->ended) {
         stream->rest_unwanted = true;
         h2_stream_ready(stream);

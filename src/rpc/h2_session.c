@@ -32,6 +32,7 @@ static void give_up_fatally(struct h2 *h2, int error);
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
 static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
 static void reset_stalled(struct h2_stream *stream, const char *limit);
+static void note_windows(struct h2 *h2);
 
 struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
                   void (*wants_flush)(void *owner))
@@ -41,6 +42,7 @@ struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
     h2->caller = caller;
     h2->owner = owner;
     h2->wants_flush = wants_flush;
+    h2->traffic = &h2->own_traffic;
     h2->idle_since_ns = clock_now();
     list_init(&h2->streams);
     list_init(&h2->ready);
@@ -138,6 +140,7 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns)
         next = list_next(&h2->streams, node);
         sweep_stream(list_entry(node, struct h2_stream, node), now_ns);
     }
+    note_windows(h2);
     bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
     if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
         h2_shutdown(h2);
@@ -249,4 +252,14 @@ static void reset_stalled(struct h2_stream *stream, const char *limit)
     (void)nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
                                     NGHTTP2_CANCEL);
     stream->h2->wants_flush(stream->h2->owner);
+}
+
+/* For channelz, which may be late by a sweep: only this thread may ask the library. */
+static void note_windows(struct h2 *h2)
+{
+    atomic_store_explicit(&h2->traffic->windows[WINDOW_TO_PEER],
+                          nghttp2_session_get_remote_window_size(h2->session),
+                          memory_order_relaxed);
+    atomic_store_explicit(&h2->traffic->windows[WINDOW_TO_US],
+                          nghttp2_session_get_local_window_size(h2->session), memory_order_relaxed);
 }

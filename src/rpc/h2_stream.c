@@ -70,6 +70,8 @@ void h2_stream_close(struct h2_stream *stream)
     struct h2 *h2 = stream->h2;
     if (h2->recent == stream)
         h2->recent = NULL;
+    if (!stream->end_sent)
+        traffic_count(h2->traffic, TRAFFIC_STREAMS_FAILED);
     list_remove(&h2->streams, &stream->node);
     list_remove(&h2->ready, &stream->ready_node);
     list_remove(&h2->held, &stream->held_node);

@@ -36,6 +36,7 @@ struct rpc_listener {
     uint32_t accepts_per_second;
     struct budget accepts;
     struct log_interval trouble;
+    struct socket_record record; /* for channelz */
 };
 
 static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
@@ -73,6 +74,8 @@ int rpc_listener_open(struct ctx *ctx, struct loop *loop,
     listener->resume = timer_new(loop, on_resume, listener);
     listener->io = io_open(loop, listener->fd);
     io_watch(listener->io, IO_READ, on_readable, listener);
+    listener->record = (struct socket_record){.fd = listener->fd, .listens = true};
+    sockets_enter(rpc_shared_sockets(listener->shared), &listener->record);
     *out = listener;
     return OK;
 }
@@ -93,6 +96,7 @@ void rpc_listener_close(struct rpc_listener *listener)
 {
     if (listener == NULL)
         return;
+    sockets_leave(rpc_shared_sockets(listener->shared), &listener->record);
     io_close(listener->io);
     timer_free(listener->resume);
     close(listener->fd);

@@ -77,6 +77,9 @@ struct rpc_registration {
 struct rpc_shared;
 struct rpc_shared *rpc_shared_new(void);
 void rpc_shared_free(struct rpc_shared *shared);
+/* What there is to tell of them: see rpc/sockets.h. */
+struct socket_registry;
+struct socket_registry *rpc_shared_sockets(struct rpc_shared *shared);
 
 struct rpc_worker;
 

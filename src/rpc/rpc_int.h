@@ -18,6 +18,7 @@
 #include "rpc/h2_memory.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_metrics.h"
+#include "rpc/traffic.h"
 
 #include <stdatomic.h>
 
@@ -36,12 +37,13 @@ struct connection {
     enum connection_state state;
     int fd;
     struct io *io;
-    struct tls_stream *tls; /* NULL for plain probes */
-    struct h2 *h2;          /* from the handshake's end */
-    struct buf out;         /* encrypted next: bytes of frames or of a probe's answer */
-    struct buf probe;       /* a probe's request so far */
-    struct deferred flush;  /* sends at the end of the turn */
-    struct deferred reap;   /* frees at the end of the turn */
+    struct tls_stream *tls;      /* NULL for plain probes */
+    struct socket_record record; /* what channelz tells of it, once it speaks HTTP/2 */
+    struct h2 *h2;               /* from the handshake's end */
+    struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
+    struct buf probe;            /* a probe's request so far */
+    struct deferred flush;       /* sends at the end of the turn */
+    struct deferred reap;        /* frees at the end of the turn */
     uint64_t opened_ns;
     uint64_t deadline_ns;      /* of the present state; NO_DEADLINE in HTTP2 */
     uint64_t write_stalled_ns; /* since when the socket takes nothing; 0: it does */

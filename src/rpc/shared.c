@@ -20,7 +20,8 @@ struct identity_count {
 
 struct rpc_shared {
     _Atomic uint32_t connections;
-    pthread_mutex_t lock; /* guards the table */
+    struct socket_registry *sockets; /* owned */
+    pthread_mutex_t lock;            /* guards the table */
     struct identity_count table[IDENTITIES_MAX];
     size_t used;
 };
@@ -31,6 +32,7 @@ struct rpc_shared *rpc_shared_new(void)
 {
     struct rpc_shared *shared = xcalloc(1, sizeof *shared);
     pthread_mutex_init(&shared->lock, NULL);
+    shared->sockets = socket_registry_new();
     return shared;
 }
 
@@ -41,7 +43,13 @@ void rpc_shared_free(struct rpc_shared *shared)
     for (size_t i = 0; i < shared->used; i++)
         free(shared->table[i].key);
     pthread_mutex_destroy(&shared->lock);
+    socket_registry_free(shared->sockets);
     free(shared);
+}
+
+struct socket_registry *rpc_shared_sockets(struct rpc_shared *shared)
+{
+    return shared->sockets;
 }
 
 /* Any thread.  Once per connection, so a lock is cheap enough. */

@@ -5,6 +5,7 @@
 
 #include "gen/descriptors.h"
 #include "gen/pb/google/protobuf/descriptor.pb-c.h"
+#include "gen/rpc/channelz.h"
 #include "gen/rpc/health.h"
 #include "gen/rpc/tenant_service.h"
 
@@ -138,7 +139,8 @@ static int answer_make(struct arena *arena, const Request *in, Response *out)
 static void answer_services(struct answer *answer)
 {
     const char *const names[] = {tenant_service_rpc.name, health_rpc.name,
-                                 server_reflection_rpc.name, server_reflection_v1alpha_rpc.name};
+                                 server_reflection_rpc.name, server_reflection_v1alpha_rpc.name,
+                                 channelz_rpc.name};
     enum { COUNT = sizeof names / sizeof names[0] };
     Grpc__Reflection__V1__ListServiceResponse *list = arena_alloc(answer->arena, sizeof *list);
     grpc__reflection__v1__list_service_response__init(list);

@@ -16,6 +16,7 @@ struct store;
 struct cache;
 struct event_source;
 struct token_keys;
+struct socket_registry;
 
 /* A worker's environment of all handlers: call->service. */
 struct service_env {
@@ -24,14 +25,15 @@ struct service_env {
     const struct event_source *source; /* who we are, in events */
     enum region region;                /* where this replica runs */
     struct token_keys *token_keys;     /* of consistency and page tokens; shared by the process */
-    uint64_t freshness_ns;             /* how old a cached answer may be: a suspension waits as long */
-    uint64_t consistency_wait_ns;      /* how long a read waits for what its token stands for */
-    uint64_t idempotency_ttl_ns;       /* how long an answer is kept under its key */
-    struct service_metrics metrics;    /* the worker's series */
-    void (*wake_relay)(void *relay);   /* called after a commit that left events; NULL: none here */
+    uint64_t freshness_ns;          /* how old a cached answer may be: a suspension waits as long */
+    uint64_t consistency_wait_ns;   /* how long a read waits for what its token stands for */
+    uint64_t idempotency_ttl_ns;    /* how long an answer is kept under its key */
+    struct service_metrics metrics; /* the worker's series */
+    void (*wake_relay)(void *relay); /* called after a commit that left events; NULL: none here */
     void *relay;
-    bool (*is_serving)(void *state);   /* for grpc.health.v1: not starting, not draining */
+    bool (*is_serving)(void *state); /* for grpc.health.v1: not starting, not draining */
     void *state;
+    struct socket_registry *sockets; /* the connections of the process, for grpc.channelz.v1 */
 };
 
 /* The checks on metadata alone, before anything of the body is decoded: may this caller call this method,

@@ -88,6 +88,15 @@ const char *tls_stream_peer_uri(struct tls_stream *stream);
 /* Seconds since 1970 when the peer's leaf ends; 0 before the handshake. */
 int64_t tls_stream_peer_not_after(const struct tls_stream *stream);
 
+/* What an open stream's handshake has proven: immutable, and any thread's while it lives. */
+struct tls_proof;
+struct buf;
+struct tls_proof *tls_proof_new(const struct tls_stream *stream);
+void tls_proof_free(struct tls_proof *proof);                /* accepts NULL */
+const char *tls_proof_cipher(const struct tls_proof *proof); /* a constant by IANA's name */
+/* Appends the leaf of the peer, or our own, in DER. */
+void tls_proof_certificate(const struct tls_proof *proof, bool peer, struct buf *der);
+
 /* The context's keys and trust were replaced after the peer was last verified. */
 bool tls_stream_is_outdated(const struct tls_stream *stream);
 /* Verifies the peer of an open stream again, by the trust now in force, which costs as much as a signature or

@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from support import create, header
 
-SERVICES = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+SERVICES = ["grpc.channelz.v1.Channelz", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection", "tenant.v1.TenantService"]
 
 
