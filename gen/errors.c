@@ -103,6 +103,9 @@ static const struct error_entry entries[] = {
     {33, "CHANNELZ_UNKNOWN_ID", 5, 404, false,
      "This process has no such server, socket or channel",
      "List the servers and their sockets again; connections come and go."},
+    {34, "REQUEST_CARDINALITY", 12, 501, false,
+     "This method takes exactly one message",
+     "Send one message, then end the stream; does the client know the method's kind?"},
 };
 
 const struct error_entry *error_lookup(int refusal)

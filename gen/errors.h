@@ -39,6 +39,7 @@ enum refusal {
     IDEMPOTENCY_IN_PROGRESS = 31, /* ABORTED: A request with this idempotency key is still running */
     CONSISTENCY_UNAVAILABLE = 32, /* UNAVAILABLE: The change that the consistency token stands for cannot be seen yet */
     CHANNELZ_UNKNOWN_ID = 33, /* NOT_FOUND: This process has no such server, socket or channel */
+    REQUEST_CARDINALITY = 34, /* UNIMPLEMENTED: This method takes exactly one message */
 };
 
 struct error_entry {

@@ -255,9 +255,10 @@ static int run_checks(struct running_call *call, struct h2_stream *stream)
     return call->worker->hooks.match(&call->call, message);
 }
 
-/* What broke the framing.  Only a size is the client's to mend and thus a refusal; the rest are
- * clients that break the protocol, and their operators find the text in our log, not in the
- * answer. */
+/* What broke the framing.  Only the size and the number of messages are the client's to mend and thus refusals:
+ * "Request cardinality violation (method requires exactly one request but client sent some other number of
+ * requests) | UNIMPLEMENTED" (gRPC's statuscodes.md).  The rest are clients that break the protocol, and their
+ * operators find the text in our log, not in the answer. */
 static int message_fault(const struct h2_stream *stream)
 {
     struct ctx *ctx = &stream->call->call.ctx;
@@ -270,10 +271,12 @@ static int message_fault(const struct h2_stream *stream)
     case FRAMING_COMPRESSED:
         return FAULT(ctx, FAULT_PROTOCOL, "a compressed message without grpc-encoding");
     case FRAMING_EXTRA:
-        return FAULT(ctx, FAULT_PROTOCOL, "more than one message on a unary call");
+        return REQUEST_CARDINALITY;
     }
     if (framing_has_message(&stream->framing))
         return OK;
+    if (!framing_is_cut(&stream->framing))
+        return REQUEST_CARDINALITY;
     return FAULT(ctx, FAULT_PROTOCOL, "the stream ended before a whole message had come");
 }
 

@@ -114,14 +114,14 @@ START_TEST(test_broken_framing)
             size_t size;
             int status;
         } cases[] = {
-            {"", 0, GRPC_INTERNAL},                       /* no message at all */
-            {"\0", 1, GRPC_INTERNAL},                     /* cut in the prefix */
-            {"\0\0\0\0\5\x08\1", 7, GRPC_INTERNAL},       /* cut in the message */
-            {"\1\0\0\0\0", 5, GRPC_INTERNAL},             /* compressed without an encoding */
-            {"\2\0\0\0\0", 5, GRPC_INTERNAL},             /* an unknown flag */
-            {"\0\0\0\0\0\0\0\0\0\0", 10, GRPC_INTERNAL},  /* two messages */
-            {"\0\0\0\0\0x", 6, GRPC_INTERNAL},            /* one and a bit */
-            {"\0\0\x10\0\1", 5, GRPC_RESOURCE_EXHAUSTED}, /* 1 MiB + 1 */
+            {"", 0, GRPC_UNIMPLEMENTED},                      /* no message at all */
+            {"\0", 1, GRPC_INTERNAL},                         /* cut in the prefix */
+            {"\0\0\0\0\5\x08\1", 7, GRPC_INTERNAL},           /* cut in the message */
+            {"\1\0\0\0\0", 5, GRPC_INTERNAL},                 /* compressed without an encoding */
+            {"\2\0\0\0\0", 5, GRPC_INTERNAL},                 /* an unknown flag */
+            {"\0\0\0\0\0\0\0\0\0\0", 10, GRPC_UNIMPLEMENTED}, /* two messages */
+            {"\0\0\0\0\0x", 6, GRPC_UNIMPLEMENTED},           /* one and a bit */
+            {"\0\0\x10\0\1", 5, GRPC_RESOURCE_EXHAUSTED},     /* 1 MiB + 1 */
             {"\0\xFF\xFF\xFF\xFF", 5, GRPC_RESOURCE_EXHAUSTED},
             {"\0\0\0\0\2\xFF\xFF", 7, GRPC_INVALID_ARGUMENT},       /* not protobuf */
             {"\0\0\0\0\4\x12\2\xC3\x28", 9, GRPC_INVALID_ARGUMENT}, /* not UTF-8 */
