@@ -100,9 +100,12 @@ static int check_authorities(struct ctx *ctx, struct tls_context *context, const
         X509_STORE_get0_objects(SSL_CTX_get_cert_store(context->ssl));
     bool usable = false;
     for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        const X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
         if (authority == NULL)
             continue;
+        /* Decodes its extensions now: the first handshake would do it else, while other threads' handshakes
+         * look at the same certificate. */
+        (void)X509_check_purpose(authority, -1, 0);
         int64_t end = certificate_time(X509_get0_notAfter(authority));
         usable |= end > now_s() && certificate_time(X509_get0_notBefore(authority)) <= now_s();
         note_end(&context->ends.ca, end);
