@@ -40,7 +40,7 @@ $(FLAG_CACHE):
 	  then known="$$known $$f"; else missing="$$missing $$f"; fi; done; \
 	  printf 'KNOWN_FLAGS :=%s\nMISSING_FLAGS :=%s\n' "$$known" "$$missing" >$@
 
-PACKAGES := libnghttp2 openssl libpq hiredis libnats libcyaml yaml-0.1 libprotobuf-c libuv \
+PACKAGES := libnghttp2 openssl zlib libpq hiredis libnats libcyaml yaml-0.1 libprotobuf-c libuv \
   libmicrohttpd jansson
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lboost_context -lpthread -lm

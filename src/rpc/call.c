@@ -44,6 +44,12 @@ void call_set_trailer(struct call *call, const char *key, struct slice value)
     put_header(&running_call_of(call)->trailers, call->ctx.arena, key, value);
 }
 
+void call_compress(struct call *call, bool wanted)
+{
+    struct running_call *running = running_call_of(call);
+    running->compresses = wanted && running->client_inflates;
+}
+
 /* A client's hundred violations are counted and 64 of them kept: the struct has a fixed size,
  * the answer says how many are missing. */
 int call_refuse_field(struct call *call, int reason, const char *field, const char *rule)

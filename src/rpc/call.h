@@ -39,6 +39,11 @@ void call_set_header(struct call *call, const char *key, struct slice value);
 /* Adds to the trailers. */
 void call_set_trailer(struct call *call, const char *key, struct slice value);
 
+/* Whether messages of the answer are compressed (gzip), for a client that understands it; those that would not
+ * get smaller never are.  At first: as the client does with its own.  On a stream it must be on before the
+ * first call_send() to be possible at all. */
+void call_compress(struct call *call, bool wanted);
+
 /* --- methods that stream -------------------------------------------------------------------------- */
 
 /* Waits for the client's next message.  OK: *message lives until the next call_receive() or the

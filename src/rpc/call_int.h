@@ -33,23 +33,26 @@ struct call_header_list {
 struct running_call {
     struct call call;
     struct rpc_worker *worker;
-    struct h2 *h2;                     /* the connection while it lives; NULL after */
-    struct h2_stream *stream;          /* weak: NULL once the client went away */
-    struct list_node running_node;     /* on h2->running_calls while its task runs */
-    bool running;                      /* its task was started and has not ended */
-    bool reported;                     /* counted and logged: a call is so once */
-    struct arena *arena;               /* owns this struct */
-    struct method_slot *slot;          /* the method with its registration; NULL when unknown */
+    struct h2 *h2;                 /* the connection while it lives; NULL after */
+    struct h2_stream *stream;      /* weak: NULL once the client went away */
+    struct list_node running_node; /* on h2->running_calls while its task runs */
+    bool running;                  /* its task was started and has not ended */
+    bool reported;                 /* counted and logged: a call is so once */
+    struct arena *arena;           /* owns this struct */
+    struct method_slot *slot;      /* the method with its registration; NULL when unknown */
     const struct request_headers *metadata; /* as it came */
-    struct call_header_list headers; /* of the answer */
+    struct call_header_list headers;        /* of the answer */
     struct call_header_list trailers;
     ProtobufCMessage *request; /* unpacked, in the arena */
     uint64_t began_ns;         /* headers complete */
     int result;                /* of gate, match or handler */
     struct slice reply;        /* framed response */
+    bool client_inflates;      /* it understands gzip … */
+    bool compresses;           /* … and messages of the answer are sent so */
+    bool sends_gzip;           /* the answer's headers say so */
     struct task *task;         /* NULL before it first ran and after it ended */
-    struct waitq readable;     /* a streaming method's task waits for the client's next message … */
-    struct waitq writable;     /* … or for room in the outbox; both unused by others */
+    struct waitq readable; /* a streaming method's task waits for the client's next message … */
+    struct waitq writable; /* … or for room in the outbox; both unused by others */
     struct arena *message_arena; /* of the last received message; NULL: none yet */
 };
 
@@ -60,9 +63,14 @@ void call_leave_stream(struct running_call *running);
 void call_stream_init(struct running_call *running);
 /* Gives the call's memory back; the struct is gone with it. */
 void call_free(struct running_call *running);
-/* Scans and unpacks one request message into `arena`.  Refusals: MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED. */
-int call_unpack(struct running_call *running, struct slice bytes, struct arena *arena,
-                ProtobufCMessage **message);
+/* message.c.  Inflates, scans and unpacks one request message into `arena`.  Refusals: MESSAGE_TOO_LARGE,
+ * MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED.  Fault: it does not inflate. */
+struct framing;
+int call_message_take(struct running_call *running, const struct framing *framing,
+                      struct arena *arena, ProtobufCMessage **message) MUST_CHECK;
+/* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
+ * where that was asked for and helps.  The framed size. */
+size_t call_message_frame(const struct running_call *running, uint8_t *place, size_t size);
 /* Counts and logs the end of a call, at `now_ns` (clock_now()). */
 void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
 

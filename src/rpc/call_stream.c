@@ -5,7 +5,6 @@
 #include "loop/task.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
-#include "rpc/scan.h"
 
 #include "gen/errors.h"
 
@@ -63,11 +62,14 @@ int call_send(struct call *call, const ProtobufCMessage *message)
         return gone(call);
     struct buf *outbox = &stream->flow->outbox;
     uint8_t *place = buf_reserve(outbox, FRAME_PREFIX_SIZE + size);
-    framing_prefix(place, size);
     size_t packed = protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
     assert(packed == size);
-    buf_commit(outbox, FRAME_PREFIX_SIZE + size);
-    h2_flow_sent(stream, FRAME_PREFIX_SIZE + size);
+    if (!stream->flow->begun)
+        running->sends_gzip = running->compresses;
+    running->compresses = running->compresses && running->sends_gzip;
+    size_t framed = call_message_frame(running, place, size);
+    buf_commit(outbox, framed);
+    h2_flow_sent(stream, framed);
     return OK;
 }
 
@@ -130,10 +132,7 @@ static int message_fill(struct running_call *running, struct h2_stream *stream, 
 static int message_unpack(struct running_call *running, struct h2_stream *stream,
                           ProtobufCMessage **message)
 {
-    struct slice bytes = buf_slice(&stream->framing.message);
-    size_t limit = stream->framing.limit;
-    TRY(call_unpack(running, bytes, running->message_arena, message));
+    TRY(call_message_take(running, &stream->framing, running->message_arena, message));
     h2_stream_drop_message(stream);
-    stream->framing.limit = limit;
     return running->worker->hooks.match(&running->call, *message);
 }

@@ -20,7 +20,6 @@
 #include "rpc/coding.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
-#include "rpc/scan.h"
 
 #include "gen/errors.h"
 
@@ -33,6 +32,7 @@ static int http_fault(const struct h2_stream *stream);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
 static int check_metadata(struct running_call *call);
+static int take_encoding(struct running_call *call);
 static int message_fault(const struct h2_stream *stream);
 static int run_checks(struct running_call *call, struct h2_stream *stream);
 static void run_handler(struct task *task, void *argument);
@@ -57,6 +57,7 @@ void dispatch_find_method(struct h2_stream *stream)
     stream->slot = dispatch_find(stream->h2->worker, stream->headers->known[HEADER_PATH]);
     if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
         stream->framing.limit = stream->slot->method->policy.max_request_bytes;
+    stream->framing.may_compress = slice_is(stream->headers->known[HEADER_GRPC_ENCODING], "gzip");
     if (stream->slot != NULL && method_streams(stream->slot->method))
         stream->flow = xcalloc(1, sizeof *stream->flow);
 }
@@ -203,10 +204,23 @@ static int check_metadata(struct running_call *call)
     face->service = call->slot->registration->environment;
     if (face->method->invoke == NULL)
         return METHOD_UNKNOWN;
-    struct slice encoding = call->stream->headers->known[HEADER_GRPC_ENCODING];
-    if (encoding.size > 0 && !slice_is(encoding, "identity"))
-        return COMPRESSION_UNSUPPORTED;
+    TRY(take_encoding(call));
     return call->worker->hooks.gate(face);
+}
+
+/* Nobody who does not compress pays for it: answers are compressed for who does, unless it says that it cannot
+ * read that. */
+static int take_encoding(struct running_call *call)
+{
+    const struct request_headers *headers = call->stream->headers;
+    struct slice encoding = headers->known[HEADER_GRPC_ENCODING];
+    struct slice accepted = headers->known[HEADER_GRPC_ACCEPT_ENCODING];
+    bool gzip = slice_is(encoding, "gzip");
+    if (encoding.size > 0 && !gzip && !slice_is(encoding, "identity"))
+        return COMPRESSION_UNSUPPORTED;
+    call->client_inflates = accepted.data == NULL ? gzip : header_list_has(accepted, "gzip");
+    call->compresses = gzip && call->client_inflates;
+    return OK;
 }
 
 /* Streams may last as long as their connection, whose age is limited.
@@ -249,7 +263,7 @@ static int run_checks(struct running_call *call, struct h2_stream *stream)
     if (client_streams) /* each message is checked when the handler asks for it */
         return OK;
     ProtobufCMessage *message = NULL;
-    TRY(call_unpack(call, buf_slice(&stream->framing.message), call->arena, &message));
+    TRY(call_message_take(call, &stream->framing, call->arena, &message));
     h2_stream_drop_message(stream);
     call->request = message;
     return call->worker->hooks.match(&call->call, message);
@@ -268,6 +282,7 @@ static int message_fault(const struct h2_stream *stream)
     case FRAMING_TOO_LARGE:
         return MESSAGE_TOO_LARGE;
     case FRAMING_BAD_FLAG:
+        return FAULT(ctx, FAULT_PROTOCOL, "a message whose flag is neither 0 nor 1");
     case FRAMING_COMPRESSED:
         return FAULT(ctx, FAULT_PROTOCOL, "a compressed message without grpc-encoding");
     case FRAMING_EXTRA:
@@ -278,33 +293,6 @@ static int message_fault(const struct h2_stream *stream)
     if (!framing_is_cut(&stream->framing))
         return REQUEST_CARDINALITY;
     return FAULT(ctx, FAULT_PROTOCOL, "the stream ended before a whole message had come");
-}
-
-/* protobuf-c's NULL does not say why; a full arena is the one cause that the scan cannot
- * exclude. */
-int call_unpack(struct running_call *call, struct slice bytes, struct arena *arena,
-                ProtobufCMessage **message)
-{
-    const ProtobufCMessageDescriptor *type = call->call.method->request;
-    char path[SCAN_PATH_SIZE];
-    enum scan_result scan = scan_message(type, bytes, path);
-    switch (scan) {
-    case SCAN_OK:
-        break;
-    case SCAN_TOO_DEEP:
-    case SCAN_TOO_MANY:
-        return call_refuse_field(&call->call, MESSAGE_TOO_COMPLEX, path, scan_rule(scan));
-    case SCAN_MALFORMED:
-    case SCAN_BAD_UTF8:
-    case SCAN_NUL:
-        return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
-    }
-    *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
-    if (*message == NULL)
-        return arena_is_full(arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
-    if (call->h2 != NULL)
-        traffic_count_at(call->h2->traffic, TRAFFIC_RECEIVED, LAST_RECEIVED, call->h2->received_ns);
-    return OK;
 }
 
 /* On the task's own stack of 64 KiB.  Suspends wherever the handler does; after that the stream
@@ -340,14 +328,14 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
     if (size > call->worker->limits.response_bytes)
         return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
     uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + size);
-    framing_prefix(bytes, size);
     if (is_stored) {
         memcpy(bytes + FRAME_PREFIX_SIZE, stored.data, size);
     } else {
         size_t packed = protobuf_c_message_pack(message, bytes + FRAME_PREFIX_SIZE);
         assert(packed == size);
     }
-    call->reply = slice_make(bytes, FRAME_PREFIX_SIZE + size);
+    call->reply = slice_make(bytes, call_message_frame(call, bytes, size));
+    call->sends_gzip = bytes[0] == FRAME_COMPRESSED;
     return OK;
 }
 

@@ -5,8 +5,7 @@
 #include <assert.h>
 
 #define BUFFER_KEPT 512 /* bytes: most requests are smaller */
-#define FLAG_PLAIN 0
-#define FLAG_COMPRESSED 1
+#define FRAME_PLAIN 0
 
 static enum framing_result prefix_take(struct framing *framing, struct slice *bytes);
 static enum framing_result prefix_check(struct framing *framing);
@@ -31,12 +30,12 @@ void framing_deinit(struct framing *framing)
 void framing_recycle(struct framing *framing)
 {
     struct buf kept = framing->message;
-    if (kept.room > BUFFER_KEPT) {
-        framing_deinit(framing);
-        return;
-    }
-    buf_clear(&kept);
-    *framing = (struct framing){.message = kept};
+    if (kept.room > BUFFER_KEPT)
+        buf_deinit(&kept);
+    else
+        buf_clear(&kept);
+    *framing = (struct framing){
+        .message = kept, .limit = framing->limit, .may_compress = framing->may_compress};
 }
 
 /* Total over all splits: the same bytes give the same result however DATA frames cut them.  The
@@ -76,9 +75,9 @@ static enum framing_result prefix_take(struct framing *framing, struct slice *by
 /* The flag is judged as soon as it is there, the length once it is whole. */
 static enum framing_result prefix_check(struct framing *framing)
 {
-    if (framing->prefix[0] == FLAG_COMPRESSED)
+    if (framing->prefix[0] == FRAME_COMPRESSED && !framing->may_compress)
         return FRAMING_COMPRESSED;
-    if (framing->prefix[0] != FLAG_PLAIN)
+    if (framing->prefix[0] > FRAME_COMPRESSED)
         return FRAMING_BAD_FLAG;
     if (!prefix_is_whole(framing))
         return FRAMING_OK;
@@ -120,6 +119,12 @@ bool framing_has_message(const struct framing *framing)
     return !framing->failed && prefix_is_whole(framing) && framing_missing(framing) == 0;
 }
 
+bool framing_is_compressed(const struct framing *framing)
+{
+    assert(framing_has_message(framing));
+    return framing->prefix[0] == FRAME_COMPRESSED;
+}
+
 bool framing_is_cut(const struct framing *framing)
 {
     return !framing->failed && framing->prefix_size > 0 && !framing_has_message(framing);
@@ -148,7 +153,7 @@ static size_t smaller(size_t a, size_t b)
 void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size)
 {
     assert(size <= UINT32_MAX);
-    prefix[0] = FLAG_PLAIN;
+    prefix[0] = FRAME_PLAIN;
     for (size_t i = 1; i < FRAME_PREFIX_SIZE; i++)
         prefix[i] = (uint8_t)(size >> (8 * (FRAME_PREFIX_SIZE - 1 - i)));
 }

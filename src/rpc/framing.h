@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #define FRAME_PREFIX_SIZE 5
+#define FRAME_COMPRESSED 1 /* the first byte of a prefix: "Compressed-Flag" */
 
 enum framing_result {
     FRAMING_OK,         /* bytes were taken; look at framing_has_message() */
@@ -23,13 +24,14 @@ struct framing {
     size_t prefix_size;  /* bytes of it that have come */
     size_t message_size; /* announced, valid once the prefix is whole */
     struct buf message;  /* bytes of the message so far */
-    size_t limit;        /* bytes a message may have */
+    size_t limit;        /* bytes a message may have, compressed or not */
+    bool may_compress;   /* the flag may be 1: an encoding was declared */
     bool failed;         /* sticky: an error was returned */
 };
 
 void framing_init(struct framing *framing, size_t limit);
 void framing_deinit(struct framing *framing);
-/* As after framing_init() with no limit, but a small buffer is kept for the next message. */
+/* As after framing_init(): ready for the next message under the same limit; a small buffer is kept. */
 void framing_recycle(struct framing *framing);
 
 /* Takes bytes of DATA frames.  After an error nothing more may be fed. */
@@ -40,6 +42,8 @@ enum framing_result framing_take(struct framing *framing, struct slice *bytes);
 void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size);
 /* The whole message is there (it may be empty). */
 bool framing_has_message(const struct framing *framing);
+/* Of a whole message: its flag was 1. */
+bool framing_is_compressed(const struct framing *framing);
 /* Some bytes have come and the message is not whole: END_STREAM now means it was cut short. */
 bool framing_is_cut(const struct framing *framing);
 /* Bytes still missing of what was announced; 0 before the prefix is whole and when the message is. */

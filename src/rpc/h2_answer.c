@@ -202,13 +202,14 @@ static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, siz
     return (ssize_t)count;
 }
 
-/* "grpc-accept-encoding" tells clients that have not asked yet that only identity is understood
- * here. */
+/* "grpc-accept-encoding" tells clients that have not compressed yet what is understood here. */
 static void add_response_headers(struct fields *fields, const struct running_call *call)
 {
     add_text(fields, ":status", "200");
     add_text(fields, "content-type", "application/grpc");
-    add_text(fields, "grpc-accept-encoding", "identity");
+    add_text(fields, "grpc-accept-encoding", "identity,gzip");
+    if (call->sends_gzip)
+        add_text(fields, "grpc-encoding", "gzip");
     add_text(fields, "x-request-id", call->call.ctx.trace.request_id);
     add_list(fields, &call->headers);
 }

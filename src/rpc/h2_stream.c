@@ -43,6 +43,7 @@ struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
     stream->begun_ns = clock_tick();
     stream->progress_ns = stream->begun_ns;
     stream->framing.limit = h2->worker->limits.message_bytes;
+    stream->framing.may_compress = false;
     list_push_back(&h2->streams, &stream->node);
     metric_gauge_add(h2->worker->metrics->streams, 1);
     int rc = nghttp2_session_set_stream_user_data(h2->session, id, stream);

@@ -6,12 +6,16 @@
 #define OTHERS_FIRST 8
 
 static const struct slice names[HEADER_NAMES] = {
-#define NAME(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
     [HEADER_METHOD] = NAME(":method"),
     [HEADER_PATH] = NAME(":path"),
     [HEADER_CONTENT_TYPE] = NAME("content-type"),
     [HEADER_GRPC_TIMEOUT] = NAME("grpc-timeout"),
     [HEADER_GRPC_ENCODING] = NAME("grpc-encoding"),
+    [HEADER_GRPC_ACCEPT_ENCODING] = NAME("grpc-accept-encoding"),
     [HEADER_TRACEPARENT] = NAME("traceparent"),
     [HEADER_REQUEST_ID] = NAME("x-request-id"),
     [HEADER_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
@@ -51,6 +55,24 @@ struct slice request_headers_find(const struct request_headers *headers, struct 
             return headers->others[i].value;
     }
     return slice_make(NULL, 0);
+}
+
+bool header_list_has(struct slice list, const char *name)
+{
+    size_t size = strlen(name);
+    while (list.size > 0) {
+        const uint8_t *comma = memchr(list.data, ',', list.size);
+        size_t length = comma == NULL ? list.size : (size_t)(comma - list.data);
+        struct slice item = slice_make(list.data, length);
+        list = slice_skip(list, comma == NULL ? length : length + 1);
+        while (item.size > 0 && item.data[0] == ' ')
+            item = slice_skip(item, 1);
+        while (item.size > 0 && item.data[item.size - 1] == ' ')
+            item.size--;
+        if (item.size == size && memcmp(item.data, name, size) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* HEADER_NAMES: not one of ours. */

@@ -12,6 +12,7 @@ enum header_name {
     HEADER_CONTENT_TYPE,
     HEADER_GRPC_TIMEOUT,
     HEADER_GRPC_ENCODING,
+    HEADER_GRPC_ACCEPT_ENCODING,
     HEADER_TRACEPARENT,
     HEADER_REQUEST_ID,
     HEADER_IDEMPOTENCY_KEY,
@@ -39,5 +40,8 @@ void request_headers_add(struct request_headers *headers, struct arena *arena, s
                          struct slice value);
 /* The first value under that name as it was sent; {NULL, 0} when absent. */
 struct slice request_headers_find(const struct request_headers *headers, struct slice name);
+
+/* Whether a list of names, by commas, has this one. */
+bool header_list_has(struct slice list, const char *name);
 
 #endif

@@ -1,4 +1,5 @@
 """The edge: certificates, probes, bad requests, limits and deadlines, seen by stock clients."""
+import gzip
 import socket
 import ssl
 import threading
@@ -243,6 +244,25 @@ def test_an_encoding_that_is_not_spoken(client):
     fields = client.answer(client.request({"grpc-encoding": "snappy"}))
     assert fields["grpc-status"] == str(CODE.UNIMPLEMENTED.value[0])
     assert "identity" in fields["grpc-accept-encoding"]
+
+
+def test_a_stock_client_that_compresses(service, unique):
+    """grpcio compresses both ways when told to; what comes back is what was sent."""
+    labels = {f"label{n:02}": "x" * 60 for n in range(32)}
+    wanted = pb.Tenant(slug=unique(), display_name="Compressed", home_region="eu", labels=labels)
+    gzipped = grpc.Compression.Gzip
+    made = service.stub().CreateTenant(pb.CreateTenantRequest(tenant=wanted), compression=gzipped).tenant
+    assert made.labels == labels
+    got = service.stub().GetTenant(pb.GetTenantRequest(tenant_id=made.tenant_id), compression=gzipped)
+    assert got.tenant.labels == labels
+
+
+def test_a_bomb_is_given_up_at_the_limit(client, service):
+    before = service.metric("tenant_rpc_limit_hits_total", limit="inflated_bytes")
+    bomb = gzip.compress(b"\x7a" + bytes(10 << 20))
+    fields = client.answer(client.request({"grpc-encoding": "gzip"}, b"\1" + len(bomb).to_bytes(4, "big") + bomb))
+    assert fields["grpc-status"] == str(CODE.RESOURCE_EXHAUSTED.value[0])
+    assert service.metric("tenant_rpc_limit_hits_total", limit="inflated_bytes") == before + 1
 
 
 def test_two_messages_on_a_unary_call(client):

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing scan filter page_token metadata config json"
+TARGETS="framing gzip scan filter page_token metadata config json"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -20,6 +20,7 @@ failed=0
 sources_of() {
     case $1 in
     framing) echo src/rpc/framing.c src/base/buf.c src/base/alloc.c ;;
+    gzip) echo src/rpc/gzip.c src/base/buf.c src/base/alloc.c ;;
     scan) echo src/rpc/scan.c ;;
     filter) echo src/domain/tenant_filter.c src/domain/time_text.c src/domain/tenant.c \
         src/domain/string_sets.c src/base/arena.c src/base/alloc.c ;;
@@ -55,6 +56,7 @@ build() { # build TARGET VARIANT [FLAG...]
     scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    gzip) libraries=$(pkg-config --libs zlib) ;;
     config) libraries=$(pkg-config --libs libcyaml yaml-0.1 libcrypto) ;;
     esac
     # shellcheck disable=SC2046,SC2086

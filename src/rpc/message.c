@@ -1,0 +1,89 @@
+/* A message from its bytes to its struct and back: inflated, scanned, unpacked; packed, compressed, framed.
+ * Unary and streaming methods share it. */
+#include "rpc/call_int.h"
+#include "rpc/framing.h"
+#include "rpc/gzip.h"
+#include "rpc/rpc_int.h"
+#include "rpc/scan.h"
+
+#include "gen/errors.h"
+
+#include <assert.h>
+
+static int inflated(struct running_call *call, const struct framing *framing, struct buf *out);
+static int unpacked(struct running_call *call, struct slice bytes, struct arena *arena,
+                    ProtobufCMessage **message);
+
+int call_message_take(struct running_call *call, const struct framing *framing, struct arena *arena,
+                      ProtobufCMessage **message)
+{
+    assert(framing_has_message(framing));
+    struct slice bytes = buf_slice(&framing->message);
+    if (!framing_is_compressed(framing) || bytes.size == 0)
+        return unpacked(call, bytes, arena, message);
+    struct buf plain = BUF_EMPTY;
+    int rc = inflated(call, framing, &plain);
+    if (rc == OK)
+        rc = unpacked(call, buf_slice(&plain), arena, message);
+    buf_deinit(&plain);
+    return rc;
+}
+
+/* The limit is the one for messages that come as they are: compressing must not get around it. */
+static int inflated(struct running_call *call, const struct framing *framing, struct buf *out)
+{
+    switch (gzip_inflate(buf_slice(&framing->message), framing->limit, out)) {
+    case GZIP_OK:
+        break;
+    case GZIP_TOO_LARGE:
+        rpc_metrics_limit(call->worker->metrics->set, "inflated_bytes");
+        return MESSAGE_TOO_LARGE;
+    case GZIP_MALFORMED:
+        return FAULT(&call->call.ctx, FAULT_PROTOCOL, "a compressed message that is not gzip");
+    }
+    return OK;
+}
+
+/* scan_message() before the unpacking, whose recursion and allocation it bounds.  protobuf-c's NULL does not
+ * say why; a full arena is the one cause that the scan cannot exclude. */
+static int unpacked(struct running_call *call, struct slice bytes, struct arena *arena,
+                    ProtobufCMessage **message)
+{
+    const ProtobufCMessageDescriptor *type = call->call.method->request;
+    char path[SCAN_PATH_SIZE];
+    enum scan_result scan = scan_message(type, bytes, path);
+    switch (scan) {
+    case SCAN_OK:
+        break;
+    case SCAN_TOO_DEEP:
+    case SCAN_TOO_MANY:
+        return call_refuse_field(&call->call, MESSAGE_TOO_COMPLEX, path, scan_rule(scan));
+    case SCAN_MALFORMED:
+    case SCAN_BAD_UTF8:
+    case SCAN_NUL:
+        return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
+    }
+    *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
+    if (*message == NULL)
+        return arena_is_full(arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
+    if (call->h2 != NULL)
+        traffic_count_at(call->h2->traffic, TRAFFIC_RECEIVED, LAST_RECEIVED, call->h2->received_ns);
+    return OK;
+}
+
+size_t call_message_frame(const struct running_call *call, uint8_t *place, size_t size)
+{
+    framing_prefix(place, size);
+    if (!call->compresses || size == 0)
+        return FRAME_PREFIX_SIZE + size;
+    struct buf smaller = BUF_EMPTY;
+    gzip_deflate(slice_make(place + FRAME_PREFIX_SIZE, size), &smaller);
+    if (buf_size(&smaller) < size) {
+        size = buf_size(&smaller);
+        framing_prefix(place, size);
+        place[0] = FRAME_COMPRESSED;
+        memcpy(place + FRAME_PREFIX_SIZE, buf_slice(&smaller).data, size);
+    }
+    buf_deinit(&smaller);
+    return FRAME_PREFIX_SIZE + size;
+}

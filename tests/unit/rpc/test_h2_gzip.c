@@ -1,0 +1,186 @@
+/* Compressed messages on calls: who gets which answer, and what a client may not do with it. */
+#include "h2_pair.h"
+
+#include "rpc/gzip.h"
+
+#include <string.h>
+
+static const struct extra gzip_both[] = {
+    {"grpc-encoding", "gzip"}, {"grpc-accept-encoding", "identity, gzip"}, {NULL, NULL}};
+static const struct extra gzip_silent[] = {{"grpc-encoding", "gzip"}, {NULL, NULL}};
+static const struct extra gzip_one_way[] = {
+    {"grpc-encoding", "gzip"}, {"grpc-accept-encoding", "identity,deflate"}, {NULL, NULL}};
+static const struct extra gzip_accepted[] = {{"grpc-accept-encoding", "identity, deflate, gzip"},
+                                             {NULL, NULL}};
+
+static struct pair *connected(void)
+{
+    struct pair *pair = pair_new(NULL);
+    pair_connect(pair);
+    return pair;
+}
+
+/* A framed message, compressed, on the heap. */
+static struct buf *compressed(struct buf *framed)
+{
+    struct buf packed = BUF_EMPTY;
+    struct buf *body = xcalloc(1, sizeof *body);
+    gzip_deflate(slice_skip(buf_slice(framed), FRAME_PREFIX_SIZE), &packed);
+    framing_put(body, buf_slice(&packed));
+    body->data[body->start] = FRAME_COMPRESSED;
+    buf_deinit(&packed);
+    pair_drop_body(framed);
+    return body;
+}
+
+static struct buf *long_message(int code, size_t size)
+{
+    char *text = xcalloc(1, size + 1);
+    memset(text, 'x', size);
+    struct buf *body = pair_message(code, text);
+    free(text);
+    return body;
+}
+
+static struct exchange *ask(struct pair *pair, const char *method, const struct extra *extras,
+                            struct buf *body)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/test.v1.Pair/%s", method);
+    return pair_finish(pair, pair_request(pair, path, extras, body));
+}
+
+/* The first message of the answer and whether it came compressed. */
+static Google__Rpc__Status *first_of(const struct exchange *exchange, bool *was_compressed)
+{
+    struct framing framing;
+    struct slice bytes = buf_slice(&exchange->body);
+    struct buf plain = BUF_EMPTY;
+    framing_init(&framing, 1u << 22);
+    framing.may_compress = true;
+    ck_assert_int_eq(framing_take(&framing, &bytes), FRAMING_OK);
+    *was_compressed = framing_is_compressed(&framing);
+    if (*was_compressed)
+        ck_assert_int_eq(gzip_inflate(buf_slice(&framing.message), 1u << 22, &plain), GZIP_OK);
+    else
+        buf_put_slice(&plain, buf_slice(&framing.message));
+    Google__Rpc__Status *message =
+        google__rpc__status__unpack(NULL, buf_size(&plain), buf_slice(&plain).data);
+    ck_assert_ptr_nonnull(message);
+    framing_deinit(&framing);
+    buf_deinit(&plain);
+    return message;
+}
+
+static void check_echo(const struct exchange *exchange, size_t size, bool wants_compressed)
+{
+    bool was_compressed;
+    ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+    Google__Rpc__Status *message = first_of(exchange, &was_compressed);
+    ck_assert_uint_eq(strlen(message->message), size);
+    ck_assert_int_eq(was_compressed, wants_compressed);
+    const char *encoding = answer_field(exchange, "grpc-encoding");
+    ck_assert(wants_compressed ? encoding != NULL && strcmp(encoding, "gzip") == 0
+                               : encoding == NULL);
+    google__rpc__status__free_unpacked(message, NULL);
+}
+
+START_TEST(who_compresses_is_answered_so)
+    {
+        struct pair *pair = connected();
+        check_echo(ask(pair, "Echo", gzip_both, compressed(long_message(1, 5000))), 5000, true);
+        check_echo(ask(pair, "Echo", gzip_silent, compressed(long_message(1, 5000))), 5000, true);
+        /* the flag says it for each message: an uncompressed one is as good */
+        check_echo(ask(pair, "Echo", gzip_both, long_message(1, 5000)), 5000, true);
+        /* what would not get smaller is sent as it is */
+        check_echo(ask(pair, "Echo", gzip_both, compressed(long_message(1, 3))), 3, false);
+        pair_free(pair);
+    }
+END_TEST
+
+START_TEST(nobody_else_pays_for_it)
+    {
+        struct pair *pair = connected();
+        check_echo(ask(pair, "Echo", gzip_accepted, long_message(1, 5000)), 5000, false);
+        check_echo(ask(pair, "Echo", gzip_one_way, compressed(long_message(1, 5000))), 5000, false);
+        pair_free(pair);
+    }
+END_TEST
+
+static struct exchange *ask_raw(struct pair *pair, const void *bytes, size_t size)
+{
+    struct buf *body = xcalloc(1, sizeof *body);
+    buf_put(body, bytes, size);
+    return ask(pair, "Echo", gzip_both, body);
+}
+
+START_TEST(a_bomb_is_too_large)
+    {
+        struct pair *pair = connected();
+        struct buf *bomb = compressed(long_message(1, 2u << 20));
+        ck_assert_uint_lt(buf_size(bomb), 20000);
+        struct exchange *exchange = ask(pair, "Echo", gzip_both, bomb);
+        ck_assert_int_eq(answer_status(exchange), GRPC_RESOURCE_EXHAUSTED);
+        ck_assert_int_eq(pair_limit(pair, "inflated_bytes"), 1);
+        /* the method's own limit */
+        exchange = ask(pair, "Small", gzip_both, compressed(long_message(1, 101)));
+        ck_assert_int_eq(answer_status(exchange), GRPC_RESOURCE_EXHAUSTED);
+        check_echo(ask(pair, "Import", gzip_both, compressed(long_message(1, 2u << 20))), 2u << 20,
+                   true);
+        pair_free(pair);
+    }
+END_TEST
+
+START_TEST(broken_ones_are_internal)
+    {
+        struct pair *pair = connected();
+        ck_assert_int_eq(answer_status(ask_raw(pair, "\1\0\0\0\3abc", 8)), GRPC_INTERNAL);
+        ck_assert_int_eq(answer_status(ask_raw(pair, "\2\0\0\0\0", 5)), GRPC_INTERNAL);
+        struct buf *cut = compressed(long_message(1, 500));
+        cut->end--;
+        cut->data[cut->start + 4]--;
+        ck_assert_int_eq(answer_status(ask(pair, "Echo", gzip_both, cut)), GRPC_INTERNAL);
+        /* no bytes are no message in gzip, but stock clients send an empty one like this */
+        ck_assert_int_eq(answer_status(ask_raw(pair, "\1\0\0\0\0", 5)), GRPC_OK);
+        pair_free(pair);
+    }
+END_TEST
+
+START_TEST(messages_of_streams)
+    {
+        struct pair *pair = connected();
+        struct buf *body = compressed(long_message(20, 3000));
+        struct buf *plain = long_message(22, 10);
+        buf_put_slice(body, buf_slice(plain));
+        pair_drop_body(plain);
+        struct exchange *exchange = ask(pair, "Sum", gzip_both, body);
+        bool was_compressed;
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        Google__Rpc__Status *sum = first_of(exchange, &was_compressed);
+        ck_assert_int_eq(sum->code, 42);
+        google__rpc__status__free_unpacked(sum, NULL);
+
+        exchange = ask(pair, "Chat", gzip_both, compressed(long_message(1, 4000)));
+        check_echo(exchange, 4000, true);
+        exchange = ask(pair, "Chat", gzip_one_way, compressed(long_message(1, 4000)));
+        check_echo(exchange, 4000, false);
+        exchange = ask(pair, "Sum", gzip_both, compressed(long_message(1, 2u << 20)));
+        ck_assert_int_eq(answer_status(exchange), GRPC_RESOURCE_EXHAUSTED);
+        pair_free(pair);
+    }
+END_TEST
+
+Suite *suite_rpc_h2_gzip(void);
+Suite *suite_rpc_h2_gzip(void)
+{
+    Suite *suite = suite_create("rpc/h2_gzip");
+    TCase *cases = tcase_create("compression");
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, who_compresses_is_answered_so);
+    tcase_add_test(cases, nobody_else_pays_for_it);
+    tcase_add_test(cases, a_bomb_is_too_large);
+    tcase_add_test(cases, broken_ones_are_internal);
+    tcase_add_test(cases, messages_of_streams);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
