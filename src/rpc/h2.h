@@ -37,6 +37,7 @@ struct h2_stream {
     enum framing_result framing_error;
     uint64_t begun_ns;    /* when its first frame came */
     uint64_t progress_ns; /* when body or answer last moved */
+    uint64_t end_sent_ns; /* when END_STREAM went out, if rest_unwanted */
     uint32_t empty_data;
     size_t unacked;  /* received bytes whose stream window was not given back */
     size_t reserved; /* of h2->reserved: the announced large message */
@@ -46,7 +47,7 @@ struct h2_stream {
     bool dispatched;    /* checked and handed to a handler, refused, or expired */
     bool answered;      /* a response was submitted */
     bool end_sent;      /* END_STREAM went out */
-    bool rest_unwanted; /* RST_STREAM(NO_ERROR) once the answer is out */
+    bool rest_unwanted; /* the answer is out before the request: RST_STREAM(NO_ERROR) in a moment */
     struct running_call
         *call;          /* NULL before it is made, and after an answer that did not wait for it */
     struct slice reply; /* framed message to send, in the call's arena */

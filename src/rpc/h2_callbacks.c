@@ -355,7 +355,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     if (stream != NULL && !stream->ended) {
         stream->rest_unwanted = true;
-        h2_stream_ready(stream);
+        stream->end_sent_ns = clock_tick();
     }
     return 0;
 }

@@ -23,7 +23,8 @@
 #define CONNECTION_WINDOW (1 << 20)
 #define STREAM_WINDOW (64 << 10)
 #define FRAME_MAX (16 << 10)
-#define FIRST_UNKNOWN_TYPE 0x0a     /* RFC 9113 defines types up to CONTINUATION, 0x09 */
+#define FIRST_UNKNOWN_TYPE 0x0a /* RFC 9113 defines types up to CONTINUATION, 0x09 */
+#define REST_PATIENCE_NS (100 * NS_PER_MS)
 #define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
 
 static nghttp2_option *session_options(const struct rpc_limits *limits);
@@ -31,6 +32,7 @@ static void session_begin(struct h2 *h2);
 static void give_up_fatally(struct h2 *h2, int error);
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
 static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
+static void refuse_rest(struct h2_stream *stream, uint64_t now_ns);
 static void reset_stalled(struct h2_stream *stream, const char *limit);
 static void note_windows(struct h2 *h2);
 
@@ -71,24 +73,26 @@ void h2_free(struct h2 *h2)
 
 /* RFC 9113 section 6.1: DATA for a stream that is neither open nor half-closed (local) is an error of type
  * STREAM_CLOSED, and section 5.4.1 lets it end the connection.  DATA for a stream that only we had ended is
- * dropped by the library: it may have been under way. */
+ * dropped by the library: it may have been under way.  Its padding must fit all the same. */
 bool h2_receive(struct h2 *h2, struct slice bytes)
 {
     h2->started_this_turn = 0;
     h2->received_ns = clock_now();
-    bool legal = h2_wire_take(&h2->wire, bytes, &bytes.size);
+    enum wire_result result = h2_wire_take(&h2->wire, bytes, &bytes.size);
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
     if (taken < 0)
         give_up_fatally(h2, (int)taken);
-    if (!legal)
+    if (result == WIRE_AFTER_END)
         h2_give_up(h2, NGHTTP2_STREAM_CLOSED, "closed_stream");
+    if (result == WIRE_BAD_PADDING)
+        h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "invalid_frame");
     h2_process(h2);
     return !h2->failed;
 }
 
 bool h2_send(struct h2 *h2, struct buf *out, size_t size)
 {
-    do { /* answers that are out may want an RST_STREAM(NO_ERROR) behind them */
+    do { /* streams that end make room for others */
         h2_process(h2);
         while (buf_size(out) < size) {
             const uint8_t *bytes;
@@ -227,6 +231,10 @@ static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
 static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &stream->h2->worker->limits;
+    if (stream->rest_unwanted) {
+        refuse_rest(stream, now_ns);
+        return;
+    }
     uint64_t still = now_ns > stream->progress_ns ? now_ns - stream->progress_ns : 0;
     bool unsent = stream->flow != NULL && buf_size(&stream->flow->outbox) > 0;
     if (stream->answered || unsent) {
@@ -244,6 +252,20 @@ static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
         dispatch_expire(stream);
     else if (!waits_for_us && still > limits->body_progress_ns)
         reset_stalled(stream, "body_progress");
+}
+
+/* RFC 9113 section 8.1: a server "MAY request that the client abort transmission of a request without error by
+ * sending a RST_STREAM with an error code of NO_ERROR after sending a complete response".  Most clients end the
+ * stream by themselves when they read it: a moment's patience spares the frame, and what was under way is still
+ * judged as part of an open stream.  It can be no more than the window, which is not given back. */
+static void refuse_rest(struct h2_stream *stream, uint64_t now_ns)
+{
+    if (stream->ended || now_ns < deadline_after(stream->end_sent_ns, REST_PATIENCE_NS))
+        return;
+    stream->rest_unwanted = false;
+    (void)nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
+                                    NGHTTP2_NO_ERROR);
+    stream->h2->wants_flush(stream->h2->owner);
 }
 
 static void reset_stalled(struct h2_stream *stream, const char *limit)

@@ -157,13 +157,6 @@ void h2_start_held(struct h2 *h2)
 static void process_stream(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
-    if (stream->rest_unwanted) { /* RFC 9113 section 8.1: a server may ask to stop with NO_ERROR */
-        stream->rest_unwanted = false;
-        if (!stream->ended)
-            (void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id,
-                                            NGHTTP2_NO_ERROR);
-        return;
-    }
     if (!client_streams(stream))
         give_windows(stream);
     else if (stream->dispatched && stream->call != NULL && stream->call->running)

@@ -1,15 +1,16 @@
 /* Frame heads as they come, before the library sees them.  h2_session.c calls this; nothing is judged here but
- * DATA after the client's own end of a stream, so that a frame the library refuses is still its to refuse. */
+ * what the library does not look at, so that a frame it refuses is still its to refuse. */
 #include "rpc/h2_wire.h"
 
 #include <nghttp2/nghttp2.h>
 
 #include <assert.h>
 
+static bool padding_fits(struct h2_wire *wire, uint8_t length);
 static bool take_head(struct h2_wire *wire);
 static bool has_ended(const struct h2_wire *wire, uint32_t id);
 
-bool h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
+enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
 {
     const uint8_t *data = (const uint8_t *)bytes.data;
     size_t at = NGHTTP2_CLIENT_MAGIC_LEN - wire->preface_taken;
@@ -17,6 +18,10 @@ bool h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
     wire->preface_taken += at;
     while (at < bytes.size) {
         size_t left = bytes.size - at;
+        if (wire->padded && !padding_fits(wire, data[at])) {
+            *legal = at;
+            return WIRE_BAD_PADDING;
+        }
         if (wire->payload_left > 0) {
             size_t step = wire->payload_left < left ? wire->payload_left : left;
             wire->payload_left -= step;
@@ -27,10 +32,18 @@ bool h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
         wire->head[wire->head_size++] = data[at++];
         if (wire->head_size == WIRE_HEAD && !take_head(wire)) {
             *legal = at;
-            return false;
+            return WIRE_AFTER_END;
         }
     }
-    return true;
+    return WIRE_OK;
+}
+
+/* RFC 9113 section 6.1: "If the length of the padding is the length of the frame payload or greater, the
+ * recipient MUST treat this as a connection error of type PROTOCOL_ERROR." */
+static bool padding_fits(struct h2_wire *wire, uint8_t length)
+{
+    wire->padded = false;
+    return length < wire->payload_left;
 }
 
 static bool take_head(struct h2_wire *wire)
@@ -45,6 +58,8 @@ static bool take_head(struct h2_wire *wire)
         return true;
     if (type == NGHTTP2_DATA && has_ended(wire, id))
         return false;
+    wire->padded = type == NGHTTP2_DATA && (head[4] & NGHTTP2_FLAG_PADDED) != 0 &&
+                   wire->payload_left > 0;
     bool carries_end = type == NGHTTP2_DATA || type == NGHTTP2_HEADERS;
     if (type == NGHTTP2_RST_STREAM || (carries_end && (head[4] & NGHTTP2_FLAG_END_STREAM) != 0))
         wire->ended[wire->ended_next++ % WIRE_ENDED_KEPT] = id;

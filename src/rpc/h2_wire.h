@@ -1,5 +1,5 @@
 /* Watches the heads of the frames that a client sends, for what the library tells nobody: DATA on a stream that
- * the client itself had ended. */
+ * the client itself had ended, and padding that does not fit into DATA of a stream that we have ended. */
 #ifndef RPC_H2_WIRE_H
 #define RPC_H2_WIRE_H
 
@@ -17,12 +17,19 @@ struct h2_wire {
     size_t payload_left;
     size_t head_size; /* bytes of an unfinished head … */
     uint8_t head[WIRE_HEAD];
+    bool padded;                     /* the next payload byte is the length of the padding */
     uint32_t ended[WIRE_ENDED_KEPT]; /* a ring of stream identifiers; 0: none */
     uint32_t ended_next;
 };
 
-/* Takes the next received bytes, however split.  False: a DATA frame came on a stream that had been ended by
- * END_STREAM or RST_STREAM; the bytes up to and with its head are then in `legal`, an upper bound. */
-bool h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal);
+enum wire_result {
+    WIRE_OK,
+    WIRE_AFTER_END,   /* DATA on a stream that the client had ended by END_STREAM or RST_STREAM */
+    WIRE_BAD_PADDING, /* DATA with padding as long as its payload, or longer */
+};
+
+/* Takes the next received bytes, however split.  Not OK: what came before the offence, and the frame's head,
+ * are in `legal`, an upper bound. */
+enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal);
 
 #endif

@@ -53,6 +53,78 @@ START_TEST(test_data_after_our_reset)
     }
 END_TEST
 
+/* RFC 9113 section 6.1: "If the length of the padding is the length of the frame payload or greater, the
+ * recipient MUST treat this as a connection error of type PROTOCOL_ERROR."  Also when the answer, and the reset
+ * behind it, were faster than the frame; and however the bytes are split. */
+START_TEST(test_padding_that_does_not_fit)
+    {
+        for (int how = 0; how < 4; how++) {
+            struct script script;
+            begin(&script, NULL);
+            raw_headers(&script.bytes, 1, "/test.v1.Pair/Nothing", 0);
+            play(&script);
+            ck_assert_int_eq(answer_status(pair_exchange(script.pair, 1)), GRPC_UNIMPLEMENTED);
+            if (how >= 2) {
+                ck_assert(h2_sweep(script.pair->h2, clock_now() + NS_PER_S));
+                pair_send(script.pair);
+            }
+            ck_assert(pair_exchange(script.pair, 1)->reset == (how >= 2));
+            check_alive(&script);
+            raw_frame(&script.bytes, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1,
+                      slice_make("\5test!", how % 2 == 0 ? 6 : 5));
+            play(&script);
+            if (how % 2 == 0)
+                check_alive(&script);
+            else
+                check_goaway(&script, NGHTTP2_PROTOCOL_ERROR, "invalid_frame");
+            finish(&script);
+        }
+    }
+END_TEST
+
+START_TEST(test_padding_in_single_bytes)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        raw_frame(&script.bytes, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, slice_make("\3\0\0\0", 4));
+        raw_frame(&script.bytes, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, slice_make("\4\0\0\0", 4));
+        struct h2_wire wire = {.padded = false};
+        struct slice bytes = buf_slice(&script.bytes);
+        size_t at = 0;
+        size_t legal = 0;
+        enum wire_result result = WIRE_OK;
+        while (result == WIRE_OK && at < bytes.size)
+            result = h2_wire_take(&wire, slice_make(bytes.data + at++, 1), &legal);
+        ck_assert_int_eq(result, WIRE_BAD_PADDING);
+        ck_assert_uint_eq(at, bytes.size - 3); /* the length of the second frame's padding */
+        finish(&script);
+    }
+END_TEST
+
+/* A client that ends its request within a moment gets no RST_STREAM at all. */
+START_TEST(test_the_rest_of_a_refused_request)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Nothing", 0);
+        raw_headers(&script.bytes, 3, "/test.v1.Pair/Nothing", 0);
+        play(&script);
+        ck_assert(h2_sweep(script.pair->h2, clock_now()));
+        put_data(&script.bytes, 1, NGHTTP2_FLAG_END_STREAM);
+        play(&script);
+        ck_assert(!pair_exchange(script.pair, 3)->reset);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + NS_PER_S));
+        pair_send(script.pair);
+        ck_assert(!pair_exchange(script.pair, 1)->reset);
+        ck_assert(pair_exchange(script.pair, 3)->reset);
+        ck_assert_uint_eq(pair_exchange(script.pair, 3)->reset_error, NGHTTP2_NO_ERROR);
+        ck_assert(list_is_empty(&script.pair->h2->streams));
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
 /* RFC 9113 section 6.3: "If a PRIORITY frame is received with a stream identifier of 0x00, the recipient MUST
  * respond with a connection error of type PROTOCOL_ERROR." */
 START_TEST(test_priority_on_the_connection)
@@ -74,6 +146,9 @@ Suite *suite_rpc_h2_states(void)
     tcase_add_test(tests, test_data_after_reset);
     tcase_add_test(tests, test_data_after_answer);
     tcase_add_test(tests, test_data_after_our_reset);
+    tcase_add_test(tests, test_padding_that_does_not_fit);
+    tcase_add_test(tests, test_padding_in_single_bytes);
+    tcase_add_test(tests, test_the_rest_of_a_refused_request);
     tcase_add_test(tests, test_priority_on_the_connection);
     suite_add_tcase(suite, tests);
     return suite;
