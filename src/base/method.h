@@ -34,7 +34,7 @@ struct method_policy {
     uint32_t default_deadline_ms;       /* 0: the configured default */
     uint32_t max_request_bytes;         /* 0: the configured limit */
     const char *rate_class;
-    bool unserved;                      /* in the contract, not served here: UNIMPLEMENTED */
+    bool unserved; /* in the contract, not served here: UNIMPLEMENTED */
 };
 
 /* One per method, const, generated; lives as long as the program. */
@@ -45,6 +45,7 @@ struct rpc_method {
     struct method_policy policy;
     bool client_streaming;
     bool server_streaming;
+    bool no_side_effects; /* idempotency_level = NO_SIDE_EFFECTS: may be asked with GET */
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     /* Calls the handler of `server` (the service's generated struct of functions) with messages of the two

@@ -6,6 +6,8 @@
 
 #include "loop/task.h"
 #include "rpc/call.h"
+#include "rpc/connect_query.h"
+#include "rpc/protocol.h"
 #include "rpc/request_headers.h"
 #include "rpc/status.h"
 
@@ -39,6 +41,8 @@ struct running_call {
     bool running;                  /* its task was started and has not ended */
     bool reported;                 /* counted and logged: a call is so once */
     struct arena *arena;           /* owns this struct */
+    struct dialect dialect;        /* how it is spoken */
+    const struct connect_get *get; /* of a Connect GET */
     struct method_slot *slot;      /* the method with its registration; NULL when unknown */
     const struct request_headers *metadata; /* as it came */
     struct call_header_list headers;        /* of the answer */
@@ -46,7 +50,7 @@ struct running_call {
     ProtobufCMessage *request; /* unpacked, in the arena */
     uint64_t began_ns;         /* headers complete */
     int result;                /* of gate, match or handler */
-    struct slice reply;        /* framed response */
+    struct slice reply;        /* the response, framed unless its dialect is bare */
     bool client_inflates;      /* it understands gzip … */
     bool compresses;           /* … and messages of the answer are sent so */
     bool sends_gzip;           /* the answer's headers say so */
@@ -63,7 +67,7 @@ void call_leave_stream(struct running_call *running);
 void call_stream_init(struct running_call *running);
 /* Gives the call's memory back; the struct is gone with it. */
 void call_free(struct running_call *running);
-/* message.c.  Inflates, scans and unpacks one request message into `arena`.  Refusals: MESSAGE_TOO_LARGE,
+/* message.c.  Inflates, scans and unpacks or parses one message into `arena`.  Refusals: MESSAGE_TOO_LARGE,
  * MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED.  Fault: it does not inflate. */
 struct framing;
 int call_message_take(struct running_call *running, const struct framing *framing,

@@ -3,6 +3,7 @@
  * After each wait the stream may be gone (reset, deadline, connection): it is looked up anew, and a call
  * without one is cancelled. */
 #include "loop/task.h"
+#include "rpc/codec.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
 
@@ -10,6 +11,9 @@
 
 #include <assert.h>
 
+static int send_json(struct running_call *running, const ProtobufCMessage *message);
+static void send_placed(struct running_call *running, uint8_t *place, size_t size);
+static int wait_for_room(struct running_call *running);
 static int gone(struct call *call);
 static int message_begin(struct running_call *running);
 static int message_fill(struct running_call *running, struct h2_stream *stream, bool *whole);
@@ -50,27 +54,55 @@ int call_send(struct call *call, const ProtobufCMessage *message)
 {
     struct running_call *running = running_call_of(call);
     assert(call->method->server_streaming && message->descriptor == call->method->response);
+    if (running->dialect.codec == CODEC_JSON)
+        return send_json(running, message);
     size_t size = protobuf_c_message_get_packed_size(message);
     if (size > running->worker->limits.response_bytes)
         return FAULT(&call->ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
-    while (running->stream != NULL && buf_size(&running->stream->flow->outbox) >= FLOW_OUTBOX_MAX)
-        TRY(wait_fault(&call->ctx,
-                       waitq_wait(&call->ctx, &running->writable, call->ctx.deadline_ns, NULL),
-                       "the client's taking of messages"));
-    struct h2_stream *stream = running->stream;
-    if (stream == NULL)
-        return gone(call);
-    struct buf *outbox = &stream->flow->outbox;
-    uint8_t *place = buf_reserve(outbox, FRAME_PREFIX_SIZE + size);
+    TRY(wait_for_room(running));
+    uint8_t *place = buf_reserve(&running->stream->flow->outbox, FRAME_PREFIX_SIZE + size);
     size_t packed = protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
     assert(packed == size);
+    send_placed(running, place, size);
+    return OK;
+}
+
+static int send_json(struct running_call *running, const ProtobufCMessage *message)
+{
+    TRY(wait_for_room(running));
+    struct buf text = BUF_EMPTY;
+    int rc = codec_print_json(running, message, &text);
+    if (rc == OK) {
+        size_t size = buf_size(&text);
+        uint8_t *place = buf_reserve(&running->stream->flow->outbox, FRAME_PREFIX_SIZE + size);
+        memcpy(place + FRAME_PREFIX_SIZE, buf_slice(&text).data, size);
+        send_placed(running, place, size);
+    }
+    buf_deinit(&text);
+    return rc;
+}
+
+/* The message stands in the outbox, not yet committed, behind room for its prefix. */
+static void send_placed(struct running_call *running, uint8_t *place, size_t size)
+{
+    struct h2_stream *stream = running->stream;
     if (!stream->flow->begun)
         running->sends_gzip = running->compresses;
     running->compresses = running->compresses && running->sends_gzip;
     size_t framed = call_message_frame(running, place, size);
-    buf_commit(outbox, framed);
+    buf_commit(&stream->flow->outbox, framed);
     h2_flow_sent(stream, framed);
-    return OK;
+}
+
+/* After OK there is a stream. */
+static int wait_for_room(struct running_call *running)
+{
+    struct call *call = &running->call;
+    while (running->stream != NULL && buf_size(&running->stream->flow->outbox) >= FLOW_OUTBOX_MAX)
+        TRY(wait_fault(&call->ctx,
+                       waitq_wait(&call->ctx, &running->writable, call->ctx.deadline_ns, NULL),
+                       "the client's taking of messages"));
+    return running->stream == NULL ? gone(call) : OK;
 }
 
 void call_stream_init(struct running_call *running)

@@ -17,7 +17,9 @@
 
 #include "base/alloc.h"
 
+#include "rpc/codec.h"
 #include "rpc/coding.h"
+#include "rpc/connect.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
 
@@ -28,15 +30,22 @@
 #define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
 
 static bool method_streams(const struct rpc_method *method);
-static int http_fault(const struct h2_stream *stream);
+static struct slice path_without_query(struct slice path);
+static void take_query(struct h2_stream *stream, struct slice path);
+static size_t announced_size(const struct request_headers *headers);
 static void make_call(struct h2_stream *stream);
 static int take_deadline(struct running_call *call);
+static bool take_timeout(const struct running_call *call, uint64_t *duration_ns);
 static int check_metadata(struct running_call *call);
 static int take_encoding(struct running_call *call);
+static struct slice sent_encoding(const struct request_headers *headers, enum protocol protocol,
+                                  const struct connect_get *get);
 static int message_fault(const struct h2_stream *stream);
 static int run_checks(struct running_call *call, struct h2_stream *stream);
 static void run_handler(struct task *task, void *argument);
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message);
+static int pack_json_reply(struct running_call *call, const ProtobufCMessage *message);
+static void frame_reply(struct running_call *call, uint8_t *bytes, size_t size);
 static void on_handler_end(struct task *task, void *argument);
 static void answer_result(struct h2_stream *stream, int result, uint64_t now_ns);
 
@@ -54,22 +63,35 @@ struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice 
 void dispatch_find_method(struct h2_stream *stream)
 {
     assert(stream->slot == NULL && stream->framing.prefix_size == 0);
-    stream->slot = dispatch_find(stream->h2->worker, stream->headers->known[HEADER_PATH]);
+    const struct slice *known = stream->headers->known;
+    struct slice path = known[HEADER_PATH];
+    if (slice_is(known[HEADER_METHOD], "GET"))
+        path = path_without_query(path);
+    stream->slot = dispatch_find(stream->h2->worker, path);
     if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
         stream->framing.limit = stream->slot->method->policy.max_request_bytes;
-    stream->framing.may_compress = slice_is(stream->headers->known[HEADER_GRPC_ENCODING], "gzip");
     if (stream->slot != NULL && method_streams(stream->slot->method))
         stream->flow = xcalloc(1, sizeof *stream->flow);
+    stream->refusal = protocol_of_request(stream->slot == NULL ? NULL : stream->slot->method,
+                                          known[HEADER_METHOD], known[HEADER_CONTENT_TYPE],
+                                          &stream->dialect);
+    if (stream->refusal.status != 0)
+        return;
+    if (stream->dialect.protocol == PROTOCOL_CONNECT_GET)
+        take_query(stream, path);
+    struct slice encoding = sent_encoding(stream->headers, stream->dialect.protocol, stream->get);
+    stream->framing.may_compress = slice_is(encoding, "gzip");
+    if (protocol_is_bare(stream->dialect.protocol))
+        stream->framing_error = framing_set_bare(&stream->framing, announced_size(stream->headers));
 }
 
 /* A refusal of the metadata is answered before the body has come: what of it still arrives is
  * dropped by the session and never buffered. */
 void dispatch_headers(struct h2_stream *stream)
 {
-    int http_status = http_fault(stream);
-    if (http_status != 0) {
+    if (stream->refusal.status != 0) {
         rpc_metrics_limit(stream->h2->worker->metrics->set, "not_grpc");
-        h2_answer_http(stream, http_status);
+        h2_answer_http(stream, &stream->refusal);
         return;
     }
     make_call(stream);
@@ -149,19 +171,40 @@ static bool method_streams(const struct rpc_method *method)
     return method->client_streaming || method->server_streaming;
 }
 
-/* "If Content-Type does not begin with "application/grpc", gRPC servers SHOULD respond with HTTP status of
- * 415" (PROTOCOL-HTTP2.md). */
-static int http_fault(const struct h2_stream *stream)
+/* What stands before the first question mark: :path has both (RFC 9113 section 8.3.1). */
+static struct slice path_without_query(struct slice path)
 {
-    if (!slice_is(stream->headers->known[HEADER_METHOD], "POST"))
-        return 405;
-    struct slice type = stream->headers->known[HEADER_CONTENT_TYPE];
-    if (!slice_starts_with(type, "application/grpc"))
-        return 415;
-    struct slice rest = slice_skip(type, strlen("application/grpc"));
-    bool known = rest.size == 0 || rest.data[0] == ';' || slice_is(rest, "+proto") ||
-                 slice_starts_with(rest, "+proto;");
-    return known ? 0 : 415;
+    const uint8_t *mark = path.size == 0 ? NULL : memchr(path.data, '?', path.size);
+    return mark == NULL ? path : slice_make(path.data, (size_t)(mark - path.data));
+}
+
+/* An unknown encoding is refused as an unknown content type is; what else is wrong is a Connect error. */
+static void take_query(struct h2_stream *stream, struct slice path)
+{
+    struct slice query = slice_skip(stream->headers->known[HEADER_PATH], path.size);
+    if (query.size > 0)
+        query = slice_skip(query, 1);
+    struct connect_get *get = arena_alloc(stream->arena, sizeof *get);
+    get->fault = connect_query_parse(stream->arena, query, &get->query);
+    if (get->fault.is_type)
+        stream->refusal = (struct http_refusal){.status = 415};
+    if (get->fault.parameter == NULL)
+        stream->dialect.codec = get->query.codec;
+    stream->get = get;
+}
+
+/* SIZE_MAX: not told.  The library has read it as a number and holds the body to it; one that would not fit
+ * saturates. */
+static size_t announced_size(const struct request_headers *headers)
+{
+    struct slice text = request_headers_find(headers, slice_of_str("content-length"));
+    size_t size = 0;
+    for (size_t i = 0; i < text.size && size < SIZE_MAX / 100; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return SIZE_MAX;
+        size = size * 10 + (size_t)(text.data[i] - '0');
+    }
+    return text.size == 0 ? SIZE_MAX : size;
 }
 
 /* All of the call lies in the stream's arena, the slices of the fields too: they live as long
@@ -176,6 +219,8 @@ static void make_call(struct h2_stream *stream)
     call->stream = stream;
     call->arena = stream->arena;
     call->metadata = stream->headers;
+    call->dialect = stream->dialect;
+    call->get = stream->get;
     call->began_ns = h2->received_ns;
     traffic_count(h2->traffic, TRAFFIC_CALLS);
     ctx_init(&call->call.ctx, h2->worker->log, call->arena);
@@ -204,6 +249,8 @@ static int check_metadata(struct running_call *call)
     face->service = call->slot->registration->environment;
     if (face->method->invoke == NULL)
         return METHOD_UNKNOWN;
+    if (protocol_is_connect(call->dialect.protocol))
+        TRY(connect_check(call));
     TRY(take_encoding(call));
     return call->worker->hooks.gate(face);
 }
@@ -212,15 +259,24 @@ static int check_metadata(struct running_call *call)
  * read that. */
 static int take_encoding(struct running_call *call)
 {
-    const struct request_headers *headers = call->stream->headers;
-    struct slice encoding = headers->known[HEADER_GRPC_ENCODING];
-    struct slice accepted = headers->known[HEADER_GRPC_ACCEPT_ENCODING];
+    struct slice encoding = sent_encoding(call->metadata, call->dialect.protocol, call->get);
+    struct slice accepted = request_headers_find(
+        call->metadata, slice_of_str(protocol_encoding_names(call->dialect.protocol)->accepted));
     bool gzip = slice_is(encoding, "gzip");
     if (encoding.size > 0 && !gzip && !slice_is(encoding, "identity"))
         return COMPRESSION_UNSUPPORTED;
     call->client_inflates = accepted.data == NULL ? gzip : header_list_has(accepted, "gzip");
     call->compresses = gzip && call->client_inflates;
     return OK;
+}
+
+/* A GET says it in its query. */
+static struct slice sent_encoding(const struct request_headers *headers, enum protocol protocol,
+                                  const struct connect_get *get)
+{
+    if (get != NULL)
+        return get->query.compression;
+    return request_headers_find(headers, slice_of_str(protocol_encoding_names(protocol)->sent));
 }
 
 /* Streams may last as long as their connection, whose age is limited.
@@ -234,16 +290,29 @@ static int take_deadline(struct running_call *call)
     uint64_t duration = streams ? NO_DEADLINE : limits->deadline_default_ns;
     if (call->slot != NULL && call->slot->method->policy.default_deadline_ms > 0)
         duration = call->slot->method->policy.default_deadline_ms * NS_PER_MS;
-    struct slice text = call->stream->headers->known[HEADER_GRPC_TIMEOUT];
-    bool sent = text.data != NULL;
-    bool well_formed = !sent || timeout_parse(text, &duration);
+    bool well_formed = take_timeout(call, &duration);
     if (duration > limits->deadline_cap_ns && !streams)
         duration = limits->deadline_cap_ns;
     call->call.ctx.deadline_ns = deadline_after(call->began_ns, duration);
+    if (!well_formed && protocol_is_connect(call->dialect.protocol))
+        return call_refuse_field(&call->call, METADATA_INVALID, "connect-timeout-ms",
+                                 "must be 1 to 10 digits");
     if (!well_formed)
         return call_refuse_field(&call->call, METADATA_INVALID, "grpc-timeout",
                                  "must be 1 to 8 digits and a unit of H, M, S, m, u or n");
     return OK;
+}
+
+/* False: malformed.  *duration_ns stays as it is when none was sent. */
+static bool take_timeout(const struct running_call *call, uint64_t *duration_ns)
+{
+    bool connect = protocol_is_connect(call->dialect.protocol);
+    struct slice text =
+        connect ? request_headers_find(call->metadata, slice_of_str("connect-timeout-ms"))
+                : call->metadata->known[HEADER_GRPC_TIMEOUT];
+    if (text.data == NULL)
+        return true;
+    return connect ? connect_timeout_parse(text, duration_ns) : timeout_parse(text, duration_ns);
 }
 
 /* After END_STREAM or a framing error: checks what came, up to the handler. The cheapest first;
@@ -322,6 +391,8 @@ static void run_handler(struct task *task, void *argument)
  * A stored reply (idempotency) goes out byte for byte as it was first sent. */
 static int pack_reply(struct running_call *call, const ProtobufCMessage *message)
 {
+    if (call->dialect.codec == CODEC_JSON)
+        return pack_json_reply(call, message);
     struct slice stored = call->call.stored_reply;
     bool is_stored = call->call.has_stored_reply;
     size_t size = is_stored ? stored.size : protobuf_c_message_get_packed_size(message);
@@ -334,9 +405,37 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
         size_t packed = protobuf_c_message_pack(message, bytes + FRAME_PREFIX_SIZE);
         assert(packed == size);
     }
-    call->reply = slice_make(bytes, call_message_frame(call, bytes, size));
-    call->sends_gzip = bytes[0] == FRAME_COMPRESSED;
+    frame_reply(call, bytes, size);
     return OK;
+}
+
+/* Of a stored reply the bytes are protobuf's, whatever the first request was written in. */
+static int pack_json_reply(struct running_call *call, const ProtobufCMessage *message)
+{
+    struct slice stored = call->call.stored_reply;
+    if (call->call.has_stored_reply)
+        message = protobuf_c_message_unpack(call->call.method->response,
+                                            arena_protobuf(call->arena), stored.size, stored.data);
+    if (message == NULL)
+        return FAULT(&call->call.ctx, FAULT_INTERNAL, "a stored reply cannot be read");
+    struct buf text = BUF_EMPTY;
+    int rc = codec_print_json(call, message, &text);
+    if (rc == OK) {
+        uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + buf_size(&text));
+        memcpy(bytes + FRAME_PREFIX_SIZE, buf_slice(&text).data, buf_size(&text));
+        frame_reply(call, bytes, buf_size(&text));
+    }
+    buf_deinit(&text);
+    return rc;
+}
+
+/* The message of `size` bytes stands behind room for its prefix. */
+static void frame_reply(struct running_call *call, uint8_t *bytes, size_t size)
+{
+    size_t skipped = protocol_is_bare(call->dialect.protocol) ? FRAME_PREFIX_SIZE : 0;
+    size_t framed = call_message_frame(call, bytes, size);
+    call->reply = slice_skip(slice_make(bytes, framed), skipped);
+    call->sends_gzip = bytes[0] == FRAME_COMPRESSED;
 }
 
 /* On the loop's stack, when the task is over. The connection may be gone (call->h2 is NULL

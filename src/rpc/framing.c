@@ -38,13 +38,26 @@ void framing_recycle(struct framing *framing)
         .message = kept, .limit = framing->limit, .may_compress = framing->may_compress};
 }
 
+/* Without a size the message may become as large as the limit, and room is asked for that. */
+enum framing_result framing_set_bare(struct framing *framing, size_t announced)
+{
+    assert(framing->prefix_size == 0 && !framing->failed);
+    if (announced != SIZE_MAX && announced > framing->limit)
+        return framing_fail(framing, FRAMING_TOO_LARGE);
+    framing->bare = true;
+    framing->prefix[0] = framing->may_compress ? FRAME_COMPRESSED : 0;
+    framing->prefix_size = FRAME_PREFIX_SIZE;
+    framing->message_size = announced != SIZE_MAX ? announced : framing->limit;
+    return FRAMING_OK;
+}
+
 /* Total over all splits: the same bytes give the same result however DATA frames cut them.  The
  * caller feeds nothing after an error. */
 enum framing_result framing_feed(struct framing *framing, struct slice bytes)
 {
     enum framing_result result = framing_take(framing, &bytes);
     if (result == FRAMING_OK && bytes.size > 0)
-        return framing_fail(framing, FRAMING_EXTRA);
+        return framing_fail(framing, framing->bare ? FRAMING_TOO_LARGE : FRAMING_EXTRA);
     return result;
 }
 
@@ -116,7 +129,8 @@ static enum framing_result framing_fail(struct framing *framing, enum framing_re
 
 bool framing_has_message(const struct framing *framing)
 {
-    return !framing->failed && prefix_is_whole(framing) && framing_missing(framing) == 0;
+    return !framing->failed && prefix_is_whole(framing) &&
+           (framing->bare || framing_missing(framing) == 0);
 }
 
 bool framing_is_compressed(const struct framing *framing)

@@ -20,6 +20,7 @@ enum framing_result {
 
 /* Reads the one message of a unary call. */
 struct framing {
+    bool bare; /* without prefix: the message is the whole body */
     uint8_t prefix[FRAME_PREFIX_SIZE];
     size_t prefix_size;  /* bytes of it that have come */
     size_t message_size; /* announced, valid once the prefix is whole */
@@ -31,6 +32,9 @@ struct framing {
 
 void framing_init(struct framing *framing, size_t limit);
 void framing_deinit(struct framing *framing);
+/* From now on the whole body is one message: `announced` bytes, or SIZE_MAX when its size was not told;
+ * compressed if an encoding was declared.  Before anything was fed. */
+enum framing_result framing_set_bare(struct framing *framing, size_t announced);
 /* As after framing_init(): ready for the next message under the same limit; a small buffer is kept. */
 void framing_recycle(struct framing *framing);
 
@@ -40,7 +44,7 @@ enum framing_result framing_feed(struct framing *framing, struct slice bytes);
 enum framing_result framing_take(struct framing *framing, struct slice *bytes);
 /* The five bytes before a message of this size. */
 void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size);
-/* The whole message is there (it may be empty). */
+/* The whole message is there (it may be empty); of a bare one, if the body has ended. */
 bool framing_has_message(const struct framing *framing);
 /* Of a whole message: its flag was 1. */
 bool framing_is_compressed(const struct framing *framing);

@@ -11,6 +11,7 @@
 #include "rpc/h2_flow.h"
 #include "rpc/h2_limits.h"
 #include "rpc/h2_wire.h"
+#include "rpc/protocol.h"
 #include "rpc/request_headers.h"
 #include "rpc/traffic.h"
 
@@ -31,6 +32,9 @@ struct h2_stream {
     struct arena *arena;      /* headers, then the call; NULL once a running call took it away */
     struct method_slot *slot; /* which method; NULL: unknown, or the headers are not complete */
     struct request_headers *headers; /* in the arena */
+    struct dialect dialect;          /* with the slot */
+    struct http_refusal refusal;     /* the request is none of ours */
+    struct connect_get *get;         /* of a Connect GET, in the arena */
     size_t field_count;              /* all fields that came, kept or not … */
     size_t header_bytes;             /* … and their size, as RFC 9113 section 6.5.2 counts */
     struct framing framing;
@@ -52,7 +56,7 @@ struct h2_stream {
         *call;          /* NULL before it is made, and after an answer that did not wait for it */
     struct slice reply; /* framed message to send, in the call's arena */
     size_t reply_sent;
-    struct h2_flow *flow; /* of a method that streams; NULL: unary, or not known yet */
+    struct h2_flow *flow; /* of a method that streams, or of an answer that ends in the body */
 };
 
 /* Owned by its connection; all functions belong to the worker's thread. */
@@ -138,13 +142,13 @@ void h2_give_up(struct h2 *h2, uint32_t error, const char *limit);
 
 /* h2_answer.c: answers of all kinds.  Each ends the stream's part in the protocol. */
 void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t now_ns);
-void h2_answer_http(struct h2_stream *stream, int http_status);
+void h2_answer_http(struct h2_stream *stream, const struct http_refusal *refusal);
 
 /* A message of `size` bytes was put into the outbox: begins the answer with the first one. */
 void h2_flow_sent(struct h2_stream *stream, size_t size);
 
 /* dispatch.c */
-/* The headers are complete: finds the method and its limit.  Also within the library's callbacks. */
+/* The headers are complete: finds method, limit and protocol.  Also within the library's callbacks. */
 void dispatch_find_method(struct h2_stream *stream);
 /* Makes the call and checks what metadata can tell. */
 void dispatch_headers(struct h2_stream *stream);

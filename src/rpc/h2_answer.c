@@ -2,7 +2,11 @@
  * Trailers-Only" (PROTOCOL-HTTP2.md). */
 #include "rpc/h2.h"
 
+#include "base/alloc.h"
+
 #include "rpc/coding.h"
+#include "rpc/connect.h"
+#include "rpc/ending.h"
 #include "rpc/rpc_int.h"
 
 #include <assert.h>
@@ -27,7 +31,10 @@ static void add_text(struct fields *fields, const char *name, const char *value)
 static void add_response_headers(struct fields *fields, const struct running_call *call);
 static void add_status(struct fields *fields, const struct running_call *call,
                        const struct status *status);
+static void add_connect_headers(struct fields *fields, const struct running_call *call,
+                                const struct status *status);
 static void submit_with_message(struct h2_stream *stream, const struct running_call *call);
+static void submit_body(struct h2_stream *stream, const struct status *status);
 static void flow_begin(struct h2_stream *stream);
 static void flow_finish(struct h2_stream *stream, const struct status *status);
 static void flow_resume(struct h2_stream *stream);
@@ -49,6 +56,8 @@ void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t n
     if (stream->flow != NULL && (stream->flow->begun || status->code == GRPC_OK) &&
         call->call.method->server_streaming) {
         flow_finish(stream, status);
+    } else if (call->dialect.protocol != PROTOCOL_GRPC) {
+        submit_body(stream, status);
     } else if (status->code == GRPC_OK) {
         submit_with_message(stream, call);
     } else {
@@ -61,18 +70,18 @@ void h2_answer(struct h2_stream *stream, const struct status *status, uint64_t n
     h2->wants_flush(h2->owner);
 }
 
-/* An answer to what is not a gRPC request: no grpc-status, as the gRPC specification asks. */
-void h2_answer_http(struct h2_stream *stream, int http_status)
+/* An answer to what is no request of a protocol spoken here: no grpc-status, as the gRPC specification asks. */
+void h2_answer_http(struct h2_stream *stream, const struct http_refusal *refusal)
 {
     assert(!stream->answered && stream->call == NULL);
     stream->answered = true;
     stream->progress_ns = clock_now();
     struct fields fields = {.arena = stream->arena};
-    add_text(&fields, ":status", arena_printf(stream->arena, "%d", http_status));
-    if (http_status == 405)
-        add_text(&fields, "allow", "POST");
-    if (http_status == 415)
-        add_text(&fields, "accept-post", "application/grpc");
+    add_text(&fields, ":status", arena_printf(stream->arena, "%d", refusal->status));
+    if (refusal->allow != NULL)
+        add_text(&fields, "allow", refusal->allow);
+    if (refusal->accept_post != NULL)
+        add_text(&fields, "accept-post", refusal->accept_post);
     (void)nghttp2_submit_response(stream->h2->session, stream->id, fields.items, fields.count,
                                   NULL);
     stream->h2->wants_flush(stream->h2->owner);
@@ -87,6 +96,34 @@ static void submit_with_message(struct h2_stream *stream, const struct running_c
     add_response_headers(&fields, call);
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_reply};
     (void)nghttp2_submit_response(h2->session, stream->id, fields.items, fields.count, &provider);
+}
+
+/* gRPC-Web and Connect end within the body: message and ending are a flow that begins and finishes at once.
+ * They lie in its outbox, because the call may be gone before they are sent (dispatch_expire). */
+static void submit_body(struct h2_stream *stream, const struct status *status)
+{
+    struct running_call *call = stream->call;
+    if (stream->flow == NULL)
+        stream->flow = xcalloc(1, sizeof *stream->flow);
+    struct h2_flow *flow = stream->flow;
+    assert(!flow->begun && buf_size(&flow->outbox) == 0);
+    if (status->code == GRPC_OK)
+        buf_put_slice(&flow->outbox, call->reply);
+    ending_put(&flow->outbox, call, status);
+    stream->h2->queued += buf_size(&flow->outbox);
+    flow->begun = true;
+    flow->finished = true;
+    struct fields fields = {.arena = call->arena};
+    if (protocol_is_bare(call->dialect.protocol)) {
+        add_connect_headers(&fields, call, status);
+        add_text(&fields, "content-length",
+                 arena_printf(call->arena, "%zu", buf_size(&flow->outbox)));
+    } else {
+        add_response_headers(&fields, call);
+    }
+    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_flow};
+    (void)nghttp2_submit_response(stream->h2->session, stream->id, fields.items, fields.count,
+                                  &provider);
 }
 
 /* Pulled by the library as flow control allows.  NO_END_STREAM, because the trailers end it.  With its last
@@ -146,6 +183,14 @@ static void flow_finish(struct h2_stream *stream, const struct status *status)
     assert(!flow->finished);
     if (!flow->begun)
         flow_begin(stream);
+    if (stream->dialect.protocol != PROTOCOL_GRPC) {
+        size_t before = buf_size(&flow->outbox);
+        ending_put(&flow->outbox, stream->call, status);
+        stream->h2->queued += buf_size(&flow->outbox) - before;
+        flow->finished = true;
+        flow_resume(stream);
+        return;
+    }
     flow->end = worker_arena_take(stream->h2->worker);
     struct fields fields = {.arena = flow->end};
     add_status(&fields, stream->call, status);
@@ -189,6 +234,10 @@ static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, siz
         (void)waitq_wake(&stream->call->writable, NULL);
     if (count < left)
         return (ssize_t)count;
+    if (flow->finished && flow->trailer_count == 0) { /* the body has said it all */
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        return (ssize_t)count;
+    }
     if (flow->finished) {
         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
         if (nghttp2_submit_trailer(session, id, flow->trailers, flow->trailer_count) != 0)
@@ -206,10 +255,11 @@ static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, siz
 static void add_response_headers(struct fields *fields, const struct running_call *call)
 {
     add_text(fields, ":status", "200");
-    add_text(fields, "content-type", "application/grpc");
-    add_text(fields, "grpc-accept-encoding", "identity,gzip");
+    const struct encoding_names *names = protocol_encoding_names(call->dialect.protocol);
+    add_text(fields, "content-type", protocol_content_type(&call->dialect));
+    add_text(fields, names->accepted, "identity,gzip");
     if (call->sends_gzip)
-        add_text(fields, "grpc-encoding", "gzip");
+        add_text(fields, names->sent, "gzip");
     add_text(fields, "x-request-id", call->call.ctx.trace.request_id);
     add_list(fields, &call->headers);
 }
@@ -230,11 +280,36 @@ static void add_status(struct fields *fields, const struct running_call *call,
             add_text(fields, "grpc-status-details-bin", arena_strdup(arena, buf_str(&message)));
         buf_deinit(&message);
     }
-    if (status->retry_ns > 0) /* RFC 9110 section 10.2.3: whole seconds */
-        add_text(fields, "retry-after",
-                 arena_printf(arena, "%llu",
-                              (unsigned long long)((status->retry_ns + NS_PER_S - 1) / NS_PER_S)));
+    const char *retry_after = ending_retry_after(arena, status);
+    if (retry_after != NULL)
+        add_text(fields, "retry-after", retry_after);
     add_list(fields, &call->trailers);
+}
+
+/* A Connect unary answer: trailers are headers with a prefix, an error is JSON whatever was asked in.  It
+ * depends on the caller's certificate, which no Vary can name: a GET's must not be kept by caches. */
+static void add_connect_headers(struct fields *fields, const struct running_call *call,
+                                const struct status *status)
+{
+    bool good = status->code == GRPC_OK;
+    add_text(fields, ":status",
+             good ? "200" : arena_printf(fields->arena, "%d", connect_http_status(status->code)));
+    add_text(fields, "content-type",
+             good ? protocol_content_type(&call->dialect) : "application/json");
+    if (good && call->sends_gzip)
+        add_text(fields, "content-encoding", "gzip");
+    if (status->code == GRPC_UNIMPLEMENTED) /* "the server SHOULD include … accept-encoding" */
+        add_text(fields, "accept-encoding", "identity,gzip");
+    if (call->dialect.protocol == PROTOCOL_CONNECT_GET)
+        add_text(fields, "cache-control", "no-store");
+    const char *retry_after = ending_retry_after(fields->arena, status);
+    if (retry_after != NULL)
+        add_text(fields, "retry-after", retry_after);
+    add_text(fields, "x-request-id", call->call.ctx.trace.request_id);
+    add_list(fields, &call->headers);
+    for (size_t i = 0; i < call->trailers.count; i++)
+        add(fields, arena_printf(fields->arena, "trailer-%s", call->trailers.items[i].key),
+            call->trailers.items[i].value);
 }
 
 static void add_list(struct fields *fields, const struct call_header_list *list)

@@ -184,7 +184,7 @@ static void process_stream(struct h2_stream *stream)
 
 static bool client_streams(const struct h2_stream *stream)
 {
-    return stream->flow != NULL && stream->slot->method->client_streaming;
+    return stream->flow != NULL && stream->slot != NULL && stream->slot->method->client_streaming;
 }
 
 /* Window goes back as bytes enter the message buffer; a message larger than one window only
@@ -195,7 +195,8 @@ static void give_windows(struct h2_stream *stream)
     if (stream->unacked == 0 || stream->ended)
         return;
     bool unread = stream->answered || stream->framing_error != FRAMING_OK;
-    if (unread || framing_missing(&stream->framing) == 0 || !h2_stream_may_grow(stream))
+    bool whole = framing_missing(&stream->framing) == 0 && !stream->framing.bare;
+    if (unread || whole || !h2_stream_may_grow(stream))
         return;
     (void)nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->unacked);
     stream->unacked = 0;

@@ -1,6 +1,7 @@
 /* A message from its bytes to its struct and back: inflated, scanned, unpacked; packed, compressed, framed.
  * Unary and streaming methods share it. */
 #include "rpc/call_int.h"
+#include "rpc/codec.h"
 #include "rpc/framing.h"
 #include "rpc/gzip.h"
 #include "rpc/rpc_int.h"
@@ -10,7 +11,9 @@
 
 #include <assert.h>
 
-static int inflated(struct running_call *call, const struct framing *framing, struct buf *out);
+static int inflated(struct running_call *call, struct slice bytes, size_t limit, struct buf *out);
+static int decoded(struct running_call *call, struct slice bytes, struct arena *arena,
+                   ProtobufCMessage **message);
 static int unpacked(struct running_call *call, struct slice bytes, struct arena *arena,
                     ProtobufCMessage **message);
 
@@ -18,21 +21,22 @@ int call_message_take(struct running_call *call, const struct framing *framing, 
                       ProtobufCMessage **message)
 {
     assert(framing_has_message(framing));
-    struct slice bytes = buf_slice(&framing->message);
+    struct slice bytes = call->get != NULL ? call->get->query.message
+                                           : buf_slice(&framing->message);
     if (!framing_is_compressed(framing) || bytes.size == 0)
-        return unpacked(call, bytes, arena, message);
+        return decoded(call, bytes, arena, message);
     struct buf plain = BUF_EMPTY;
-    int rc = inflated(call, framing, &plain);
+    int rc = inflated(call, bytes, framing->limit, &plain);
     if (rc == OK)
-        rc = unpacked(call, buf_slice(&plain), arena, message);
+        rc = decoded(call, buf_slice(&plain), arena, message);
     buf_deinit(&plain);
     return rc;
 }
 
 /* The limit is the one for messages that come as they are: compressing must not get around it. */
-static int inflated(struct running_call *call, const struct framing *framing, struct buf *out)
+static int inflated(struct running_call *call, struct slice bytes, size_t limit, struct buf *out)
 {
-    switch (gzip_inflate(buf_slice(&framing->message), framing->limit, out)) {
+    switch (gzip_inflate(bytes, limit, out)) {
     case GZIP_OK:
         break;
     case GZIP_TOO_LARGE:
@@ -41,6 +45,17 @@ static int inflated(struct running_call *call, const struct framing *framing, st
     case GZIP_MALFORMED:
         return FAULT(&call->call.ctx, FAULT_PROTOCOL, "a compressed message that is not gzip");
     }
+    return OK;
+}
+
+static int decoded(struct running_call *call, struct slice bytes, struct arena *arena,
+                   ProtobufCMessage **message)
+{
+    bool json = call->dialect.codec == CODEC_JSON;
+    TRY(json ? codec_parse_json(call, bytes, arena, message)
+             : unpacked(call, bytes, arena, message));
+    if (call->h2 != NULL)
+        traffic_count_at(call->h2->traffic, TRAFFIC_RECEIVED, LAST_RECEIVED, call->h2->received_ns);
     return OK;
 }
 
@@ -66,8 +81,6 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
     *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
     if (*message == NULL)
         return arena_is_full(arena) ? MESSAGE_TOO_COMPLEX : MESSAGE_MALFORMED;
-    if (call->h2 != NULL)
-        traffic_count_at(call->h2->traffic, TRAFFIC_RECEIVED, LAST_RECEIVED, call->h2->received_ns);
     return OK;
 }
 

@@ -81,6 +81,7 @@ void rpc_shared_free(struct rpc_shared *shared);
 struct socket_registry;
 struct socket_registry *rpc_shared_sockets(struct rpc_shared *shared);
 
+struct protojson_types;
 struct rpc_worker;
 
 struct rpc_worker_settings {
@@ -91,6 +92,8 @@ struct rpc_worker_settings {
     const struct log *log;
     struct rpc_limits limits;
     struct rpc_hooks hooks;
+    const struct protojson_types
+        *any_types; /* that an Any may hold in JSON; NULL: none; borrowed */
     const struct rpc_registration *registrations; /* copied */
     size_t registration_count;
 };

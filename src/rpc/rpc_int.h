@@ -68,6 +68,7 @@ struct rpc_worker {
     const struct log *log;
     struct rpc_limits limits;
     struct rpc_hooks hooks;
+    const struct protojson_types *any_types;
     struct rpc_registration *registrations; /* owned */
     struct method_slot *slots;              /* every method of them, owned */
     size_t slot_count;

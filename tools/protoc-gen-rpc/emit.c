@@ -19,6 +19,7 @@ static void emit_tenant_ref(const struct service_model *service, const struct me
 static void emit_strings(const char *name, char **items, size_t count, struct text *out);
 static void emit_row(const struct service_model *service, const struct method_model *method,
                      struct text *out);
+static bool method_has_no_side_effects(const struct method_model *method);
 static char *upper(const char *text);
 static char *tenant_path(const struct method_model *method);
 static char *include_of(const char *proto);
@@ -251,6 +252,8 @@ static void emit_row(const struct service_model *service, const struct method_mo
     text_add(out, "        .client_streaming = %s,\n        .server_streaming = %s,\n",
              method->proto->client_streaming ? "true" : "false",
              method->proto->server_streaming ? "true" : "false");
+    if (method_has_no_side_effects(method))
+        text_add(out, "        .no_side_effects = true,\n");
     text_add(out, "        .request = &%s__descriptor,\n        .response = &%s__descriptor,\n",
              name_of_functions(method->proto->input_type),
              name_of_functions(method->proto->output_type));
@@ -260,6 +263,14 @@ static void emit_row(const struct service_model *service, const struct method_mo
         text_add(out, "        .tenant_ref = %s_%s_tenant,\n        .tenant_field = \"%s\",\n",
                  prefix, name, tenant_path(method));
     text_add(out, "    },\n");
+}
+
+static bool method_has_no_side_effects(const struct method_model *method)
+{
+    const Google__Protobuf__MethodOptions *options = method->proto->options;
+    return options != NULL && options->has_idempotency_level &&
+           options->idempotency_level ==
+               GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS;
 }
 
 static char *tenant_path(const struct method_model *method)

@@ -246,6 +246,12 @@ static const struct rpc_method pair_methods[] = {
     PAIR_METHOD("Refuse", pair_refuse, 0), PAIR_METHOD("Stubborn", pair_stubborn, 0),
     PAIR_METHOD("Large", pair_large, 0),   PAIR_METHOD("Import", pair_echo, 3u << 20),
     PAIR_METHOD("Small", pair_echo, 100),  PAIR_METHOD("Unserved", NULL, 0),
+    {
+        .path = "/test.v1.Pair/Look", .service = "test.v1.Pair", .name = "Look",
+        .policy = {.access = METHOD_ACCESS_READ, .max_request_bytes = 100},
+        .request = &google__rpc__status__descriptor, .response = &google__rpc__status__descriptor,
+        .no_side_effects = true, .invoke = pair_echo,
+    },
     PAIR_STREAM("Count", pair_count, false, true),
     PAIR_STREAM("Sum", pair_sum, true, false),
     PAIR_STREAM("Chat", pair_chat, true, true),

@@ -76,7 +76,7 @@ START_TEST(test_not_grpc)
     {
         struct pair *pair = connected();
         ck_assert_str_eq(answer_field(ask_with(pair, ":method", "GET"), ":status"), "405");
-        static const char *const types[] = {"application/json", "application/grpc-web",
+        static const char *const types[] = {"application/xml", "application/grpc-web-text",
                                             "application/grpcx", "text/plain", NULL};
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
             struct exchange *exchange = ask_with(pair, "content-type", types[i]);
