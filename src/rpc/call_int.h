@@ -75,7 +75,10 @@ int call_message_take(struct running_call *running, const struct framing *framin
 /* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
  * where that was asked for and helps.  The framed size. */
 size_t call_message_frame(const struct running_call *running, uint8_t *place, size_t size);
-/* Counts and logs the end of a call, at `now_ns` (clock_now()). */
+/* The last steps of a call (dispatch.h), at `now_ns` (clock_now()).  Once per call. */
 void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
+/* Two of them. */
+void call_count(struct running_call *running, const struct status *status, uint64_t now_ns);
+void call_log(struct running_call *running, const struct status *status, uint64_t now_ns);
 
 #endif

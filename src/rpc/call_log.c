@@ -7,43 +7,59 @@
 #define SLOW_NS (500 * NS_PER_MS)
 #define SAMPLED_LINES_PER_S 100
 
+static double seconds_of(const struct running_call *call, uint64_t now_ns);
 static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
                             const struct status *status, uint64_t now_ns);
 
 void call_finished(struct running_call *call, const struct status *status, uint64_t now_ns)
 {
-    struct rpc_worker *worker = call->worker;
-    struct call *face = &call->call;
     assert(!call->reported);
     call->reported = true;
+    for (size_t i = 0; i < call_step_count; i++) {
+        if (call_steps[i].leave != NULL)
+            call_steps[i].leave(call, status, now_ns);
+    }
+}
+
+void call_count(struct running_call *call, const struct status *status, uint64_t now_ns)
+{
+    struct rpc_worker *worker = call->worker;
     enum traffic_count end = status->code == GRPC_OK ? TRAFFIC_CALLS_OK : TRAFFIC_CALLS_FAILED;
     if (call->h2 != NULL)
         traffic_count(call->h2->traffic, end);
     else
         sockets_count_late(rpc_shared_sockets(worker->shared), end);
-    uint64_t spent_ns = now_ns - call->began_ns;
-    double seconds = (double)spent_ns / (double)NS_PER_S;
     rpc_metrics_call(worker->metrics, &(struct call_outcome){
                                           .method = call->slot != NULL ? &call->slot->metrics
                                                                        : &worker->metrics->unknown,
-                                          .tenant = &face->tenant,
+                                          .tenant = &call->call.tenant,
                                           .status = status,
-                                          .seconds = seconds,
-                                          .trace_id = face->ctx.trace.trace_id,
+                                          .seconds = seconds_of(call, now_ns),
+                                          .trace_id = call->call.ctx.trace.trace_id,
                                       });
-    if (!is_worth_a_line(worker, call, status, now_ns))
+}
+
+void call_log(struct running_call *call, const struct status *status, uint64_t now_ns)
+{
+    if (!is_worth_a_line(call->worker, call, status, now_ns))
         return;
+    struct call *face = &call->call;
     const char *reason = status->reason == NULL ? "" : status->reason;
     enum log_level level =
         status->code == GRPC_INTERNAL || status->code == GRPC_UNAVAILABLE ? LOG_ERROR : LOG_INFO;
     const struct log_field fields[] = {
         KV_STR("status", grpc_code_name((int)status->code)),
-        KV_DOUBLE("seconds", seconds),
+        KV_DOUBLE("seconds", seconds_of(call, now_ns)),
         KV_STR("reason", reason),
         KV_STR("fault", call->result < OK ? ctx_fault_text(&face->ctx) : ""),
         {.key = NULL},
     };
     log_line(&face->ctx, level, "rpc.call", fields);
+}
+
+static double seconds_of(const struct running_call *call, uint64_t now_ns)
+{
+    return (double)(now_ns - call->began_ns) / (double)NS_PER_S;
 }
 
 /* Writes are logged for the audit's sake, failures for the operator's; reads at tens of

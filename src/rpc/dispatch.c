@@ -3,7 +3,7 @@
  * What metadata can tell is checked before anything of the body is looked at; the body is scanned and
  * unpacked on the loop's own stack; only a request that passed all of it costs a task.
  *
- *    headers --> make_call --> check_metadata --> message whole --> run_checks --> task runs --> answered
+ *    headers --> make_call --> steps' enter --> message whole --> run_checks --> task runs --> answered
  *                                   |                                  |
  *                                   '-------- refused: answered -------'
  *
@@ -34,9 +34,13 @@ static struct slice path_without_query(struct slice path);
 static void take_query(struct h2_stream *stream, struct slice path);
 static size_t announced_size(const struct request_headers *headers);
 static void make_call(struct h2_stream *stream);
+static int enter(struct running_call *call);
+static int take_place(struct running_call *call);
+static int take_identity(struct running_call *call);
 static int take_deadline(struct running_call *call);
 static bool take_timeout(const struct running_call *call, uint64_t *duration_ns);
-static int check_metadata(struct running_call *call);
+static int take_trace(struct running_call *call);
+static int pass_gate(struct running_call *call);
 static int take_encoding(struct running_call *call);
 static struct slice sent_encoding(const struct request_headers *headers, enum protocol protocol,
                                   const struct connect_get *get);
@@ -48,6 +52,23 @@ static int pack_json_reply(struct running_call *call, const ProtobufCMessage *me
 static void frame_reply(struct running_call *call, uint8_t *bytes, size_t size);
 static void on_handler_end(struct task *task, void *argument);
 static void answer_result(struct h2_stream *stream, int result, uint64_t now_ns);
+
+const struct call_step call_steps[] = {
+    {.name = "limits",
+     .enter = take_place,
+     .done = "of the connection before there is a call: h2_callbacks.c, h2_stream.c"},
+    {.name = "identity", .enter = take_identity, .always = true},
+    {.name = "deadline", .enter = take_deadline},
+    {.name = "tracing", .enter = take_trace, .always = true},
+    {.name = "gate", .enter = pass_gate},
+    {.name = "handler",
+     .done = "in a task, once its request is whole and passed the tenant match: run_handler()"},
+    {.name = "status",
+     .done = "of what handler or steps above returned: answer_result(), status.c"},
+    {.name = "metrics", .leave = call_count},
+    {.name = "log", .leave = call_log},
+};
+const size_t call_step_count = sizeof call_steps / sizeof call_steps[0];
 
 /* Linear: a worker serves a few dozen methods, and comparing sizes first settles most of them. */
 struct method_slot *dispatch_find(const struct rpc_worker *worker, struct slice path)
@@ -96,7 +117,7 @@ void dispatch_headers(struct h2_stream *stream)
     }
     make_call(stream);
     struct running_call *call = stream->call;
-    call->result = check_metadata(call);
+    call->result = enter(call);
     if (call->result != OK)
         answer_result(stream, call->result, clock_now());
 }
@@ -224,10 +245,6 @@ static void make_call(struct h2_stream *stream)
     call->began_ns = h2->received_ns;
     traffic_count(h2->traffic, TRAFFIC_CALLS);
     ctx_init(&call->call.ctx, h2->worker->log, call->arena);
-    trace_ctx_begin(&call->call.ctx.trace, stream->headers->known[HEADER_TRACEPARENT]);
-    trace_ctx_request_id(&call->call.ctx.trace, stream->headers->known[HEADER_REQUEST_ID]);
-    call->call.caller = h2->caller;
-    call->call.ctx.caller = h2->caller;
     call->call.wire = (struct call_wire *)(void *)stream;
     call->call.idempotency_key = stream->headers->known[HEADER_IDEMPOTENCY_KEY];
     struct slice path = stream->headers->known[HEADER_PATH];
@@ -238,11 +255,51 @@ static void make_call(struct h2_stream *stream)
     stream->call = call;
 }
 
-/* In the order of cost: method, timeout, encoding, then the program's gate. */
-static int check_metadata(struct running_call *call)
+/* The first refusal stands.  Steps behind it are left out, but for those that the answer and the log need. */
+static int enter(struct running_call *call)
+{
+    int result = OK;
+    for (size_t i = 0; i < call_step_count; i++) {
+        const struct call_step *step = &call_steps[i];
+        if (step->enter == NULL || (result != OK && !step->always))
+            continue;
+        int own = step->enter(call);
+        result = result == OK ? own : result;
+    }
+    return result;
+}
+
+/* Without a task left nothing of the request is worth looking at.  Whether there is one when it is whole, is
+ * seen again by dispatch_message(). */
+static int take_place(struct running_call *call)
+{
+    const struct loop *loop = call->worker->loop;
+    if (task_count(loop) < task_capacity(loop))
+        return OK;
+    metric_inc(call->worker->metrics->tasks_refused);
+    return OVERLOADED;
+}
+
+/* Who calls: the name that the connection's certificate stands for, as of now. */
+static int take_identity(struct running_call *call)
+{
+    call->call.caller = call->h2->caller;
+    call->call.ctx.caller = call->h2->caller;
+    return OK;
+}
+
+static int take_trace(struct running_call *call)
+{
+    const struct slice *known = call->metadata->known;
+    trace_ctx_begin(&call->call.ctx.trace, known[HEADER_TRACEPARENT]);
+    trace_ctx_request_id(&call->call.ctx.trace, known[HEADER_REQUEST_ID]);
+    return OK;
+}
+
+/* In the order of cost: method, encoding, then the program's gate. */
+static int pass_gate(struct running_call *call)
 {
     struct call *face = &call->call;
-    TRY(take_deadline(call));
     if (call->slot == NULL)
         return METHOD_UNKNOWN;
     face->method = call->slot->method;
