@@ -9,6 +9,7 @@
 
 /* PROTOCOL-HTTP2.md: "positive integer as ASCII string of at most 8 digits" */
 #define TIMEOUT_DIGITS_MAX 8
+#define TIMEOUT_MS_DIGITS_MAX 10
 #define TIMEOUT_VALUE_MAX UINT64_C(99999999)
 
 struct timeout_unit {
@@ -195,6 +196,22 @@ bool timeout_parse(struct slice text, uint64_t *duration_ns)
         return false;
     if (__builtin_mul_overflow(value, unit, duration_ns))
         *duration_ns = UINT64_MAX;
+    return true;
+}
+
+/* "Timeout-Milliseconds → {positive integer as ASCII string of at most 10 digits}" (Connect).  Again 0 has
+ * expired. */
+bool timeout_ms_parse(struct slice text, uint64_t *duration_ns)
+{
+    if (text.size == 0 || text.size > TIMEOUT_MS_DIGITS_MAX)
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *duration_ns = value * NS_PER_MS;
     return true;
 }
 

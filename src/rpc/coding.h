@@ -19,6 +19,8 @@ bool base64_decode(struct arena *arena, struct slice text, struct slice *out);
 
 /* A timeout header: 1 to 8 digits and a unit of H M S m u n.  False: malformed.  Saturates. */
 bool timeout_parse(struct slice text, uint64_t *duration_ns);
+/* Connect's form of it: milliseconds of 1 to 10 digits.  False: malformed. */
+bool timeout_ms_parse(struct slice text, uint64_t *duration_ns);
 /* The shortest exact or rounded-up form for a duration. */
 #define TIMEOUT_TEXT_SIZE 12
 void timeout_format(uint64_t duration_ns, char out[TIMEOUT_TEXT_SIZE]);

@@ -9,25 +9,7 @@
 
 #include <assert.h>
 
-#define TIMEOUT_DIGITS_MAX 10
-
 static int check_query(struct running_call *call);
-
-/* "Timeout-Milliseconds → {positive integer as ASCII string of at most 10 digits}".  0 is a deadline that has
- * passed, as gRPC's is. */
-bool connect_timeout_parse(struct slice text, uint64_t *duration_ns)
-{
-    if (text.size == 0 || text.size > TIMEOUT_DIGITS_MAX)
-        return false;
-    uint64_t milliseconds = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        milliseconds = milliseconds * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    *duration_ns = milliseconds * NS_PER_MS;
-    return true;
-}
 
 /* "Servers may reject requests without this header": we do not, so that plain HTTP clients can call; what says
  * another version is refused. */

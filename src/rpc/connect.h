@@ -9,8 +9,6 @@
 
 struct running_call;
 
-/* connect-timeout-ms: 1 to 10 digits.  False: malformed. */
-bool connect_timeout_parse(struct slice text, uint64_t *duration_ns);
 /* Protocol version and, of a GET, the query.  Refusals: METADATA_INVALID, MESSAGE_TOO_LARGE. */
 int connect_check(struct running_call *call) MUST_CHECK;
 

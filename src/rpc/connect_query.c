@@ -93,8 +93,13 @@ static bool unescape(struct arena *arena, struct slice text, struct slice *out)
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.data[i];
         if (byte == '%') {
-            int high = i + 2 < text.size ? hex_value(text.data[i + 1]) : -1;
-            int low = i + 2 < text.size ? hex_value(text.data[i + 2]) : -1;
+#ifdef PLANTED_BUG /* for tests/fuzz: an escape at the end is not cut short */
+            bool whole = true;
+#else
+            bool whole = text.size - i > 2;
+#endif
+            int high = whole ? hex_value(text.data[i + 1]) : -1;
+            int low = whole ? hex_value(text.data[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             byte = (uint8_t)(high << 4 | low);

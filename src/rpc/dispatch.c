@@ -369,7 +369,7 @@ static bool take_timeout(const struct running_call *call, uint64_t *duration_ns)
                 : call->metadata->known[HEADER_GRPC_TIMEOUT];
     if (text.data == NULL)
         return true;
-    return connect ? connect_timeout_parse(text, duration_ns) : timeout_parse(text, duration_ns);
+    return connect ? timeout_ms_parse(text, duration_ns) : timeout_parse(text, duration_ns);
 }
 
 /* After END_STREAM or a framing error: checks what came, up to the handler. The cheapest first;

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json"
+TARGETS="framing gzip scan filter page_token metadata config json connect"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -32,6 +32,8 @@ sources_of() {
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     json) echo src/protojson/*.c src/rpc/scan.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c \
         src/base/clock.c src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+    connect) echo src/rpc/connect_query.c src/rpc/protocol.c src/rpc/coding.c \
+        src/base/clock.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
 }
@@ -55,7 +57,7 @@ build() { # build TARGET VARIANT [FLAG...]
     case $target in
     scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
-    filter | page_token | metadata) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     gzip) libraries=$(pkg-config --libs zlib) ;;
     config) libraries=$(pkg-config --libs libcyaml yaml-0.1 libcrypto) ;;
     esac

@@ -3,6 +3,7 @@
 
 #include "rpc/coding.h"
 #include "rpc/connect_query.h"
+#include "rpc/gzip.h"
 
 #include <string.h>
 
@@ -282,6 +283,99 @@ START_TEST(a_timeout_is_in_milliseconds)
     }
 END_TEST
 
+/* --- gzip ------------------------------------------------------------------------------------------------ */
+
+static struct buf *gzip_body(const char *text)
+{
+    struct buf *body = xcalloc(1, sizeof *body);
+    gzip_deflate(slice_of_str(text), body);
+    return body;
+}
+
+#define LONG_TEXT                                                                                  \
+    "{\"message\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}"
+
+START_TEST(a_unary_body_may_be_gzip)
+    {
+        static const struct extra extras[] = {
+            {"content-type", JSON}, {"content-encoding", "gzip"}, {NULL, NULL}};
+        struct pair *pair = connected();
+        struct exchange *exchange = pair_finish(
+            pair, pair_request(pair, "/test.v1.Pair/Echo", extras, gzip_body(LONG_TEXT)));
+        check_field(exchange, ":status", "200");
+        check_field(exchange, "content-encoding", "gzip");
+        struct buf plain = BUF_EMPTY;
+        ck_assert_int_eq(gzip_inflate(buf_slice(&exchange->body), 1000, &plain), GZIP_OK);
+        ck_assert_str_eq(buf_str(&plain), LONG_TEXT);
+        buf_deinit(&plain);
+
+        char bomb[1001];
+        snprintf(bomb, sizeof bomb, "{\"message\":\"%0986d\"}", 0);
+        exchange =
+            pair_finish(pair, pair_request(pair, "/test.v1.Pair/Small", extras, gzip_body(bomb)));
+        check_error(exchange, "429", "resource_exhausted");
+        ck_assert_ptr_null(answer_field(exchange, "content-encoding"));
+        exchange =
+            pair_finish(pair, pair_request(pair, "/test.v1.Pair/Echo", extras, text_body("{}")));
+        check_error(exchange, "500", "internal");
+        ck_assert_int_eq(pair->invocations, 1);
+        pair_free(pair);
+    }
+END_TEST
+
+START_TEST(an_answer_is_plain_for_who_does_not_compress)
+    {
+        struct pair *pair = connected();
+        const struct extra extras[] = {
+            {"content-type", JSON}, {"accept-encoding", "gzip"}, {NULL, NULL}};
+        struct exchange *exchange = pair_finish(
+            pair, pair_request(pair, "/test.v1.Pair/Echo", extras, text_body(LONG_TEXT)));
+        ck_assert_ptr_null(answer_field(exchange, "content-encoding"));
+        check_body(exchange, LONG_TEXT);
+        check_field(post_with(pair, "content-encoding", "br"), "accept-encoding", "identity,gzip");
+        pair_free(pair);
+    }
+END_TEST
+
+/* The flag alone says what is compressed; the end of the stream is not. */
+START_TEST(envelopes_may_be_gzip)
+    {
+        static const struct extra extras[] = {{"content-type", "application/connect+json"},
+                                              {"connect-content-encoding", "gzip"},
+                                              {"connect-accept-encoding", "gzip"},
+                                              {NULL, NULL}};
+        struct pair *pair = connected();
+        struct buf *packed = gzip_body(LONG_TEXT);
+        struct buf *body = xcalloc(1, sizeof *body);
+        framing_put(body, buf_slice(packed));
+        body->data[body->start] = FRAME_COMPRESSED;
+        pair_drop_body(packed);
+        framing_put(body, slice_of_str("{}"));
+        struct exchange *exchange =
+            pair_finish(pair, pair_request(pair, "/test.v1.Pair/Chat", extras, body));
+        check_field(exchange, "connect-content-encoding", "gzip");
+        check_field(exchange, "connect-accept-encoding", "identity,gzip");
+        struct slice rest = buf_slice(&exchange->body);
+        char text[2048];
+        uint8_t flags;
+        struct buf plain = BUF_EMPTY;
+        size_t size = (size_t)rest.data[3] << 8 | rest.data[4];
+        ck_assert_int_eq(
+            gzip_inflate(slice_make(rest.data + FRAME_PREFIX_SIZE, size), 1000, &plain), GZIP_OK);
+        ck_assert_str_eq(buf_str(&plain), LONG_TEXT);
+        buf_deinit(&plain);
+        ck_assert(envelope_next(&rest, &flags, text));
+        ck_assert_uint_eq(flags, FRAME_COMPRESSED);
+        ck_assert(envelope_next(&rest, &flags, text));
+        ck_assert_uint_eq(flags, 0);
+        ck_assert_str_eq(text, "{}");
+        ck_assert(envelope_next(&rest, &flags, text));
+        ck_assert_uint_eq(flags, 2);
+        ck_assert_str_eq(text, "{}");
+        pair_free(pair);
+    }
+END_TEST
+
 /* --- Connect GET ----------------------------------------------------------------------------------------- */
 
 START_TEST(a_get_reads_its_query)
@@ -298,7 +392,21 @@ START_TEST(a_get_reads_its_query)
         check_field(exchange, "content-type", "application/proto");
         check_body(exchange, "\x08\x07");
         check_body(post(pair, "Look", JSON, text_body("{\"code\":7}")), "{\"code\":7}");
-        ck_assert_int_eq(pair->invocations, 3);
+        struct buf *packed = gzip_body("{\"code\":7}");
+        struct buf base64 = BUF_EMPTY;
+        char path[256];
+        base64_encode(&base64, buf_slice(packed));
+        for (size_t i = base64.start; i < base64.end; i++)
+            base64.data[i] = base64.data[i] == '+'   ? '-'
+                             : base64.data[i] == '/' ? '_'
+                                                     : base64.data[i];
+        snprintf(path, sizeof path, "Look?encoding=json&compression=gzip&base64=1&message=%s",
+                 buf_str(&base64));
+        struct exchange *small = get(pair, path);
+        check_field(small, ":status", "200");
+        buf_deinit(&base64);
+        pair_drop_body(packed);
+        ck_assert_int_eq(pair->invocations, 4);
         pair_free(pair);
     }
 END_TEST
@@ -553,6 +661,9 @@ Suite *suite_rpc_connect(void)
     tcase_add_test(tests, the_method_s_limit_holds);
     tcase_add_test(tests, large_messages_pass);
     tcase_add_test(tests, a_timeout_is_in_milliseconds);
+    tcase_add_test(tests, a_unary_body_may_be_gzip);
+    tcase_add_test(tests, an_answer_is_plain_for_who_does_not_compress);
+    tcase_add_test(tests, envelopes_may_be_gzip);
     tcase_add_test(tests, a_get_reads_its_query);
     tcase_add_test(tests, a_broken_query_is_refused);
     tcase_add_test(tests, only_reads_are_got);
