@@ -203,9 +203,25 @@ chaos-runner: $(chaos_RUNNER)
 chaos: ## The long fault runs: relays cut off, 160 kills under load, 10,000 random walks
 	@tools/run-suites chaos
 
+# The server of gRPC's interoperability cases: the product's rooms, the test's handlers.
+INTEROP_GEN := build/conformance/gen
+INTEROP_PROTO := tests/conformance/proto/grpc/testing/interop.proto
+INTEROP_SERVER := $(B)/tests/interop-server
+$(INTEROP_GEN)/rpc/test_service.c: $(INTEROP_PROTO) $(wildcard tools/protoc-gen-rpc/*.c)
+	@mkdir -p $(INTEROP_GEN)/pb $(INTEROP_GEN)/rpc
+	@tools/gen --check >/dev/null
+	@protoc -Itests/conformance/proto -Iproto -I/usr/include --c_out=$(INTEROP_GEN)/pb \
+	  --plugin=build/host/protoc-gen-rpc --rpc_out=$(INTEROP_GEN)/rpc $<
+$(INTEROP_SERVER): tests/conformance/interop/server.c $(INTEROP_GEN)/rpc/test_service.c \
+  $(foreach r,base loop tls rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@mkdir -p $(@D)
+	@$(CC) $(GEN_PB_CFLAGS) -Wno-frame-larger-than -isystem build/conformance -isystem $(INTEROP_GEN)/pb $(LDFLAGS) -o $@ \
+	  $< $(INTEROP_GEN)/rpc/*.c $(INTEROP_GEN)/pb/grpc/testing/*.c \
+	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
 .PHONY: conformance
-conformance: all ## Foreign conformance suites against the service: h2spec
-	@tests/conformance/h2spec/run
+conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability
+	@tests/conformance/run
 
 # --- speed ----------------------------------------------------------------------------------------------
 

@@ -5,9 +5,12 @@
 #include "rpc/coding.h"
 #include "rpc/h2.h"
 
+#include "gen/errors.h"
+
 #include <assert.h>
 #include <stddef.h>
 
+static const struct running_call *running_of(const struct call *call);
 static struct call_details *details_of(struct call *call);
 static struct slice first_of_list(struct slice text);
 static void put_header(struct call_header_list *list, struct arena *arena, const char *key,
@@ -18,13 +21,17 @@ struct running_call *running_call_of(struct call *call)
     return (struct running_call *)(void *)((char *)call - offsetof(struct running_call, call));
 }
 
+static const struct running_call *running_of(const struct call *call)
+{
+    return (const struct running_call *)(const void *)((const char *)call -
+                                                       offsetof(struct running_call, call));
+}
+
 /* Keys arrive in lower case (RFC 9113 section 8.2: "Field names MUST be converted to lowercase
  * when constructing an HTTP/2 message"; nghttp2 refuses others), so bytes are compared. */
 struct slice call_metadata(const struct call *call, const char *key)
 {
-    const struct running_call *running =
-        (const struct running_call *)(const void *)((const char *)call -
-                                                    offsetof(struct running_call, call));
+    const struct running_call *running = running_of(call);
     struct slice name = slice_of_str(key);
     struct slice value = request_headers_find(running->metadata, name);
     if (value.data == NULL || name.size < 4 || strcmp(key + name.size - 4, "-bin") != 0)
@@ -48,6 +55,11 @@ void call_compress(struct call *call, bool wanted)
 {
     struct running_call *running = running_call_of(call);
     running->compresses = wanted && running->client_inflates;
+}
+
+bool call_was_compressed(const struct call *call)
+{
+    return running_of(call)->was_compressed;
 }
 
 /* A client's hundred violations are counted and 64 of them kept: the struct has a fixed size,
@@ -80,6 +92,14 @@ int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns)
     assert(reason > OK);
     details_of(call)->retry_ns = delay_ns;
     return reason;
+}
+
+int call_refuse_status(struct call *call, int code, const char *message)
+{
+    struct call_details *details = details_of(call);
+    details->foreign_code = code > GRPC_OK && code < GRPC_CODE_COUNT ? code : GRPC_UNKNOWN;
+    details->foreign_message = arena_strdup(call->ctx.arena, message);
+    return INTERNAL;
 }
 
 size_t call_violations(const struct call *call)

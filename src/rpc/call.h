@@ -44,6 +44,9 @@ void call_set_trailer(struct call *call, const char *key, struct slice value);
  * first call_send() to be possible at all. */
 void call_compress(struct call *call, bool wanted);
 
+/* Whether the message that the handler got last had come compressed. */
+bool call_was_compressed(const struct call *call);
+
 /* --- methods that stream -------------------------------------------------------------------------- */
 
 /* Waits for the client's next message.  OK: *message lives until the next call_receive() or the
@@ -67,6 +70,9 @@ int call_refuse_field(struct call *call, int reason, const char *field, const ch
 int call_refuse_with(struct call *call, int reason, const char *key, const char *value);
 /* Adds RetryInfo{retry_delay}. */
 int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns);
+/* A status that is not of our catalogue, for who passes on what another service said: a code of gRPC other than
+ * OK and a text of at most 512 bytes, which goes out as it is.  Returns what the handler must return. */
+int call_refuse_status(struct call *call, int code, const char *message);
 /* How many field violations were recorded. */
 size_t call_violations(const struct call *call);
 

@@ -23,7 +23,8 @@ int call_message_take(struct running_call *call, const struct framing *framing, 
     assert(framing_has_message(framing));
     struct slice bytes = call->get != NULL ? call->get->query.message
                                            : buf_slice(&framing->message);
-    if (!framing_is_compressed(framing) || bytes.size == 0)
+    call->was_compressed = framing_is_compressed(framing);
+    if (!call->was_compressed || bytes.size == 0)
         return decoded(call, bytes, arena, message);
     struct buf plain = BUF_EMPTY;
     int rc = inflated(call, bytes, framing->limit, &plain);

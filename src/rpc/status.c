@@ -76,6 +76,12 @@ void status_of_result(struct ctx *ctx, int result, const struct call_details *de
     assert(details->violation_count <= STATUS_VIOLATIONS_MAX);
     assert(details->metadata_count <= STATUS_METADATA_MAX);
 
+    if (details->foreign_code != GRPC_OK) {
+        status->code = (enum grpc_code)details->foreign_code;
+        status->reason = grpc_code_name(details->foreign_code);
+        status->message = text_cut(ctx->arena, details->foreign_message, MESSAGE_SIZE_MAX);
+        return;
+    }
     const struct error_entry *entry = entry_of_result(result);
     status->code = (enum grpc_code)entry->grpc_status;
     status->reason = entry->reason;

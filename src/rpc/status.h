@@ -55,6 +55,8 @@ struct call_details {
     struct status_pair metadata[STATUS_METADATA_MAX];
     size_t metadata_count;
     uint64_t retry_ns; /* RetryInfo; 0: none */
+    int foreign_code; /* a status that is passed on, with its text; GRPC_OK: one of the catalogue */
+    const char *foreign_message;
 };
 
 /* What goes onto the wire.  Valid as long as the arena of the call. */

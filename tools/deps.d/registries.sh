@@ -13,6 +13,8 @@ part_folder() {
         venv) printf '%s\n' "$DEPS/venv-$(file_hash "$here/deps.d/test-requirements.txt")" ;;
         npm) printf '%s\n' "$DEPS/npm-$(file_hash "$here/deps.d/npm-test/package-lock.json")" ;;
         h2spec) printf '%s\n' "$DEPS/h2spec-$PIN_H2SPEC" ;;
+        interop_go) printf '%s\n' "$DEPS/interop-go-$PIN_INTEROP_GO" ;;
+        interop_java) printf '%s\n' "$DEPS/interop-java-$(file_hash "$here/deps.d/maven-interop/pom.xml")" ;;
     esac
 }
 
@@ -24,6 +26,8 @@ part_program() {
         venv) printf '%s\n' "$2/bin/pytest" ;;
         npm) printf '%s\n' "$2/bin/buf" ;;
         h2spec) printf '%s\n' "$2/bin/h2spec" ;;
+        interop_go) printf '%s\n' "$2/bin/client" ;;
+        interop_java) printf '%s\n' "$2/bin/client" ;;
     esac
 }
 
@@ -206,20 +210,62 @@ h2spec_from_go() {
     "$1/bin/h2spec" --version
 }
 
+part_install_interop_go() {
+    local folder
+    folder=$(part_folder interop_go)
+    have go || die "go is missing: the interop client of grpc-go comes as a Go module"
+    part_begin "$folder"
+    step_run interop-go "building grpc-go's interop programs $PIN_INTEROP_GO" interop_from_go "$folder" ||
+        die "google.golang.org/grpc/interop cannot be had from the Go module proxy"
+    echo registry >"$folder/.complete"
+}
+
+interop_from_go() {
+    GOBIN=$1/bin CGO_ENABLED=0 go install "google.golang.org/grpc/interop/client@$PIN_INTEROP_GO" \
+        "google.golang.org/grpc/interop/server@$PIN_INTEROP_GO" || return 1
+    chmod -R go+rX "$1"
+}
+
+# The suite does without it, and says so: a machine with Go and without Java is no reason to run nothing.
+part_install_interop_java() {
+    local folder
+    folder=$(part_folder interop_java)
+    part_begin "$folder"
+    mkdir "$folder/bin"
+    if have java && have mvn &&
+        step_run interop-java "fetching grpc-java's interop client" interop_from_maven "$folder"; then
+        printf '#!/bin/sh\nexec java -cp "%s/lib/*" io.grpc.testing.integration.TestServiceClient "$@"\n' "$folder" \
+            >"$folder/bin/client"
+        chmod 755 "$folder/bin/client"
+        echo registry >"$folder/.complete"
+        return
+    fi
+    printf '#!/bin/sh\nexit 77\n' >"$folder/bin/client"
+    chmod 755 "$folder/bin/client"
+    echo "fallback no grpc-java: java or mvn is missing, or Maven has no io.grpc:grpc-interop-testing" >"$folder/.complete"
+}
+
+interop_from_maven() {
+    cp "$here/deps.d/maven-interop/pom.xml" "$1/" || return 1
+    (cd "$1" && mvn -q -B -ntp dependency:copy-dependencies -DoutputDirectory=lib) || return 1
+    chmod -R go+rX "$1"
+}
+
 npm_ci() { # PINS FOLDER
     cp "$1/package.json" "$1/package-lock.json" "$2/" || return 1
     (cd "$2" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
 }
 
 deps_env() {
-    local postgres nats venv npm h2spec
+    local postgres nats venv npm h2spec interop_go interop_java
     postgres=$(part_folder postgres) nats=$(part_folder nats)
     venv=$(part_folder venv) npm=$(part_folder npm)
-    h2spec=$(part_folder h2spec)
+    h2spec=$(part_folder h2spec) interop_go=$(part_folder interop_go) interop_java=$(part_folder interop_java)
     printf '%s=%q\n' DEPS_ROOT "$DEPS" DEPS_PG_BIN "$postgres/bin" \
         DEPS_NATS_SERVER "$nats/bin/nats-server" DEPS_PYTHON "$venv/bin/python" \
         DEPS_NODE_PATH "$npm/node_modules" DEPS_BUF "$npm/bin/buf" \
-        DEPS_H2SPEC "$h2spec/bin/h2spec"
+        DEPS_H2SPEC "$h2spec/bin/h2spec" DEPS_INTEROP_GO "$interop_go/bin/client" \
+        DEPS_INTEROP_JAVA "$interop_java/bin/client"
 }
 
 # versions_record GROUP...: one file per group, from what is really installed.
@@ -244,6 +290,8 @@ part_version() {
         nats) "$2/bin/nats-server" --version ;;
         venv) "$2/bin/python" -m pip freeze ;;
         h2spec) echo "h2spec $PIN_H2SPEC" ;;
+        interop_go) echo "google.golang.org/grpc/interop $PIN_INTEROP_GO" ;;
+        interop_java) (cd "$2/lib" && ls grpc-*.jar) ;;
         npm) (cd "$2" && npm ls --depth=0 --parseable --long | sed -n 's/^[^:]*:\(..*\)/\1/p') ;;
     esac
 }
