@@ -280,7 +280,11 @@ def test_a_message_that_does_not_come(client, body, status):
 
 def test_http_rules(client):
     assert client.answer(client.request({"content-type": "text/plain"}))[":status"] == "415"
-    assert client.answer(client.request(method="GET"))[":status"] == "405"
+    fields = client.answer(client.request(method="PUT"))
+    assert (fields[":status"], fields["allow"]) == ("405", "GET, POST"), "reads may be asked by Connect's GET"
+    fields = client.answer(client.request(method="GET", path="/tenant.v1.TenantService/CreateTenant"))
+    assert (fields[":status"], fields["allow"]) == ("405", "POST")
+    assert client.answer(client.request(method="GET"))[":status"] == "415", "it lacks Connect's parameters"
     fields = client.answer(client.request({"content-type": "application/grpc+proto"}))
     assert (fields[":status"], fields["grpc-status"]) == ("200", "3")
 
