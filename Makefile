@@ -135,12 +135,12 @@ STANDS_loop    := base loop
 STANDS_domain  := base domain
 STANDS_tls     := base loop tls
 STANDS_protojson := base protojson
-STANDS_rpc     := base loop tls rpc
+STANDS_rpc     := base loop tls protojson rpc
 STANDS_store   := base loop domain store
 STANDS_cache   := base loop tls cache
 STANDS_tokens  := base tokens
 STANDS_events  := base loop domain tokens store events
-STANDS_client  := base loop tls rpc client
+STANDS_client  := base loop tls protojson rpc client
 STANDS_ops     := base ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))
 
@@ -219,8 +219,21 @@ $(INTEROP_SERVER): tests/conformance/interop/server.c $(INTEROP_GEN)/rpc/test_se
 	  $< $(INTEROP_GEN)/rpc/*.c $(INTEROP_GEN)/pb/grpc/testing/*.c \
 	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
+# The server under test of the Connect conformance suite, by the protos of the suite (CONNECT_PROTO, a folder).
+CONNECT_GEN := build/conformance/connect
+CONNECT_SERVER := $(B)/tests/connect-server
+CONNECT_SOURCES := $(wildcard tests/conformance/connect/*.c)
+$(CONNECT_SERVER): $(CONNECT_SOURCES) tests/conformance/connect/service.h \
+  $(foreach r,base loop tls protojson rpc,$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@mkdir -p $(@D) $(CONNECT_GEN)
+	@protoc -I$(CONNECT_PROTO) -I/usr/include --plugin=protoc-gen-c=tests/protojson/protoc-gen-c-optional \
+	  --c_out=$(CONNECT_GEN) $(patsubst %,connectrpc/conformance/v1/%.proto,config service server_compat)
+	@$(CC) $(GEN_PB_CFLAGS) -Wall -Wextra -Werror -isystem $(CONNECT_GEN) $(LDFLAGS) -o $@ $(CONNECT_SOURCES) \
+	  $(patsubst %,$(CONNECT_GEN)/connectrpc/conformance/v1/%.pb-c.c,config service server_compat) \
+	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
 .PHONY: conformance
-conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability
+conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, Connect
 	@tests/conformance/run
 
 # --- speed ----------------------------------------------------------------------------------------------

@@ -102,6 +102,18 @@ int call_refuse_status(struct call *call, int code, const char *message)
     return INTERNAL;
 }
 
+void call_refuse_detail(struct call *call, const char *type_url, struct slice value)
+{
+    struct call_details *details = details_of(call);
+    struct arena *arena = call->ctx.arena;
+    assert(details->foreign_code != GRPC_OK);
+    assert(details->foreign_detail_count < STATUS_FOREIGN_DETAILS_MAX);
+    details->foreign_details[details->foreign_detail_count++] = (struct status_detail){
+        .type_url = arena_strdup(arena, type_url),
+        .value = slice_make(arena_strndup(arena, value.data, value.size), value.size),
+    };
+}
+
 size_t call_violations(const struct call *call)
 {
     const struct call_details *details = call->details;

@@ -73,6 +73,8 @@ int call_refuse_retry(struct call *call, int reason, uint64_t delay_ns);
 /* A status that is not of our catalogue, for who passes on what another service said: a code of gRPC other than
  * OK and a text of at most 512 bytes, which goes out as it is.  Returns what the handler must return. */
 int call_refuse_status(struct call *call, int code, const char *message);
+/* Adds a detail to such a status: what a google.protobuf.Any holds.  Copies both; at most 8 (asserted). */
+void call_refuse_detail(struct call *call, const char *type_url, struct slice value);
 /* How many field violations were recorded. */
 size_t call_violations(const struct call *call);
 

@@ -535,5 +535,7 @@ static void answer_result(struct h2_stream *stream, int result, uint64_t now_ns)
         result = DEADLINE_EXCEEDED;
     struct status status;
     status_of_result(ctx, result, call->call.details, &status);
+    if (call->worker->plain_refusals && !status.passed_on)
+        status.details = slice_make(NULL, 0);
     h2_answer(stream, &status, now_ns);
 }

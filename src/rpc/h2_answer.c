@@ -292,8 +292,8 @@ static void add_connect_headers(struct fields *fields, const struct running_call
                                 const struct status *status)
 {
     bool good = status->code == GRPC_OK;
-    add_text(fields, ":status",
-             good ? "200" : arena_printf(fields->arena, "%d", connect_http_status(status->code)));
+    int http_status = call->slot == NULL ? 404 : connect_http_status(status->code);
+    add_text(fields, ":status", arena_printf(fields->arena, "%d", http_status));
     add_text(fields, "content-type",
              good ? protocol_content_type(&call->dialect) : "application/json");
     if (good && call->sends_gzip)

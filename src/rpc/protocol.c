@@ -13,17 +13,20 @@ struct media_type {
 static const struct media_type media_types[] = {
     {"application/grpc", {PROTOCOL_GRPC, CODEC_PROTO}},
     {"application/grpc+proto", {PROTOCOL_GRPC, CODEC_PROTO}},
+    {"application/grpc+json", {PROTOCOL_GRPC, CODEC_JSON}},
     {"application/json", {PROTOCOL_CONNECT_UNARY, CODEC_JSON}},
     {"application/proto", {PROTOCOL_CONNECT_UNARY, CODEC_PROTO}},
     {"application/grpc-web", {PROTOCOL_GRPC_WEB, CODEC_PROTO}},
     {"application/grpc-web+proto", {PROTOCOL_GRPC_WEB, CODEC_PROTO}},
+    {"application/grpc-web+json", {PROTOCOL_GRPC_WEB, CODEC_JSON}},
     {"application/connect+json", {PROTOCOL_CONNECT_STREAM, CODEC_JSON}},
     {"application/connect+proto", {PROTOCOL_CONNECT_STREAM, CODEC_PROTO}},
 };
 #define MEDIA_TYPES (sizeof media_types / sizeof media_types[0])
 
 #define ACCEPT_GRPC                                                                                \
-    "application/grpc, application/grpc+proto, application/grpc-web, application/grpc-web+proto"
+    "application/grpc, application/grpc+proto, application/grpc+json, "                            \
+    "application/grpc-web, application/grpc-web+proto, application/grpc-web+json"
 #define ACCEPT_UNARY ACCEPT_GRPC ", application/json, application/proto"
 #define ACCEPT_STREAM ACCEPT_GRPC ", application/connect+json, application/connect+proto"
 
@@ -58,9 +61,9 @@ const char *protocol_content_type(const struct dialect *dialect)
     bool json = dialect->codec == CODEC_JSON;
     switch (dialect->protocol) {
     case PROTOCOL_GRPC:
-        return "application/grpc";
+        return json ? "application/grpc+json" : "application/grpc";
     case PROTOCOL_GRPC_WEB:
-        return "application/grpc-web+proto";
+        return json ? "application/grpc-web+json" : "application/grpc-web+proto";
     case PROTOCOL_CONNECT_UNARY:
     case PROTOCOL_CONNECT_GET:
         return json ? "application/json" : "application/proto";

@@ -94,6 +94,7 @@ struct rpc_worker_settings {
     struct rpc_hooks hooks;
     const struct protojson_types
         *any_types; /* that an Any may hold in JSON; NULL: none; borrowed */
+    bool plain_refusals; /* refusals are told by code and text alone, without google.rpc details */
     const struct rpc_registration *registrations; /* copied */
     size_t registration_count;
 };

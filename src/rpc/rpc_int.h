@@ -69,6 +69,7 @@ struct rpc_worker {
     struct rpc_limits limits;
     struct rpc_hooks hooks;
     const struct protojson_types *any_types;
+    bool plain_refusals;
     struct rpc_registration *registrations; /* owned */
     struct method_slot *slots;              /* every method of them, owned */
     size_t slot_count;

@@ -21,6 +21,9 @@
 #define RULE_SIZE_MAX 320
 #define DETAIL_KINDS 3 /* ErrorInfo, BadRequest, RetryInfo */
 
+static void status_pass_on(struct arena *arena, const struct call_details *details,
+                           struct status *status);
+static Google__Protobuf__Any *any_make(struct arena *arena, const struct status_detail *detail);
 static const struct error_entry *entry_of_result(int result);
 static int refusal_of_fault(int fault);
 static const char *message_make(struct ctx *ctx, const struct error_entry *entry,
@@ -77,9 +80,7 @@ void status_of_result(struct ctx *ctx, int result, const struct call_details *de
     assert(details->metadata_count <= STATUS_METADATA_MAX);
 
     if (details->foreign_code != GRPC_OK) {
-        status->code = (enum grpc_code)details->foreign_code;
-        status->reason = grpc_code_name(details->foreign_code);
-        status->message = text_cut(ctx->arena, details->foreign_message, MESSAGE_SIZE_MAX);
+        status_pass_on(ctx->arena, details, status);
         return;
     }
     const struct error_entry *entry = entry_of_result(result);
@@ -90,6 +91,38 @@ void status_of_result(struct ctx *ctx, int result, const struct call_details *de
     if (status->retry_ns == 0 && entry->retriable)
         status->retry_ns = RETRY_DEFAULT_NS;
     status->details = details_pack(ctx, status, details);
+}
+
+/* What another service said goes out as it is, but for the length of its text. */
+static void status_pass_on(struct arena *arena, const struct call_details *details,
+                           struct status *status)
+{
+    size_t count = details->foreign_detail_count;
+    status->passed_on = true;
+    status->code = (enum grpc_code)details->foreign_code;
+    status->reason = grpc_code_name(details->foreign_code);
+    status->message = text_cut(arena, details->foreign_message, MESSAGE_SIZE_MAX);
+    if (count == 0)
+        return;
+    Google__Protobuf__Any *list[STATUS_FOREIGN_DETAILS_MAX];
+    for (size_t i = 0; i < count; i++)
+        list[i] = any_make(arena, &details->foreign_details[i]);
+    Google__Rpc__Status message = GOOGLE__RPC__STATUS__INIT;
+    message.code = (int32_t)status->code;
+    message.message = arena_strdup(arena, status->message);
+    message.n_details = count;
+    message.details = list;
+    status->details = message_pack(arena, &message.base);
+}
+
+static Google__Protobuf__Any *any_make(struct arena *arena, const struct status_detail *detail)
+{
+    Google__Protobuf__Any *any = arena_alloc(arena, sizeof *any);
+    google__protobuf__any__init(any);
+    any->type_url = arena_strdup(arena, detail->type_url);
+    any->value.data = (uint8_t *)(uintptr_t)detail->value.data; /* only read from here on */
+    any->value.len = detail->value.size;
+    return any;
 }
 
 /* Total: whatever a handler returned becomes a code, because a call without a status leaves its

@@ -13,6 +13,8 @@
 /* ErrorInfo.metadata; the handlers' own keys, so more than these is a bug (asserted by
  * call_refuse_with). */
 #define STATUS_METADATA_MAX 8
+/* Of a status that is passed on (asserted by call_refuse_detail). */
+#define STATUS_FOREIGN_DETAILS_MAX 8
 
 /* gRPC's numbers (grpc/doc/statuscodes.md), which travel as text in the grpc-status trailer.
  * Never renumber. */
@@ -46,6 +48,12 @@ struct status_pair {
     const char *value; /* the rule, or the value */
 };
 
+/* A google.protobuf.Any of a status that is passed on.  In the call's arena. */
+struct status_detail {
+    const char *type_url;
+    struct slice value;
+};
+
 /* Details gathered while a call is refused.  Strings live in the call's arena.  Zeroed with the
  * call; filled by call_refuse_*() only.  Dropped when the call ends with a fault. */
 struct call_details {
@@ -57,6 +65,8 @@ struct call_details {
     uint64_t retry_ns; /* RetryInfo; 0: none */
     int foreign_code; /* a status that is passed on, with its text; GRPC_OK: one of the catalogue */
     const char *foreign_message;
+    struct status_detail foreign_details[STATUS_FOREIGN_DETAILS_MAX];
+    size_t foreign_detail_count;
 };
 
 /* What goes onto the wire.  Valid as long as the arena of the call. */
@@ -65,6 +75,7 @@ struct status {
     const char *reason;   /* of the catalogue; NULL when code is OK */
     const char *message;  /* "REASON: text", not yet percent-encoded; "" when OK */
     struct slice details; /* packed google.rpc.Status; empty when OK */
+    bool passed_on;       /* it is not of our catalogue: see call_refuse_status() */
     uint64_t retry_ns;    /* for the retry-after trailer; 0: none */
 };
 

@@ -39,6 +39,7 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     worker->limits = settings->limits;
     worker->hooks = settings->hooks;
     worker->any_types = settings->any_types;
+    worker->plain_refusals = settings->plain_refusals;
     worker->metrics = rpc_metrics_new(settings->metrics);
     worker->streaming_calls_max = task_capacity(worker->loop) / 2;
     list_init(&worker->connections);

@@ -179,7 +179,7 @@ START_TEST(what_is_not_for_us_is_refused)
                     "invalid_argument");
         check_error(post(pair, "Echo", "application/proto", text_body("\x08")), "400",
                     "invalid_argument");
-        check_error(post(pair, "Nothing", JSON, text_body("{}")), "501", "unimplemented");
+        check_error(post(pair, "Nothing", JSON, text_body("{}")), "404", "unimplemented");
         check_error(post(pair, "Unserved", JSON, text_body("{}")), "501", "unimplemented");
         check_error(post_with(pair, "content-encoding", "br"), "501", "unimplemented");
         check_error(post_with(pair, "connect-protocol-version", "2"), "400", "invalid_argument");

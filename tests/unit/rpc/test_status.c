@@ -262,6 +262,33 @@ START_TEST(the_trailers_stay_small)
     }
 END_TEST
 
+START_TEST(a_status_is_passed_on_with_its_details)
+    {
+        static const uint8_t value[] = {8, 1};
+        struct call_details details = {.foreign_code = GRPC_DATA_LOSS, .foreign_message = "gone"};
+        details.foreign_details[0] =
+            (struct status_detail){"type.googleapis.com/a.B", slice_make(value, sizeof value)};
+        details.foreign_detail_count = 1;
+        struct status status;
+        status_of_result(&ctx, INTERNAL, &details, &status);
+        ck_assert(status.passed_on);
+        ck_assert_int_eq(status.code, GRPC_DATA_LOSS);
+        ck_assert_str_eq(status.message, "gone");
+        const Google__Rpc__Status *sent = google__rpc__status__unpack(
+            arena_protobuf(arena), status.details.size, status.details.data);
+        ck_assert_ptr_nonnull(sent);
+        ck_assert_int_eq(sent->code, GRPC_DATA_LOSS);
+        ck_assert_str_eq(sent->message, "gone");
+        ck_assert_uint_eq(sent->n_details, 1);
+        ck_assert_str_eq(sent->details[0]->type_url, "type.googleapis.com/a.B");
+        ck_assert_uint_eq(sent->details[0]->value.len, sizeof value);
+        ck_assert_mem_eq(sent->details[0]->value.data, value, sizeof value);
+        status_of_result(&ctx, FAULT_INTERNAL, &details, &status);
+        ck_assert_int_eq(status.code, GRPC_INTERNAL);
+        ck_assert(!status.passed_on);
+    }
+END_TEST
+
 START_TEST(codes_have_their_names)
     {
         static const char *const names[] = {
@@ -304,6 +331,7 @@ Suite *suite_rpc_status(void)
     tcase_add_test(tcase, metadata_and_delay_travel);
     tcase_add_test(tcase, what_is_left_out_is_told);
     tcase_add_test(tcase, the_trailers_stay_small);
+    tcase_add_test(tcase, a_status_is_passed_on_with_its_details);
     tcase_add_test(tcase, codes_have_their_names);
     suite_add_tcase(suite, tcase);
     return suite;
