@@ -13,6 +13,7 @@ part_folder() {
         venv) printf '%s\n' "$DEPS/venv-$(file_hash "$here/deps.d/test-requirements.txt")" ;;
         npm) printf '%s\n' "$DEPS/npm-$(file_hash "$here/deps.d/npm-test/package-lock.json")" ;;
         h2spec) printf '%s\n' "$DEPS/h2spec-$PIN_H2SPEC" ;;
+        connect) printf '%s\n' "$DEPS/connect-$PIN_CONNECT" ;;
         interop_go) printf '%s\n' "$DEPS/interop-go-$PIN_INTEROP_GO" ;;
         interop_java) printf '%s\n' "$DEPS/interop-java-$(file_hash "$here/deps.d/maven-interop/pom.xml")" ;;
     esac
@@ -26,6 +27,7 @@ part_program() {
         venv) printf '%s\n' "$2/bin/pytest" ;;
         npm) printf '%s\n' "$2/bin/buf" ;;
         h2spec) printf '%s\n' "$2/bin/h2spec" ;;
+        connect) printf '%s\n' "$2/bin/connectconformance" ;;
         interop_go) printf '%s\n' "$2/bin/client" ;;
         interop_java) printf '%s\n' "$2/bin/client" ;;
     esac
@@ -210,6 +212,27 @@ h2spec_from_go() {
     "$1/bin/h2spec" --version
 }
 
+part_install_connect() {
+    local folder
+    folder=$(part_folder connect)
+    have go || die "go is missing: Connect's conformance suite comes as a Go module (connectrpc.com/conformance)"
+    part_begin "$folder"
+    step_run connect "building Connect's conformance suite $PIN_CONNECT from its Go module" connect_from_go "$folder" ||
+        die "connectrpc.com/conformance cannot be had from the Go module proxy"
+    echo registry >"$folder/.complete"
+}
+
+# The runner, the protos that its server is built by, and its cases.
+connect_from_go() {
+    local module=connectrpc.com/conformance source
+    GOBIN=$1/bin CGO_ENABLED=0 go install "$module/cmd/connectconformance@$PIN_CONNECT" || return 1
+    source=$(go mod download -json "$module@$PIN_CONNECT" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+    [ -n "$source" ] || return 1
+    cp -r "$source/proto" "$1/proto" && cp -r "$source/internal/app/connectconformance/testsuites/data" "$1/suites" ||
+        return 1
+    chmod -R u+w,go+rX "$1"
+}
+
 part_install_interop_go() {
     local folder
     folder=$(part_folder interop_go)
@@ -257,15 +280,15 @@ npm_ci() { # PINS FOLDER
 }
 
 deps_env() {
-    local postgres nats venv npm h2spec interop_go interop_java
+    local postgres nats venv npm h2spec connect interop_go interop_java
     postgres=$(part_folder postgres) nats=$(part_folder nats)
     venv=$(part_folder venv) npm=$(part_folder npm)
-    h2spec=$(part_folder h2spec) interop_go=$(part_folder interop_go) interop_java=$(part_folder interop_java)
+    h2spec=$(part_folder h2spec) connect=$(part_folder connect) interop_go=$(part_folder interop_go) interop_java=$(part_folder interop_java)
     printf '%s=%q\n' DEPS_ROOT "$DEPS" DEPS_PG_BIN "$postgres/bin" \
         DEPS_NATS_SERVER "$nats/bin/nats-server" DEPS_PYTHON "$venv/bin/python" \
         DEPS_NODE_PATH "$npm/node_modules" DEPS_BUF "$npm/bin/buf" \
         DEPS_H2SPEC "$h2spec/bin/h2spec" DEPS_INTEROP_GO "$interop_go/bin/client" \
-        DEPS_INTEROP_JAVA "$interop_java/bin/client"
+        DEPS_INTEROP_JAVA "$interop_java/bin/client" DEPS_CONNECT "$connect"
 }
 
 # versions_record GROUP...: one file per group, from what is really installed.
@@ -290,6 +313,7 @@ part_version() {
         nats) "$2/bin/nats-server" --version ;;
         venv) "$2/bin/python" -m pip freeze ;;
         h2spec) echo "h2spec $PIN_H2SPEC" ;;
+        connect) echo "connectrpc.com/conformance $PIN_CONNECT" ;;
         interop_go) echo "google.golang.org/grpc/interop $PIN_INTEROP_GO" ;;
         interop_java) (cd "$2/lib" && ls grpc-*.jar) ;;
         npm) (cd "$2" && npm ls --depth=0 --parseable --long | sed -n 's/^[^:]*:\(..*\)/\1/p') ;;
