@@ -1,4 +1,5 @@
-// The four methods and their refusals through @grpc/grpc-js, the stock JavaScript client.
+// The four methods and their refusals through @grpc/grpc-js, the stock JavaScript client; connect.js adds
+// connect-node.
 //
 // Needs a migrated stack in the environment (STACK_*).  Starts the service itself on free ports.  The last
 // line is `N passed, N failed`.
@@ -171,9 +172,11 @@ test('a deadline that has passed', async () => {
   await refused(S.DEADLINE_EXCEEDED, create({}, { deadline: -1 }));
 });
 
+require('./connect')(test, () => world.address, unique);
+
 async function main() {
   const { child, address } = await startService();
-  world = { clients: {} };
+  world = { address, clients: {} };
   for (const identity of ['admin', 'api-gateway', 'sync-service', 'stranger'])
     world.clients[identity] = clientFor(address, identity);
   let passed = 0;
