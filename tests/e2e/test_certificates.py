@@ -10,6 +10,7 @@ import time
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from support import ROOT, create, get, refused, wait_until
 from tenant.v1 import tenants_pb2, tenants_pb2_grpc
@@ -192,6 +193,21 @@ def test_a_revoked_peer_loses_its_connection_and_nobody_else(served, secret, uni
     line = events(served, "tls.peer_dropped")[-1]
     assert line["caller"] == "api-gateway" and line["reason"] == "revoked"
     assert line["uri"].endswith("/ns/api-gateway/sa/api-gateway")
+
+
+def test_a_revoked_peers_running_call_ends(served, secret):
+    with channel_of(served, secret, "sync-service") as revoked, channel_of(served, secret, "admin") as other:
+        streams = [health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+                   for channel in (revoked, other)]
+        for stream in streams:
+            assert next(stream).status == health_pb2.HealthCheckResponse.SERVING
+        assert served.metric("tenant_rpc_running_handlers") == 2
+        revoke(secret, "sync-service")
+        renew(served, secret)
+        assert refused(next, streams[0]).code == CODE.UNAVAILABLE
+        wait_until(lambda: served.metric("tenant_rpc_running_handlers") == 1)
+        assert streams[1].is_active()
+        streams[1].cancel()
 
 
 def test_a_peer_of_a_removed_ca_gets_a_goaway(served, secret, stack, unique):
