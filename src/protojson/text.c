@@ -1,6 +1,7 @@
 /* The texts inside JSON values; see text.h.  Called by both directions; knows neither messages nor tokens. */
 #include "protojson/text.h"
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -17,7 +18,6 @@ static size_t digits_size(struct slice text, size_t at);
 static long exponent_read(struct slice text);
 static const char *number_copy(struct arena *arena, struct slice number, char *small);
 static void number_put(struct buf *out, const char *text);
-static int sextet(uint8_t byte);
 static uint8_t upper(uint8_t byte);
 
 bool text_is_utf8(struct slice text)
@@ -196,65 +196,13 @@ static void number_put(struct buf *out, const char *text)
 
 void text_put_base64(struct buf *out, struct slice bytes)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t *place = buf_reserve(out, (bytes.size + 2) / 3 * 4);
-    if (place == NULL)
-        return;
-    size_t size = 0;
-    for (size_t i = 0; i < bytes.size; i += 3) {
-        size_t left = bytes.size - i;
-        uint32_t group = (uint32_t)bytes.data[i] << 16;
-        group |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
-        group |= left > 2 ? bytes.data[i + 2] : 0;
-        place[size++] = (uint8_t)alphabet[group >> 18];
-        place[size++] = (uint8_t)alphabet[group >> 12 & 63];
-        place[size++] = left > 1 ? (uint8_t)alphabet[group >> 6 & 63] : '=';
-        place[size++] = left > 2 ? (uint8_t)alphabet[group & 63] : '=';
-    }
-    buf_commit(out, size);
+    base64_put(out, bytes, BASE64_STANDARD | BASE64_PADDED);
 }
 
-/* Padding must be whole when there is any, and the bits that no byte takes zero: each text stands for its bytes
- * in one way per alphabet. */
 bool text_base64(struct arena *arena, struct slice text, struct slice *bytes)
 {
-    size_t size = text.size;
-    while (size > 0 && text.size - size < 2 && text.data[size - 1] == '=')
-        size--;
-    if (size % 4 == 1 || (size < text.size && text.size % 4 != 0))
-        return false;
-    uint8_t *out = arena_alloc_raw(arena, size / 4 * 3 + 3);
-    size_t count = 0;
-    uint32_t bits = 0;
-    unsigned held = 0;
-    for (size_t i = 0; i < size; i++) {
-        int value = sextet(text.data[i]);
-        if (value < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)value;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[count++] = (uint8_t)(bits >> held);
-            bits &= (1u << held) - 1;
-        }
-    }
-    *bytes = slice_make(out, count);
-    return bits == 0;
-}
-
-static int sextet(uint8_t byte)
-{
-    if (byte >= 'A' && byte <= 'Z')
-        return byte - 'A';
-    if (byte >= 'a' && byte <= 'z')
-        return byte - 'a' + 26;
-    if (text_is_digit(byte))
-        return byte - '0' + 52;
-    if (byte == '+' || byte == '-')
-        return 62;
-    return byte == '/' || byte == '_' ? 63 : -1;
+    unsigned forms = BASE64_STANDARD | BASE64_URL | BASE64_PADDED | BASE64_UNPADDED;
+    return base64_take(arena, text, forms, bytes);
 }
 
 void text_put_json_name(struct buf *out, const char *name)

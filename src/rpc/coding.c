@@ -2,6 +2,7 @@
  * nothing here may trust a length or fail in another way than by saying so. */
 #include "rpc/coding.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 
 #include <assert.h>
@@ -27,9 +28,6 @@ static const struct timeout_unit timeout_units[] = {
 static bool is_plain(uint8_t byte);
 static int hex_value(uint8_t byte);
 static bool escape_read(struct slice text, size_t at, uint8_t *byte);
-static size_t base64_unpadded(struct slice text);
-static int base64_value(uint8_t byte);
-static size_t base64_group(const uint8_t *digits, size_t count, uint8_t out[3]);
 static uint64_t unit_of_letter(uint8_t letter);
 static uint64_t divide_up(uint64_t value, uint64_t by);
 
@@ -104,79 +102,12 @@ static int hex_value(uint8_t byte)
  * un-padded values." */
 void base64_encode(struct buf *out, struct slice bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes.size; i += 3) {
-        size_t count = bytes.size - i < 3 ? bytes.size - i : 3;
-        uint32_t group = 0;
-        for (size_t k = 0; k < 3; k++)
-            group = group << 8 | (k < count ? bytes.data[i + k] : 0u);
-        char text[4];
-        for (size_t k = 0; k < 4; k++)
-            text[k] = digits[group >> (18 - 6 * k) & 63];
-        buf_put(out, text, count + 1);
-    }
+    base64_put(out, bytes, BASE64_STANDARD | BASE64_UNPADDED);
 }
 
 bool base64_decode(struct arena *arena, struct slice text, struct slice *out)
 {
-    size_t size = base64_unpadded(text);
-    if (size == SIZE_MAX)
-        return false;
-    uint8_t *bytes = arena_alloc_raw(arena, size / 4 * 3 + 3);
-    size_t end = 0;
-    for (size_t i = 0; i < size; i += 4) {
-        size_t count = size - i < 4 ? size - i : 4;
-        size_t made = base64_group(text.data + i, count, bytes + end);
-        if (made == 0)
-            return false;
-        end += made;
-    }
-    assert(end <= size / 4 * 3 + 3);
-    *out = slice_make(bytes, end);
-    return true;
-}
-
-/* The digits without their padding; SIZE_MAX when no base64 text has such a size.  Padding stands only
- * where it fills up a group of four. */
-static size_t base64_unpadded(struct slice text)
-{
-    size_t size = text.size;
-    if (size > 0 && size % 4 == 0 && text.data[size - 1] == '=')
-        size -= text.data[size - 2] == '=' ? 2 : 1;
-    return size % 4 == 1 ? SIZE_MAX : size;
-}
-
-/* Decodes 2 to 4 digits into one byte less; 0: not base64.  The bits that are left over must be zero,
- * so that a value has one spelling (RFC 4648 section 3.5). */
-static size_t base64_group(const uint8_t *digits, size_t count, uint8_t out[3])
-{
-    assert(count >= 2 && count <= 4);
-    uint32_t group = 0;
-    for (size_t k = 0; k < 4; k++) {
-        int value = k < count ? base64_value(digits[k]) : 0;
-        if (value < 0)
-            return 0;
-        group = group << 6 | (uint32_t)value;
-    }
-    uint32_t left_over = group & (UINT32_C(0xffffff) >> (8 * (count - 1)));
-    if (left_over != 0)
-        return 0;
-    for (size_t k = 0; k + 1 < count; k++)
-        out[k] = (uint8_t)(group >> (16 - 8 * k));
-    return count - 1;
-}
-
-static int base64_value(uint8_t byte)
-{
-    if (byte >= 'A' && byte <= 'Z')
-        return byte - 'A';
-    if (byte >= 'a' && byte <= 'z')
-        return byte - 'a' + 26;
-    if (byte >= '0' && byte <= '9')
-        return byte - '0' + 52;
-    if (byte == '+')
-        return 62;
-    return byte == '/' ? 63 : -1;
+    return base64_take(arena, text, BASE64_STANDARD | BASE64_PADDED | BASE64_UNPADDED, out);
 }
 
 /* "0n" is taken as it stands although the grammar says positive: such a call has expired, and

@@ -1,7 +1,7 @@
 /* Unary-Get-Request of the Connect protocol (https://connectrpc.com/docs/protocol). */
 #include "rpc/connect_query.h"
 
-#include "rpc/coding.h"
+#include "base/base64.h"
 
 #include <assert.h>
 
@@ -129,12 +129,5 @@ static int hex_value(uint8_t digit)
  * refused, whose plus would be a space. */
 static bool base64url_decode(struct arena *arena, struct slice text, struct slice *out)
 {
-    uint8_t *standard = arena_alloc_raw(arena, text.size + 1);
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t digit = text.data[i];
-        if (digit == '+' || digit == '/')
-            return false;
-        standard[i] = digit == '-' ? '+' : digit == '_' ? '/' : digit;
-    }
-    return base64_decode(arena, slice_make(standard, text.size), out);
+    return base64_take(arena, text, BASE64_URL | BASE64_PADDED | BASE64_UNPADDED, out);
 }

@@ -1,22 +1,21 @@
 /* Seals and opens tokens; see sealed.h. */
 #include "tokens/sealed.h"
 
+#include "base/base64.h"
 #include "base/buf.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <assert.h>
 #include <string.h>
 
 #define VERSION 1
+/* One token has one spelling. */
+#define TOKEN_FORM (BASE64_URL | BASE64_UNPADDED)
 #define HEAD_BYTES 3 /* version, purpose, length of the key id */
 
 static struct slice mac_input(struct buf *buf, struct slice sealed,
                               const struct token_claim *claim);
-static char *base64url_encode(struct arena *arena, struct slice bytes);
-static bool base64url_decode(struct arena *arena, struct slice text, struct slice *bytes);
-static int base64url_digit(uint8_t letter);
 
 char *token_seal(struct arena *arena, struct token_keys *keys, const struct token_claim *claim)
 {
@@ -38,14 +37,16 @@ char *token_seal(struct arena *arena, struct token_keys *keys, const struct toke
         signed_now = token_keys_mac(keys, slice_of_str(id), covered, mac);
     }
     buf_put(&token, mac, sizeof mac);
-    return base64url_encode(arena, buf_slice(&token));
+    AUTO(buf_deinit) struct buf text = BUF_EMPTY;
+    base64_put(&text, buf_slice(&token), TOKEN_FORM);
+    return arena_strndup(arena, buf_slice(&text).data, buf_size(&text));
 }
 
 bool token_open(struct arena *arena, struct token_keys *keys, struct slice text,
                 struct token_claim *claim)
 {
     struct slice bytes;
-    if (text.size > SEALED_TEXT_MAX || !base64url_decode(arena, text, &bytes))
+    if (text.size > SEALED_TEXT_MAX || !base64_take(arena, text, TOKEN_FORM, &bytes))
         return false;
     if (bytes.size < HEAD_BYTES || bytes.data[0] != VERSION ||
         bytes.data[1] != (uint8_t)claim->purpose)
@@ -80,51 +81,4 @@ static struct slice mac_input(struct buf *buf, struct slice sealed, const struct
     buf_put_byte(buf, (uint8_t)(claim->body.size & 0xFF));
     buf_put_slice(buf, claim->scope);
     return buf_slice(buf);
-}
-
-/* RFC 4648 section 5, without padding. */
-static char *base64url_encode(struct arena *arena, struct slice bytes)
-{
-    char *text = arena_alloc(arena, (bytes.size + 2) / 3 * 4 + 1);
-    int size = EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.size);
-    for (int i = 0; i < size; i++)
-        text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
-    text[strcspn(text, "=")] = '\0';
-    return text;
-}
-
-/* Strict: no padding, no other letter, and no bits that are lost (one token has one spelling). */
-static bool base64url_decode(struct arena *arena, struct slice text, struct slice *bytes)
-{
-    if (text.size % 4 == 1)
-        return false;
-    uint8_t *out = arena_alloc(arena, text.size + 1);
-    size_t size = 0;
-    uint32_t bits = 0;
-    unsigned held = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        int digit = base64url_digit(text.data[i]);
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)digit;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[size++] = (uint8_t)(bits >> held);
-            bits &= (1u << held) - 1;
-        }
-    }
-    *bytes = slice_make(out, size);
-    return bits == 0;
-}
-
-static int base64url_digit(uint8_t letter)
-{
-    if (letter >= 'A' && letter <= 'Z')
-        return letter - 'A';
-    if (letter >= 'a' && letter <= 'z')
-        return letter - 'a' + 26;
-    if (letter >= '0' && letter <= '9')
-        return letter - '0' + 52;
-    return letter == '-' ? 62 : letter == '_' ? 63 : -1;
 }

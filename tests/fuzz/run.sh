@@ -25,15 +25,15 @@ sources_of() {
     filter) echo src/domain/tenant_filter.c src/domain/time_text.c src/domain/tenant.c \
         src/domain/string_sets.c src/base/arena.c src/base/alloc.c ;;
     page_token) echo src/tokens/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
-        src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+        src/base/random.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     metadata) echo src/rpc/coding.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
-        src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+        src/base/random.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     config) echo src/config/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     json) echo src/protojson/*.c src/rpc/scan.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c \
-        src/base/clock.c src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+        src/base/clock.c src/base/random.c src/base/base64.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     connect) echo src/rpc/connect_query.c src/rpc/protocol.c src/rpc/coding.c \
-        src/base/clock.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+        src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
 }
