@@ -29,6 +29,7 @@ static void flow_free(struct h2_stream *stream);
 static bool client_streams(const struct h2_stream *stream);
 static void process_stream(struct h2_stream *stream);
 static void give_windows(struct h2_stream *stream);
+static bool is_small_so_far(const struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
 
@@ -196,10 +197,16 @@ static void give_windows(struct h2_stream *stream)
         return;
     bool unread = stream->answered || stream->framing_error != FRAMING_OK;
     bool whole = framing_missing(&stream->framing) == 0 && !stream->framing.bare;
-    if (unread || whole || !h2_stream_may_grow(stream))
+    if (unread || whole || is_small_so_far(stream) || !h2_stream_may_grow(stream))
         return;
     (void)nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->unacked);
     stream->unacked = 0;
+}
+
+/* A bare body that does not tell its size asks for room only when the first window runs out: most never do. */
+static bool is_small_so_far(const struct h2_stream *stream)
+{
+    return stream->framing.bare && buf_size(&stream->framing.message) < STREAM_WINDOW / 2;
 }
 
 /* Two of the largest messages at once per connection.  Only the first in line is let in,
