@@ -49,6 +49,7 @@ void call_log(struct running_call *call, const struct status *status, uint64_t n
         status->code == GRPC_INTERNAL || status->code == GRPC_UNAVAILABLE ? LOG_ERROR : LOG_INFO;
     const struct log_field fields[] = {
         KV_STR("status", grpc_code_name((int)status->code)),
+        KV_STR("protocol", protocol_name(call->dialect.protocol)),
         KV_DOUBLE("seconds", seconds_of(call, now_ns)),
         KV_STR("reason", reason),
         KV_STR("fault", call->result < OK ? ctx_fault_text(&face->ctx) : ""),

@@ -74,6 +74,13 @@ const char *protocol_content_type(const struct dialect *dialect)
     return NULL;
 }
 
+const char *protocol_name(enum protocol protocol)
+{
+    if (protocol_is_connect(protocol))
+        return "connect";
+    return protocol == PROTOCOL_GRPC_WEB ? "grpc-web" : "grpc";
+}
+
 const struct encoding_names *protocol_encoding_names(enum protocol protocol)
 {
     static const struct encoding_names grpc = {"grpc-encoding", "grpc-accept-encoding"};

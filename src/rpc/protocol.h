@@ -38,6 +38,8 @@ struct http_refusal protocol_of_request(const struct rpc_method *method, struct 
                                         struct slice content_type, struct dialect *dialect);
 /* The content type of an answer that is no Connect error. */
 const char *protocol_content_type(const struct dialect *dialect);
+/* For logs: "grpc", "grpc-web", "connect". */
+const char *protocol_name(enum protocol protocol);
 /* The header fields that name the encoding of messages, and the encodings that may come back. */
 struct encoding_names {
     const char *sent;

@@ -6,13 +6,14 @@ import shutil
 import struct
 import subprocess
 import urllib.parse
+import uuid
 
 import pytest
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from tenant.v1 import tenants_pb2 as pb
 
-from support import create, get
+from support import create, get, wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -183,7 +184,13 @@ def test_connect_streams(service):
     assert flags == 2 and json.loads(end)["error"]["code"] == "invalid_argument"
 
 
-def test_metrics_see_the_method(service):
+def test_metrics_and_log_see_the_method(service):
     before = service.metric("tenant_http_requests_total", route=TENANTS + "GetTenant")
     assert ask(service, "GetTenant", {"tenantId": "x"}).status == 400
     assert service.metric("tenant_http_requests_total", route=TENANTS + "GetTenant") >= before + 1
+    asked = "curl-" + str(uuid.uuid4())
+    assert ask(service, "GetTenant", {"tenantId": "x"}, x_request_id=asked).status == 400
+    line, = wait_until(lambda: [json.loads(line) for line in service.log_path.read_text().splitlines()
+                                if asked in line and "rpc.call" in line])
+    assert (line["protocol"], line["status"]) == ("connect", "INVALID_ARGUMENT")
+    assert TENANTS + "GetTenant" in line.values()
