@@ -107,7 +107,8 @@ static void status_pass_on(struct arena *arena, const struct call_details *detai
     Google__Protobuf__Any *list[STATUS_FOREIGN_DETAILS_MAX];
     for (size_t i = 0; i < count; i++)
         list[i] = any_make(arena, &details->foreign_details[i]);
-    Google__Rpc__Status message = GOOGLE__RPC__STATUS__INIT;
+    Google__Rpc__Status message;
+    google__rpc__status__init(&message);
     message.code = (int32_t)status->code;
     message.message = arena_strdup(arena, status->message);
     message.n_details = count;
