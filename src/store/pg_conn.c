@@ -4,6 +4,7 @@
  * Pipeline mode: statements are queued, a sync point ends them, results come back in order,
  * each followed by NULL.  `syncs` counts the sync points still unanswered and says whether
  * anything is on the way. */
+#include "store/pg_cancel.h"
 #include "store/store_int.h"
 
 #include "base/alloc.h"
@@ -37,6 +38,7 @@ struct pg_conn *pg_conn_new(struct pg_pool *pool)
 /* The io first: PQfinish() closes its descriptor. */
 void pg_conn_free(struct pg_conn *conn)
 {
+    pg_cancel_forget(conn->cancel);
     io_close(conn->io);
     timer_free(conn->timer);
     PQfinish(conn->pq);
@@ -117,15 +119,24 @@ enum pg_wait pg_conn_result(struct ctx *ctx, struct pg_conn *conn, uint64_t dead
 /* The ROLLBACK goes out when nothing else is on the way, never behind what nobody waits for any
  * more.  PgBouncer 1.18 takes the server of a client that leaves for clean once its last answer
  * said "idle": with two sync points on the way it hands the second answer to the server's next
- * client, whose own answer then goes to the one after that. */
+ * client, whose own answer then goes to the one after that.
+ *
+ * After a cancel request it goes out in any case: a signal that comes late, when the statement had ended
+ * by itself, hits this ROLLBACK and not the next transaction. */
 enum pg_step pg_conn_drain_step(struct pg_conn *conn)
 {
     enum pg_step step = read_answers(conn);
-    if (step != PG_STEP_DONE || pg_conn_is_clean(conn))
+    if (step != PG_STEP_DONE)
         return step;
-    if (PQstatus(conn->pq) != CONNECTION_OK ||
+    if (conn->cancel != NULL) /* the server may still hear of it: nothing new may be on the way */
+        return PG_STEP_READ;
+    bool done = conn->rolling_back || !conn->was_cancelled;
+    if (done && pg_conn_is_clean(conn))
+        return PG_STEP_DONE;
+    if (conn->rolling_back || PQstatus(conn->pq) != CONNECTION_OK ||
         !pg_conn_send(conn, "ROLLBACK", &(struct pg_params){0}) || !pg_conn_sync(conn))
         return PG_STEP_FAILED;
+    conn->rolling_back = true;
     step = read_answers(conn);
     return step != PG_STEP_DONE || pg_conn_is_clean(conn) ? step : PG_STEP_FAILED;
 }

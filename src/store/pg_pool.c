@@ -3,6 +3,9 @@
  * While the last connect has failed and no connection lives, takers are refused at once; one attempt at a time
  * goes on behind them, with growing pauses.
  *
+ * A statement that still runs when its caller has left is cancelled (pg_cancel.c), unless a write's COMMIT is
+ * behind it.
+ *
  *    CONNECTING ──connected──> BUSY <──taken, offered── IDLE
  *        │                     │  │                      ^
  *        │ failed, late        │  └──clean, nobody waits─┘
@@ -11,6 +14,7 @@
  *
  * Takers get the connection used last, so that a quiet time lets the others grow old and go.
  * What is given to a waiter stays BUSY on the way. */
+#include "store/pg_cancel.h"
 #include "store/store_int.h"
 
 #include "base/random.h"
@@ -38,6 +42,24 @@ static void connect_done(struct pg_conn *conn);
 static void on_idle_io(void *owner, unsigned events);
 static void on_drain_io(void *owner, unsigned events);
 static void drain_step(struct pg_conn *conn);
+static void cancel_statement(struct pg_conn *conn);
+/* Once, and not of the ROLLBACK.  A COMMIT on the way decides what its caller was told to be uncertain: it is
+ * left alone. */
+static void cancel_statement(struct pg_conn *conn)
+{
+    if (conn->was_cancelled || conn->rolling_back || conn->commits || conn->syncs == 0)
+        return;
+    conn->was_cancelled = true;
+    conn->cancel = pg_cancel_start(conn->pool->store->canceller, conn);
+}
+
+void pool_cancelled(struct pg_conn *conn)
+{
+    assert(conn->state == CONN_DRAINING && conn->cancel != NULL);
+    conn->cancel = NULL;
+    drain_step(conn);
+}
+
 static void on_conn_timer(void *owner);
 static void on_retry(void *owner);
 static void offer(struct pg_conn *conn);
@@ -128,6 +150,8 @@ void pool_give(struct pg_conn *conn)
         return;
     }
     conn_move(conn, CONN_DRAINING);
+    conn->rolling_back = false;
+    conn->was_cancelled = false;
     conn->limit_ns = deadline_after(clock_now(), ROLLBACK_NS);
     if (conn->timer != NULL)
         timer_set(conn->timer, conn->limit_ns);
@@ -155,10 +179,9 @@ static int take_blocking(struct ctx *ctx, struct pg_pool *pool, struct pg_conn *
     uint64_t deadline = ctx_deadline_within(ctx, pool->store->connect_timeout_ns);
     unsigned events = IO_WRITE;
     for (;;) {
-        enum wait_result wait =
-            conn->io == NULL ? WAIT_READY : task_wait_io(ctx, conn->io, events, deadline);
-        enum pg_step step =
-            wait == WAIT_READY ? pg_conn_connect_step(conn) : PG_STEP_FAILED;
+        enum wait_result wait = conn->io == NULL ? WAIT_READY
+                                                 : task_wait_io(ctx, conn->io, events, deadline);
+        enum pg_step step = wait == WAIT_READY ? pg_conn_connect_step(conn) : PG_STEP_FAILED;
         if (step == PG_STEP_DONE)
             break;
         if (step == PG_STEP_FAILED) {
@@ -196,7 +219,8 @@ static void connect_if_useful(struct pg_pool *pool)
     conn->limit_ns = deadline_after(clock_now(), pool->store->connect_timeout_ns);
     timer_set(conn->timer, conn->limit_ns);
     if (conn->io == NULL)
-        timer_set(conn->timer, clock_now()); /* libpq failed at once: told from the loop, not here */
+        timer_set(conn->timer,
+                  clock_now()); /* libpq failed at once: told from the loop, not here */
     else
         io_watch(conn->io, IO_WRITE, on_connect_io, conn);
 }
@@ -239,8 +263,8 @@ static void connect_failed(struct pg_conn *conn)
     if (log_interval_due(&pool->trouble_log, 10 * NS_PER_S, &suppressed))
         log_on_error(pool->store->log, "database.connect_failed", KV_STR("error", pool->trouble),
                      KV_INT("suppressed", suppressed));
-    pool->retry_ns = deadline_after(
-        clock_now(), backoff_ns(pool->failures, RETRY_FLOOR_NS, RETRY_CAP_NS));
+    pool->retry_ns =
+        deadline_after(clock_now(), backoff_ns(pool->failures, RETRY_FLOOR_NS, RETRY_CAP_NS));
     pool->failures++;
     pg_target_refresh(pool->target);
     pool_drop(conn);
@@ -307,11 +331,13 @@ static void drain_step(struct pg_conn *conn)
     case PG_STEP_READ:
     case PG_STEP_WRITE:
         io_watch(conn->io, step == PG_STEP_READ ? IO_READ : IO_READ | IO_WRITE, on_drain_io, conn);
+        cancel_statement(conn);
         return;
     case PG_STEP_FAILED:
         pool_drop(conn);
         return;
     case PG_STEP_DONE:
+        conn->commits = false;
         conn_move(conn, CONN_BUSY);
         offer(conn);
         return;
@@ -377,6 +403,6 @@ static void conn_move(struct pg_conn *conn, enum conn_state state)
 static void show_counts(struct pg_pool *pool)
 {
     metric_gauge_set(pool->metrics.idle, (int64_t)pool->conns[CONN_IDLE].count);
-    metric_gauge_set(pool->metrics.active, (int64_t)(pool->conns[CONN_BUSY].count +
-                                                     pool->conns[CONN_DRAINING].count));
+    metric_gauge_set(pool->metrics.active,
+                     (int64_t)(pool->conns[CONN_BUSY].count + pool->conns[CONN_DRAINING].count));
 }

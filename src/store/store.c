@@ -1,4 +1,5 @@
 /* Opening and closing a store: settings to pools. */
+#include "store/pg_cancel.h"
 #include "store/store_int.h"
 
 #include "base/alloc.h"
@@ -27,6 +28,10 @@ int store_open(struct ctx *ctx, struct loop *loop, const struct store_settings *
         metrics = store->own_metrics;
     }
     store_metrics_init(store, metrics);
+    struct metric *cancels[CANCEL_RESULT_COUNT];
+    cancel_metrics_init(metrics, cancels);
+    if (loop != NULL)
+        store->canceller = pg_canceller_new(loop, cancels);
     int rc = OK;
     for (int login = 0; login < LOGIN_COUNT; login++) {
         struct pg_pool *pool = &store->pools[login];
@@ -45,7 +50,8 @@ int store_open(struct ctx *ctx, struct loop *loop, const struct store_settings *
     return OK;
 }
 
-/* Nothing is waited for: the server ends what was open when it sees the sockets close. */
+/* Nothing but a cancel request under way is waited for: the server ends what was open when it sees the
+ * sockets close. */
 void store_close(struct store *store)
 {
     if (store == NULL)
@@ -53,6 +59,7 @@ void store_close(struct store *store)
     assert(store->open_txs == 0);
     for (int login = 0; login < LOGIN_COUNT; login++)
         pool_deinit(&store->pools[login]);
+    pg_canceller_free(store->canceller);
     metrics_free(store->own_metrics);
     free(store);
 }

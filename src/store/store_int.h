@@ -15,13 +15,15 @@
 #include <libpq-fe.h>
 
 struct pg_pool;
+struct pg_cancel;
+struct pg_canceller;
 
 /* pg_pool.c has the transitions; conn_move() refuses all others. */
 enum conn_state {
     CONN_CONNECTING, /* handshake under way */
     CONN_IDLE,       /* in the pool, watched for the server's goodbye */
     CONN_BUSY,       /* owned by one tx */
-    CONN_DRAINING,   /* ROLLBACK sent, its answer on the way */
+    CONN_DRAINING,   /* answers that nobody waits for are read, then rolled back */
 };
 #define CONN_STATE_COUNT 4
 
@@ -30,12 +32,16 @@ struct pg_conn {
     struct list_node node; /* on the pool's list for its state */
     struct pg_pool *pool;
     enum conn_state state;
-    PGconn *pq;          /* libpq's, in pipeline mode and non-blocking once connected */
-    struct io *io;       /* watches libpq's socket; NULL only inside pg_conn.c */
-    struct timer *timer; /* time limit of the state; NULL on a plain thread */
-    uint64_t limit_ns;   /* what the timer is set to, for plain threads */
-    uint64_t retire_ns;  /* end of its life */
-    unsigned syncs;      /* sync points sent whose answer has not been read */
+    PGconn *pq;               /* libpq's, in pipeline mode and non-blocking once connected */
+    struct io *io;            /* watches libpq's socket; NULL only inside pg_conn.c */
+    struct timer *timer;      /* time limit of the state; NULL on a plain thread */
+    uint64_t limit_ns;        /* what the timer is set to, for plain threads */
+    uint64_t retire_ns;       /* end of its life */
+    unsigned syncs;           /* sync points sent whose answer has not been read */
+    bool commits;             /* a write's COMMIT is on the way: its end must not be disturbed */
+    bool rolling_back;        /* while DRAINING: the ROLLBACK was sent */
+    bool was_cancelled;       /* while DRAINING: a cancel request was made … */
+    struct pg_cancel *cancel; /* … and is under way; the canceller's */
 };
 
 /* By login; found once at start. */
@@ -87,8 +93,9 @@ struct store {
     struct metrics *own_metrics; /* freed with the store; NULL when the caller gave some */
     struct metric *commits[COMMIT_OUTCOME_COUNT];
     struct metric *foreign_answers;
-    struct metric *pipelines; /* round trips */
-    size_t open_txs;          /* begun and not freed: store_close() asserts that there are none */
+    struct pg_canceller *canceller; /* NULL on a plain thread */
+    struct metric *pipelines;       /* round trips */
+    size_t open_txs; /* begun and not freed: store_close() asserts that there are none */
 };
 
 /* --- pg_conn.c ------------------------------------------------------------------------------------ */
@@ -151,6 +158,9 @@ int pool_take(struct ctx *ctx, struct pg_pool *pool, struct pg_conn **conn) MUST
 void pool_give(struct pg_conn *conn);
 /* Drops a broken connection.  In any state; opens another when somebody waits. */
 void pool_drop(struct pg_conn *conn);
+
+/* The cancel request for a draining connection has finished. */
+void pool_cancelled(struct pg_conn *conn);
 
 /* --- sqlstate.c ----------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* What the store counts, by the platform's names (blueprint section 13).
  *
  * Per worker's set; gauges of several workers add up to the process's connections. */
+#include "store/pg_cancel.h"
 #include "store/store_int.h"
 
 static const struct metric_family active_family = {
@@ -54,6 +55,11 @@ static const struct metric_family commits_family = {
     .help = "Commits by outcome: yes, no, uncertain.",
     .kind = METRIC_COUNTER,
     .labels = {"outcome"}};
+static const struct metric_family cancels_family = {
+    .name = "tenant_db_cancels_total",
+    .help = "Cancel requests for statements whose caller had left: sent, failed, dropped.",
+    .kind = METRIC_COUNTER,
+    .labels = {"result"}};
 static const struct metric_family pipelines_family = {
     .name = "tenant_db_round_trips_total",
     .help = "Pipelines sent to the database.",
@@ -91,4 +97,13 @@ void store_metrics_init(struct store *store, struct metrics *metrics)
             metrics_series(metrics, &commits_family, (const char *const[]){outcomes[i]});
     store->pipelines = metrics_series(metrics, &pipelines_family, NULL);
     store->foreign_answers = metrics_series(metrics, &foreign_family, NULL);
+}
+
+void cancel_metrics_init(struct metrics *metrics, struct metric **results)
+{
+    static const char *const names[CANCEL_RESULT_COUNT] = {
+        [CANCEL_SENT] = "sent", [CANCEL_FAILED] = "failed", [CANCEL_DROPPED] = "dropped"};
+    for (int result = 0; result < CANCEL_RESULT_COUNT; result++)
+        results[result] =
+            metrics_series(metrics, &cancels_family, (const char *const[]){names[result]});
 }

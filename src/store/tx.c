@@ -209,6 +209,7 @@ static int run(struct tx *tx, bool commit)
     }
     /* from here the server may act: whether it committed must be learned even if nobody waits any more */
     bool write = commit && !ends_itself(tx->mode);
+    tx->conn->commits = write;
     if (write)
         task_shield(tx->ctx, true);
     int rc = send_run(tx, commit);

@@ -1,0 +1,127 @@
+"""A caller that leaves takes its SQL along: the statement is cancelled, and the connection is nobody else's meanwhile."""
+import random
+import threading
+import time
+
+import grpc
+import pytest
+
+from support import Service, create, get, wait_until
+from tenant.v1 import tenants_pb2 as pb
+
+# without a cancel request a statement would be seen for so long
+LONG = {"DATABASE_STATEMENT_TIMEOUT": "25s", "LIMITS_CLIENT_RESETS_BURST": 1000000,
+        "LIMITS_CLIENT_RESETS_RATE": 1000000}
+
+
+@pytest.fixture(name="patient", scope="module")
+def patient_service(stack):
+    running = Service(stack, **LONG)
+    yield running
+    assert running.stop() == 0
+
+
+def waiting(db):
+    """Statements of the service that wait for a lock."""
+    return db.execute("SELECT count(*) FROM pg_stat_activity WHERE usename IN ('tenant_app', 'tenant_platform') "
+                      "AND wait_event_type = 'Lock'").fetchone()[0]
+
+
+def update(service, tenant, name, **options):
+    changed = pb.Tenant(tenant_id=tenant.tenant_id, display_name=name)
+    request = pb.UpdateTenantRequest(tenant=changed)
+    request.update_mask.paths.append("display_name")
+    return service.stub().UpdateTenant.future(request, **options)
+
+
+@pytest.fixture(name="locked")
+def locked_tenant(stack, patient, unique):
+    """A tenant whose row somebody else holds."""
+    tenant = create(patient, unique())
+    with stack.superuser() as db, stack.superuser() as holder:
+        with holder.transaction():
+            holder.execute("SELECT 1 FROM tenant.tenants WHERE slug = %s FOR UPDATE", (tenant.slug,))
+            yield tenant, db
+
+
+def test_a_cancelled_call_leaves_no_statement(patient, locked):
+    tenant, db = locked
+    before = patient.metric("tenant_db_cancels_total", result="sent")
+    call = update(patient, tenant, "Never", timeout=25)
+    wait_until(lambda: waiting(db) == 1)
+    call.cancel()
+    began = time.monotonic()
+    wait_until(lambda: waiting(db) == 0)
+    print(f"clear after {time.monotonic() - began:.3f} s")
+    wait_until(lambda: patient.metric("tenant_db_cancels_total", result="sent") == before + 1)
+    assert get(patient, tenant.tenant_id).display_name == tenant.display_name
+
+
+def test_a_lost_connection_leaves_no_statement(patient, locked):
+    tenant, db = locked
+    with grpc.secure_channel(patient.address, patient.stack.credentials("admin")) as channel:
+        call = channel.unary_unary(
+            "/tenant.v1.TenantService/UpdateTenant", request_serializer=pb.UpdateTenantRequest.SerializeToString,
+            response_deserializer=lambda raw: raw)
+        request = pb.UpdateTenantRequest(tenant=pb.Tenant(tenant_id=tenant.tenant_id, display_name="Never"))
+        request.update_mask.paths.append("display_name")
+        pending = call.future(request, timeout=25)
+        wait_until(lambda: waiting(db) == 1)
+    wait_until(lambda: waiting(db) == 0)
+    assert pending.code() != grpc.StatusCode.OK
+
+
+def test_many_at_once(patient, locked):
+    """More than there are connections: those in line leave too, and all connections work again."""
+    tenant, db = locked
+    calls = [update(patient, tenant, "Never", timeout=25) for _ in range(20)]
+    wait_until(lambda: waiting(db) > 2)
+    for call in calls:
+        call.cancel()
+    wait_until(lambda: waiting(db) == 0)
+    wait_until(lambda: patient.metric("tenant_db_connections_active", login="app") == 0)
+    others = [create(patient, f"{tenant.slug}-{n}") for n in range(12)]
+    assert len({other.tenant_id for other in others}) == 12
+
+
+def test_cancels_never_meet_anybody_else(patient, unique):
+    """Two tenants are read and written while calls are cancelled at random: every answer is right, or the caller's own
+    cancellation."""
+    service = patient
+    tenants = [create(service, unique(), display_name=f"Tenant {n}") for n in range(2)]
+    wrong = []
+    stop = threading.Event()
+
+    def ask_rightly(tenant):
+        while not stop.is_set():
+            seen = get(service, tenant.tenant_id)
+            if (seen.slug, seen.display_name) != (tenant.slug, tenant.display_name):
+                wrong.append(seen)
+            tenant.display_name = f"Tenant {random.randrange(10 ** 6)}"
+            update(service, tenant, tenant.display_name, timeout=20).result()
+
+    def leave_early(seed):
+        chance = random.Random(seed)
+        victim = create(service, unique())
+        while not stop.is_set():
+            call = update(service, victim, f"Victim {chance.randrange(10 ** 6)}", timeout=20)
+            time.sleep(chance.random() * 0.01)
+            call.cancel()
+
+    def guarded(work, argument):
+        try:
+            work(argument)
+        except Exception as error:  # pylint: disable=broad-except
+            wrong.append(error)
+
+    threads = [threading.Thread(target=guarded, args=pair) for pair in
+               [(ask_rightly, tenant) for tenant in tenants] + [(leave_early, seed) for seed in range(6)]]
+    for thread in threads:
+        thread.start()
+    time.sleep(5)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong, wrong[:3]
+    assert service.metric("tenant_db_foreign_answers_total") == 0
+    assert service.metric("tenant_db_cancels_total", result="failed") == 0
