@@ -150,6 +150,7 @@ static void *run_loop(void *loop)
 
 struct visit {
     struct waitq queue;
+    _Atomic bool waits; /* the next message will find the task in the queue */
     unsigned served;
 };
 
@@ -158,6 +159,7 @@ static void served_task(struct task *task, void *argument)
     struct visit *visit = argument;
     struct ctx ctx;
     ctx_of(&ctx, task);
+    atomic_store(&visit->waits, true);
     ck_assert_int_eq(waitq_wait(&ctx, &visit->queue, NO_DEADLINE, NULL), WAIT_READY);
     ck_assert_int_eq(task_sleep(&ctx, NS_PER_MS), WAIT_READY);
     visit->served++;
@@ -186,7 +188,8 @@ START_TEST(loop_runs_tasks_on_a_thread_that_did_not_make_it)
         pthread_t thread;
         ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, office.loop), 0);
         ck_assert(mailbox_post(office.mailbox, &visit));
-        usleep(20 * 1000);
+        while (!atomic_load(&visit.waits))
+            usleep(1000);
         ck_assert(mailbox_post(office.mailbox, &visit));
         pthread_join(thread, NULL);
         ck_assert_uint_eq(visit.served, 1);
