@@ -232,6 +232,10 @@ $(CONNECT_SERVER): $(CONNECT_SOURCES) tests/conformance/connect/service.h \
 	  $(patsubst %,$(CONNECT_GEN)/connectrpc/conformance/v1/%.pb-c.c,config service server_compat) \
 	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
+.PHONY: hostile
+hostile: all ## Every class of flood from one attacker beside a well-behaved client
+	@tests/hostile/run
+
 .PHONY: conformance
 conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, Connect
 	@tests/conformance/run

