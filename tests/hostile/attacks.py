@@ -211,7 +211,7 @@ def many_fields(connection):
 
 
 # attacks that only who may call the method can make, and those that hold things until a time limit
-BY_ADMIN = ("gzip bombs", "deep nesting", "many fields", "unread answers")
+BY_ADMIN = ("slow bodies", "gzip bombs", "deep nesting", "many fields", "unread answers")
 SLOW = ("slow headers", "slow bodies")
 
 ON_A_CONNECTION = {
