@@ -165,7 +165,8 @@ def slow_headers(connection):
 def slow_bodies(connection):
     """A hundred streams, each a prefix that promises a megabyte."""
     return held(connection, b"".join(
-        connection.begin() + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100) for _ in range(100)))
+        connection.begin([("grpc-timeout", "29S")]) + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100)
+        for _ in range(100)))
 
 
 def unread_answers(connection):
