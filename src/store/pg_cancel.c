@@ -4,6 +4,9 @@
  * a request on to the server that works for that connection, and PQcancel() returns when it has done so.
  * Until then the pool lends the connection to nobody: the request must not meet the next one's statement.
  *
+ * Nobody waits for the thread: a pooler that accepts and does not answer may hold it for long, and the process
+ * must be able to end meanwhile.  The memory goes with the last of the two.
+ *
  *    pool (loop) ──request──> queue ──> thread: PQcancel() ──mailbox──> pool: pool_cancelled() */
 #include "store/pg_cancel.h"
 
@@ -30,16 +33,18 @@ struct pg_cancel {
 struct pg_canceller {
     struct mailbox *mailbox;
     struct metric *results[CANCEL_RESULT_COUNT];
-    size_t requests; /* made and not finished; the loop's */
-    pthread_t thread;
-    bool started;
+    size_t requests;      /* made and not finished; the loop's */
+    bool started;         /* the thread was; the loop's */
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t changed;
     struct list queue;
     bool closing;
+    unsigned owners; /* the store and the thread, while they live */
 };
 
+static bool thread_begin(struct pg_canceller *canceller);
 static void *thread_main(void *argument);
+static void canceller_leave(struct pg_canceller *canceller);
 static void on_finished(void *owner, void *message);
 static void cancel_free(struct pg_cancel *cancel);
 
@@ -51,27 +56,22 @@ struct pg_canceller *pg_canceller_new(struct loop *loop, struct metric *const *r
     pthread_mutex_init(&canceller->lock, NULL);
     pthread_cond_init(&canceller->changed, NULL);
     list_init(&canceller->queue);
+    canceller->owners = 1;
     return canceller;
 }
 
-/* Waits for the one request that may be under way; libpq gives it the connection's tcp_user_timeout. */
 void pg_canceller_free(struct pg_canceller *canceller)
 {
     if (canceller == NULL)
         return;
     pthread_mutex_lock(&canceller->lock);
     canceller->closing = true;
-    pthread_cond_signal(&canceller->changed);
-    pthread_mutex_unlock(&canceller->lock);
-    if (canceller->started)
-        pthread_join(canceller->thread, NULL);
-    mailbox_close(canceller->mailbox); /* hands what was posted to on_finished() first */
     for (struct list_node *node; (node = list_pop_front(&canceller->queue)) != NULL;)
         cancel_free(list_entry(node, struct pg_cancel, node));
-    assert(canceller->requests == 0);
-    pthread_cond_destroy(&canceller->changed);
-    pthread_mutex_destroy(&canceller->lock);
-    free(canceller);
+    pthread_cond_signal(&canceller->changed);
+    pthread_mutex_unlock(&canceller->lock);
+    mailbox_close(canceller->mailbox); /* hands what was posted to on_finished() first */
+    canceller_leave(canceller);
 }
 
 /* The thread begins with the first request: most processes never need it. */
@@ -80,7 +80,7 @@ struct pg_cancel *pg_cancel_start(struct pg_canceller *canceller, struct pg_conn
     bool full = canceller->requests == REQUESTS_MAX;
     PGcancel *request = full ? NULL : PQgetCancel(conn->pq);
     if (!canceller->started && request != NULL)
-        canceller->started = pthread_create(&canceller->thread, NULL, thread_main, canceller) == 0;
+        canceller->started = thread_begin(canceller);
     if (request == NULL || !canceller->started) {
         PQfreeCancel(request);
         metric_inc(canceller->results[CANCEL_DROPPED]);
@@ -102,6 +102,18 @@ void pg_cancel_forget(struct pg_cancel *cancel)
         cancel->conn = NULL;
 }
 
+static bool thread_begin(struct pg_canceller *canceller)
+{
+    pthread_t thread;
+    canceller->owners = 2;
+    if (pthread_create(&thread, NULL, thread_main, canceller) != 0) {
+        canceller->owners = 1;
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
+}
+
 static void *thread_main(void *argument)
 {
     struct pg_canceller *canceller = argument;
@@ -116,12 +128,30 @@ static void *thread_main(void *argument)
         struct pg_cancel *cancel = list_entry(node, struct pg_cancel, node);
         char error[ERROR_SIZE];
         cancel->sent = PQcancel(cancel->request, error, sizeof error) == 1;
+        pthread_mutex_lock(&canceller->lock);
+        if (canceller->closing) { /* there is no mailbox any more, nor anybody to count */
+            PQfreeCancel(cancel->request);
+            free(cancel);
+            break;
+        }
         bool posted = mailbox_post(canceller->mailbox, cancel);
         assert(posted); /* it has a place for every request there can be */
-        pthread_mutex_lock(&canceller->lock);
     }
     pthread_mutex_unlock(&canceller->lock);
+    canceller_leave(canceller);
     return NULL;
+}
+
+static void canceller_leave(struct pg_canceller *canceller)
+{
+    pthread_mutex_lock(&canceller->lock);
+    bool last = --canceller->owners == 0;
+    pthread_mutex_unlock(&canceller->lock);
+    if (!last)
+        return;
+    pthread_cond_destroy(&canceller->changed);
+    pthread_mutex_destroy(&canceller->lock);
+    free(canceller);
 }
 
 static void on_finished(void *owner, void *message)

@@ -16,7 +16,7 @@ enum cancel_result { CANCEL_SENT, CANCEL_FAILED, CANCEL_DROPPED };
 
 /* `results`: counters by result.  Its thread begins with the first request. */
 struct pg_canceller *pg_canceller_new(struct loop *loop, struct metric *const *results);
-/* All connections must be gone.  Waits for the request under way.  Accepts NULL. */
+/* All connections must be gone.  Waits for nothing: a request under way ends by itself.  Accepts NULL. */
 void pg_canceller_free(struct pg_canceller *canceller);
 /* Asks the server to stop what it does for `conn`; pool_cancelled(conn) follows from the loop.  NULL: nothing
  * was sent, and nothing follows. */

@@ -50,8 +50,7 @@ int store_open(struct ctx *ctx, struct loop *loop, const struct store_settings *
     return OK;
 }
 
-/* Nothing but a cancel request under way is waited for: the server ends what was open when it sees the
- * sockets close. */
+/* Nothing is waited for: the server ends what was open when it sees the sockets close. */
 void store_close(struct store *store)
 {
     if (store == NULL)

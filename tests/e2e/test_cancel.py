@@ -125,3 +125,21 @@ def test_cancels_never_meet_anybody_else(patient, unique):
     assert not wrong, wrong[:3]
     assert service.metric("tenant_db_foreign_answers_total") == 0
     assert service.metric("tenant_db_cancels_total", result="failed") == 0
+
+
+def test_a_pooler_that_does_not_answer_holds_nobody_up(stack, unique):
+    """PgBouncer takes the cancel request and says nothing: the service ends in time all the same."""
+    service = Service(stack, **LONG)
+    tenant = create(service, unique())
+    with stack.superuser() as db, stack.superuser() as holder, holder.transaction():
+        holder.execute("SELECT 1 FROM tenant.tenants WHERE slug = %s FOR UPDATE", (tenant.slug,))
+        call = update(service, tenant, "Never", timeout=25)
+        wait_until(lambda: waiting(db) == 1)
+        stack.control("pgbouncer", "pause")
+        try:
+            call.cancel()
+            wait_until(lambda: service.metric("tenant_db_connections_dropped_total", login="app") >= 1)
+            assert service.stop() == 0
+        finally:
+            stack.control("pgbouncer", "resume")
+        wait_until(lambda: waiting(db) == 0, 40)
