@@ -3,8 +3,9 @@
     hostile.py [CLASS...]      the attacks, each for HOSTILE_SECONDS (6); none: all
 
 Prints a table.  Counted as failed: an answer to the well-behaved client that is wrong, an attack whose limit was not hit,
-more than 32 MiB of memory, more than 400 handlers for 100,000 resets, a service that ended.  The client's p99 is shown
-beside its goal of 2 x its quiet value: a machine that runs everything at once is not the place for a verdict.
+more than 32 MiB of memory at the peak, a service that ended.  The client's p99 is shown beside its goal of 2 x its quiet
+value: a machine that runs everything at once is not the place for a verdict.  How many handlers resets start is not judged
+here: the attacker of "rapid reset" is refused by the gate before one starts.
 """
 import multiprocessing
 import os
@@ -22,7 +23,6 @@ SECONDS = float(os.environ.get("HOSTILE_SECONDS", "6"))
 SLOW_SECONDS = 13  # more than body_progress, the longest of the limits
 QUIET_SECONDS = 3
 RSS_LIMIT_KIB = 32 * 1024
-HANDLERS_PER_RESETS = 400 / 100_000
 
 
 def main(wanted):
@@ -48,7 +48,8 @@ def main(wanted):
 def one(service, stack, tenant, name):
     attack, limit = attacks.ON_A_CONNECTION.get(name, (None, {"connections": "connections_per_identity"}.get(name, "")))
     quiet, _ = calls_for(service, tenant, QUIET_SECONDS)
-    hits, rss, started = limit_hits(service), rss_kib(service), handlers(service)
+    hits, rss = limit_hits(service), rss_kib(service)
+    peak_forget(service)
     results = multiprocessing.Queue()
     seconds = SLOW_SECONDS if name in attacks.SLOW else SECONDS
     process = multiprocessing.Process(target=attacker, args=(service.address, stack.pki, name, attack, seconds, results))
@@ -56,7 +57,7 @@ def one(service, stack, tenant, name):
     noisy, wrong = calls_for(service, tenant, seconds)
     frames, cuts = results.get(timeout=seconds + 60)
     process.join(30)
-    grown = rss_kib(service) - rss
+    grown = rss_kib(service, "VmHWM:") - rss
     more = {key: value - hits.get(key, 0) for key, value in limit_hits(service).items() if value > hits.get(key, 0)}
     faults = []
     if wrong:
@@ -65,10 +66,6 @@ def one(service, stack, tenant, name):
         faults.append(f"the limit {limit} was not hit; hit were {more or 'none'}")
     if grown > RSS_LIMIT_KIB:
         faults.append(f"{grown} KiB more memory")
-    if name == "rapid reset":
-        begun = handlers(service) - started - len(noisy)
-        if frames and begun / frames > HANDLERS_PER_RESETS * 5:
-            faults.append(f"{begun:.0f} handlers for {frames} resets")
     if service.process.poll() is not None:
         faults.append("the service is gone")
     ratio = at(noisy, 0.99) / at(quiet, 0.99)
@@ -138,14 +135,14 @@ def limit_hits(service):
     return hits
 
 
-def handlers(service):
-    """Calls that reached the cache or the database."""
-    return service.metric("tenant_cache_lookups_total")
+def peak_forget(service):
+    """VmHWM begins anew (proc(5), clear_refs)."""
+    pathlib.Path(f"/proc/{service.process.pid}/clear_refs").write_text("5", "ascii")
 
 
-def rss_kib(service):
+def rss_kib(service, what="VmRSS:"):
     for line in pathlib.Path(f"/proc/{service.process.pid}/status").read_text("ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(what):
             return int(line.split()[1])
     return 0
 
