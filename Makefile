@@ -79,9 +79,10 @@ GEN_OBJECTS    := $(GEN_PB_OBJECTS) $(patsubst %.c,$(B)/%.o,$(wildcard gen/*.c g
 
 SERVER := $(B)/tenant-service
 CLI    := $(B)/tenantctl
+GATE   := $(B)/schema-compat
 
 .PHONY: all
-all: $(if $(wildcard src/main/main.c),$(SERVER)) $(if $(wildcard tools/tenantctl/*.c),$(CLI)) ## Build the programs (MODE=release)
+all: $(if $(wildcard src/main/main.c),$(SERVER)) $(if $(wildcard tools/tenantctl/*.c),$(CLI)) $(GATE) ## Build the programs (MODE=release)
 
 $(B)/lib/gen.a: $(GEN_OBJECTS)
 define room_archive
@@ -122,6 +123,10 @@ $(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
 CLI_ROOMS := base config loop domain tokens tls protojson rpc store events client
 $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
   $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(link)
+
+$(GATE): $(patsubst %.c,$(B)/%.o,$(wildcard tools/schema-compat/*.c)) $(B)/lib/base.a $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"
 	@$(link)
 
@@ -190,6 +195,17 @@ asan: ## The suites under ASan and UBSan
 .PHONY: tsan
 tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
+
+.PHONY: contracts
+contracts: $(GATE) ## The schema gate on proto/ against every released image, and its own tests
+	@tools/run-suites contracts
+
+PREFIX ?= /usr/local
+.PHONY: install-schema-compat
+install-schema-compat: $(GATE) ## Install the schema gate for other projects (PREFIX=/usr/local, DESTDIR=)
+	@install -D -m 755 $(GATE) $(DESTDIR)$(PREFIX)/bin/schema-compat
+	@install -D -m 644 docs/schema-gate.md $(DESTDIR)$(PREFIX)/share/doc/schema-compat/schema-gate.md
+	@echo "$(DESTDIR)$(PREFIX)/bin/schema-compat"
 
 .PHONY: integration-runner
 integration-runner: $(integration_RUNNER)
