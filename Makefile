@@ -197,8 +197,13 @@ tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: contracts
-contracts: $(GATE) ## The schema gate on proto/ against every released image, and its own tests
+contracts: $(GATE) ## The schema gate on proto/, its own tests, and a sample of edits held against buf
 	@tools/run-suites contracts
+
+.PHONY: contracts-buf
+contracts-buf: $(GATE) ## The schema gate held against buf on 1,500 random edits of the real protos
+	@tools/deps test
+	@tests/schema-compat/buf --edits $(or $(EDITS),1500)
 
 PREFIX ?= /usr/local
 .PHONY: install-schema-compat
