@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#define OPTION_INIT GOOGLE__PROTOBUF__FILE_OPTIONS__INIT
 typedef Google__Protobuf__FileOptions FileOptions;
 
 /* Field numbers of FileOptions. */
@@ -77,22 +76,18 @@ static const char *yes_no(bool value)
 
 static const char *optimize_text(Google__Protobuf__FileOptions__OptimizeMode mode)
 {
-    switch (mode) {
-    case GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__CODE_SIZE:
+    if (mode == GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__CODE_SIZE)
         return "CODE_SIZE";
-    case GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__LITE_RUNTIME:
-        return "LITE_RUNTIME";
-    case GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__SPEED:
-    default: /* lint-allow default-label: a foreign enum, open on the wire */
-        return "SPEED";
-    }
+    bool lite = mode == GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__LITE_RUNTIME;
+    return lite ? "LITE_RUNTIME" : "SPEED";
 }
 
 /* Options that only programs of one language see.  An option that is not set counts as its default. */
 static void compare_options(struct comparison *comparison, const FileProto *old,
                             const FileProto *new)
 {
-    static const FileOptions none = OPTION_INIT;
+    FileOptions none;
+    google__protobuf__file_options__init(&none);
     const FileOptions *a = old->options == NULL ? &none : old->options;
     const FileOptions *b = new->options == NULL ? &none : new->options;
 #define TEXT(rule, number, member)                                                                 \

@@ -27,15 +27,11 @@ static const char *idempotency(const MethodProto *method)
 {
     if (method->options == NULL || !method->options->has_idempotency_level)
         return "IDEMPOTENCY_UNKNOWN";
-    switch (method->options->idempotency_level) {
-    case GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS:
+    Google__Protobuf__MethodOptions__IdempotencyLevel level = method->options->idempotency_level;
+    if (level == GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS)
         return "NO_SIDE_EFFECTS";
-    case GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENT:
-        return "IDEMPOTENT";
-    case GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENCY_UNKNOWN:
-    default: /* lint-allow default-label: a foreign enum, open on the wire */
-        return "IDEMPOTENCY_UNKNOWN";
-    }
+    bool idempotent = level == GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENT;
+    return idempotent ? "IDEMPOTENT" : "IDEMPOTENCY_UNKNOWN";
 }
 
 static void compare_method(struct comparison *comparison, const struct element *service,
