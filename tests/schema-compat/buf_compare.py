@@ -16,6 +16,7 @@ from google.protobuf import descriptor_pb2 as pb  # noqa: E402
 
 from cases import CASES, files  # noqa: E402
 from edits import edit  # noqa: E402
+from event_oracle import expected  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GATE = str(os.environ.get("SCHEMA_COMPAT") or ROOT / "build" / os.environ.get("MODE", "release") / "schema-compat")
@@ -24,6 +25,10 @@ SETS = ("FILE", "PACKAGE", "WIRE_JSON", "WIRE", "CSR")
 EVERY_RULE = 20     # hits that a full run must reach
 FULL_RUN = 1000     # edits that make a run a full one
 
+
+# What random edits treat as events; channelz has the oneofs, enums and nesting that our few events lack.
+EVENTS = ["tenant.events.v1", "grpc.channelz.v1"]
+ENVELOPES = ["tenant.events.v1.EventEnvelope", "grpc.channelz.v1.ServerData", "tenant.v1.Tenant"]
 
 
 def package_kinds(image, path, kind):
@@ -61,7 +66,7 @@ def ask_gate(old, new, rules):
         raise AssertionError(f"schema-compat: {run.stderr.strip()}")
     found = json.loads(run.stdout)["findings"]
     assert run.returncode == (1 if found else 0)
-    return {(item["rule"], item["file"]) for item in found}
+    return {(item["rule"], item["file"], item["line"]) for item in found}
 
 
 def ask_buf(old, new, rules):
@@ -71,25 +76,56 @@ def ask_buf(old, new, rules):
         raise AssertionError(f"buf: {run.stderr.strip()}")
     found = [json.loads(line) for line in run.stdout.splitlines()]
     assert run.returncode == (100 if found else 0)
-    return {(item["type"], item.get("path", "")) for item in found}
+    return {(item["type"], item.get("path", ""), item.get("start_line", 0)) for item in found}
+
+
+# Where the two point at different lines, and why.
+OTHER_LINES = {
+    "FIELD_SAME_JAVA_UTF8_VALIDATION": "we point at the string, buf at the option of the file",
+    "RPC_SAME_IDEMPOTENCY_LEVEL": "we point at the method that lost the option, buf at the first line",
+}
+
+
+def lines_differ(ours, theirs):
+    """{(rule, file): who says what} of findings in the same file on other lines; images without positions have none."""
+    differ = {}
+    for rule, path, line in ours:
+        there = {number for name, where, number in theirs if (name, where) == (rule, path)}
+        if line > 0 and there and line not in there and rule not in OTHER_LINES:
+            differ[rule, path] = f"line {line} here, {sorted(there)} in buf, where"
+    return differ
 
 
 def compare(old, new, rules):
     """(what both found, what only one did: {(rule, file): who}, the known reasons for that)."""
     ours, theirs = ask_gate(old, new, rules), ask_buf(old, new, rules)
+    moved = lines_differ(ours, theirs)
+    ours, theirs = {item[:2] for item in ours}, {item[:2] for item in theirs}
     # who deletes a whole file is told its old name by the one and nothing by the other
     gone = {rule for rule, path in ours if not path} | {rule for rule, path in theirs if not path}
     flat = lambda found: {(rule, "" if rule in gone else path) for rule, path in found}
     ours, theirs = flat(ours), flat(theirs)
-    only = {**{item: "schema-compat" for item in ours - theirs}, **{item: "buf" for item in theirs - ours}}
+    only = {**{item: "schema-compat" for item in ours - theirs}, **{item: "buf" for item in theirs - ours}, **moved}
     reasons = {item: known(*item, who, (old, new)) for item, who in only.items()}
     return ours & theirs, only, reasons
+
+
+def compare_events(old, new, images):
+    """(EVENT findings that are right, those that only one side has)."""
+    names = [item for name in EVENTS for item in ("--events", name)] + [item for name in ENVELOPES for item in ("--envelope", name)]
+    run = subprocess.run([GATE, "check", "--against", old, "--image", new, "--rules", "RPC_NO_DELETE", "--format", "json", *names],
+                         capture_output=True, text=True)
+    assert run.returncode in (0, 1), run.stderr
+    ours = {(item["rule"], item["subject"]) for item in json.loads(run.stdout)["findings"] if item["rule"].startswith("EVENT_")}
+    wanted = expected(*images, EVENTS, ENVELOPES)
+    return ours & wanted, {**{item: "schema-compat" for item in ours - wanted}, **{item: "the oracle" for item in wanted - ours}}
 
 
 class Totals:
     def __init__(self, rules):
         self.rules = rules
         self.hits = collections.Counter()
+        self.event_hits = collections.Counter()
         self.known = collections.Counter()
         self.passed = self.failed = self.compatible = self.skipped = 0
 
@@ -102,18 +138,26 @@ class Totals:
             if reason:
                 self.known[f"{rule} only by {who}: {reason}"] += 1
             else:
-                bad.append(f"only {who} reports {rule} in {path or 'a deleted file'}")
+                bad.append(f"{who if ' ' in who else 'only ' + who} reports {rule} in {path or 'a deleted file'}")
         self.passed += not bad
         self.failed += bool(bad)
         if bad:
             print(f"FAIL {name}: {'; '.join(bad)}")
+
+    def count_events(self, name, common, only):
+        self.event_hits.update({rule for rule, _ in common})
+        self.passed += not only
+        self.failed += bool(only)
+        for (rule, subject), who in only.items():
+            print(f"FAIL {name}: only {who} reports {rule} of {subject}")
 
 
 def plant(folder, side, image):
     folder.mkdir()
     for name, text in files(side).items():
         (folder / name).write_text(text)
-    subprocess.run(["protoc", f"-I{folder}", "--include_imports", f"--descriptor_set_out={image}", *sorted(files(side))], check=True)
+    subprocess.run(["protoc", f"-I{folder}", "--include_imports", "--include_source_info", f"--descriptor_set_out={image}",
+                    *sorted(files(side))], check=True)
 
 
 def fixtures(folder, totals, pool):
@@ -149,7 +193,7 @@ def random_edits(folder, totals, pool, options):
         for path, side in zip(paths, (old, new)):
             path.write_bytes(side.SerializeToString(deterministic=True))
         try:
-            result = compare(*paths, totals.rules)
+            result = compare(*paths, totals.rules), compare_events(*paths, (old, new))
         except AssertionError as error:
             return i, done, str(error)
         if not options.keep:
@@ -162,7 +206,8 @@ def random_edits(folder, totals, pool, options):
             totals.failed += 1
             print(f"FAIL {name}: {result}")
         else:
-            totals.count(name, *result)
+            totals.count(name, *result[0])
+            totals.count_events(name, *result[1])
 
 
 def same_sets(totals):
@@ -193,12 +238,16 @@ def main():
         totals.compatible = 0
         random_edits(folder, totals, pool, options)
     rare = {rule: totals.hits[rule] for rule in totals.rules if totals.hits[rule] < EVERY_RULE}
+    # nothing random refers to a draft; the fixtures do
+    event_rules = [rule for rule in our_rules() if rule.startswith("EVENT_") and rule != "EVENT_DRAFT_NOT_REFERRED_TO"]
+    rare |= {rule: totals.event_hits[rule] for rule in event_rules if totals.event_hits[rule] < EVERY_RULE}
     if options.edits >= FULL_RUN and rare:
         totals.failed += 1
         print(f"FAIL rules hit fewer than {EVERY_RULE} times: {rare}")
     for reason, count in sorted(totals.known.items()):
         print(f"known difference, {count} times: {reason}")
     print("rarest:", ", ".join(f"{rule} {count}" for count, rule in sorted((totals.hits[rule], rule) for rule in totals.rules)[:8]))
+    print("events, as the oracle has it:", ", ".join(f"{rule} {totals.event_hits[rule]}" for rule in event_rules))
     print(f"{len(CASES)} fixtures and {options.edits} edits, {totals.compatible} of these compatible; "
           f"rules agreed on {sum(totals.hits.values())} times, {len(totals.hits)} of {len(totals.rules)} rules, the rarest "
           f"{min(totals.hits[rule] for rule in totals.rules)} times")

@@ -349,6 +349,22 @@ def reserved(rng, old, new):
     return f"{name}: reserved, {how}"
 
 
+def reserved_used(rng, old, new):
+    """A number or a name that was given up is taken again."""
+    shared = [name for name, _, _ in old.messages() if new.message(name) is not None]
+    name = rng.choice(shared)
+    before, after = both(old, new, name)
+    before.reserved_range.add(start=6000, end=6003)
+    before.reserved_name.append("taken_again")
+    how = rng.choice(["number", "name", "neither"])
+    if how != "number":
+        after.reserved_range.add(start=6000, end=6003)
+    if how != "name":
+        after.reserved_name.append("taken_again")
+    add_field(after, "taken_again" if how == "name" else "fresh_field", number=6001 if how == "number" else 6005)
+    return f"{name}: reserved {how} used"
+
+
 def reserved_enum(rng, old, new):
     names = {full for full, _, _ in old.enums()} & {full for full, _, _ in new.enums()}
     name = rng.choice(sorted(names))
@@ -503,8 +519,20 @@ def rpc_add(rng, old, new):
 
 # --- messages, enums, files, packages
 
-def extra_names(side):
-    return {file.name for file in side.image.file}
+def payload(rng, old, new):
+    """An event's payload goes, with or without a successor."""
+    name = "tenant/events/v1/tenant_events.proto"
+    before, after = old.file(name), new.file(name)
+    label = f"Made{len(before.message_type)}"
+    before.message_type.add(name=label)
+    how = rng.choice(["kept", "deleted", "succeeded", "dual"])
+    if how == "kept":
+        after.message_type.add(name=label)
+    if how == "dual":
+        before.message_type.add(name=label + "V2")
+    if how in ("dual", "succeeded"):
+        after.message_type.add(name=label + "V2")
+    return f"payload {label} {how}"
 
 
 def type_delete(rng, old, new):
@@ -796,11 +824,11 @@ def comment_only(rng, old, new):
 
 
 EDITS = [
-    (field_delete, 6), (field_rename, 4), (field_json_name, 2), (field_type, 8), (field_number, 2), (field_repeated, 4), (field_optional, 2),
-    (field_optional_no_more, 1), (field_add, 6), (field_jstype, 4), (field_ctype, 6), (field_message_type, 2), (field_enum_to_int, 2),
-    (field_enum_to_other, 4), (field_map_to_list, 5), (oneof_move, 5), (oneof_delete, 3), (reserved, 6), (reserved_enum, 6), (enum_value_delete, 6),
+    (field_delete, 6), (field_rename, 4), (field_json_name, 2), (field_type, 8), (field_number, 6), (field_repeated, 4), (field_optional, 2),
+    (field_optional_no_more, 1), (field_add, 6), (field_jstype, 4), (field_ctype, 8), (field_message_type, 2), (field_enum_to_int, 2),
+    (field_enum_to_other, 4), (field_map_to_list, 5), (oneof_move, 5), (oneof_delete, 3), (reserved, 6), (reserved_used, 5), (reserved_enum, 6), (enum_value_delete, 6),
     (enum_value_rename, 4), (enum_value_add, 3), (enum_alias, 3), (enum_value_number, 2), (rpc_delete, 4), (rpc_change, 32), (service_delete, 6),
-    (rpc_add, 2), (type_delete, 18), (file_delete, 9), (file_package, 4), (file_options, 46), (message_option, 5), (syntax, 10), (syntax_back, 2),
+    (rpc_add, 2), (type_delete, 18), (payload, 6), (file_delete, 9), (file_package, 6), (file_options, 54), (message_option, 5), (syntax, 12), (syntax_back, 2),
     (required, 8), (default, 7), (default_enum, 3), (extension_range, 7), (extension, 12), (utf8, 3), (comment_only, 3),
 ]
 

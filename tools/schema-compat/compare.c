@@ -65,6 +65,22 @@ void breach(struct comparison *comparison, enum rule rule, const struct place *p
     findings_add(comparison->findings, finding);
 }
 
+struct place place_of_deleted(const struct image *new, const FileProto *file, const char *name)
+{
+    char *around = xstrdup(name);
+    struct place place = place_of_file(file);
+    for (char *dot; (dot = strrchr(around, '.')) != NULL;) {
+        *dot = '\0';
+        const struct element *message = image_find(new, ELEMENT_MESSAGE, around);
+        if (message != NULL && message->file == file) {
+            place = message->place;
+            break;
+        }
+    }
+    free(around);
+    return place;
+}
+
 bool is_event(const struct comparison *comparison, const struct element *old)
 {
     return (old->kind == ELEMENT_MESSAGE || old->kind == ELEMENT_ENUM) &&

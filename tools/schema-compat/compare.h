@@ -44,6 +44,8 @@ void compare_drafts(const struct policy *policy, const struct image *new,
 /* Adds a finding when the rule applies to the present subject.  A NULL place: it is in no file any more. */
 void breach(struct comparison *comparison, enum rule rule, const struct place *place,
             const char *subject, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* The message of `file` that was around what is gone, or the file itself. */
+struct place place_of_deleted(const struct image *new, const FileProto *file, const char *name);
 /* Whether an event carries this message or enum of `old`. */
 bool is_event(const struct comparison *comparison, const struct element *old);
 bool is_ours(const struct element *element); /* not google.protobuf */

@@ -24,6 +24,8 @@ static const char *successor_of(const struct comparison *comparison, const char 
                                 char out[SUCCESSOR]);
 static bool was_dual_published(const struct comparison *comparison, const char *name,
                                const char *successor);
+static void imports(const struct policy *policy, const struct image *new, const FileProto *file,
+                    struct findings *findings);
 static void refers(const struct policy *policy, const struct element *owner,
                    const FieldProto *field, struct findings *findings);
 
@@ -236,6 +238,8 @@ static const char *successor_of(const struct comparison *comparison, const char 
 
 void compare_drafts(const struct policy *policy, const struct image *new, struct findings *findings)
 {
+    for (size_t i = 0; i < new->set->n_file; i++)
+        imports(policy, new, new->set->file[i], findings);
     for (size_t i = 0; i < new->kinds[ELEMENT_MESSAGE].count; i++) {
         const struct element *owner = &new->kinds[ELEMENT_MESSAGE].items[i];
         for (size_t k = 0; !listed(policy->drafts, owner->name) && k < owner->message->n_field; k++)
@@ -251,6 +255,23 @@ void compare_drafts(const struct policy *policy, const struct image *new, struct
             refers(policy, owner, &both[0], findings);
             refers(policy, owner, &both[1], findings);
         }
+    }
+}
+
+/* A released file cannot be compiled without what it imports, used or not. */
+static void imports(const struct policy *policy, const struct image *new, const FileProto *file,
+                    struct findings *findings)
+{
+    struct policy always = *policy;
+    always.rules[RULE_EVENT_DRAFT_NOT_REFERRED_TO] = true;
+    struct comparison comparison = {.policy = &always, .against = "", .findings = findings};
+    struct place top = place_of_file(file);
+    for (size_t i = 0; !listed(policy->drafts, file_package(file)) && i < file->n_dependency; i++) {
+        const FileProto *imported = image_file(new, file->dependency[i]);
+        struct place place = place_inside(&top, FILE_DEPENDENCY, (int)i);
+        if (imported != NULL && listed(policy->drafts, file_package(imported)))
+            breach(&comparison, RULE_EVENT_DRAFT_NOT_REFERRED_TO, &place, file->name,
+                   "%s imports the draft %s", file->name, imported->name);
     }
 }
 

@@ -164,7 +164,6 @@ static void deleted_elements(struct comparison *comparison, const FileProto *old
         [ELEMENT_SERVICE] = {RULE_SERVICE_NO_DELETE, "service"},
         [ELEMENT_EXTENSION] = {RULE_EXTENSION_NO_DELETE, "extension"},
     };
-    struct place top = place_of_file(new);
     for (size_t kind = 0; kind < ELEMENT_KINDS; kind++) {
         const struct element_list *before = &comparison->old->kinds[kind];
         const struct element_list *after = &comparison->new->kinds[kind];
@@ -175,8 +174,9 @@ static void deleted_elements(struct comparison *comparison, const FileProto *old
             for (size_t k = 0; k < after->count && !found; k++)
                 found = after->items[k].file ==
                         new &&strcmp(after->items[k].nested, before->items[i].nested) == 0;
+            struct place place = place_of_deleted(comparison->new, new, before->items[i].name);
             if (!found)
-                breach(comparison, rows[kind].rule, &top, before->items[i].name,
+                breach(comparison, rows[kind].rule, &place, before->items[i].name,
                        "%s %s was deleted from the file", rows[kind].kind, before->items[i].name);
         }
     }

@@ -62,7 +62,7 @@ static void element_kept(struct comparison *comparison, const struct element *ol
     const FileProto *file = image_file(comparison->new, old->file->name);
     struct place place = {0};
     if (file != NULL)
-        place = place_of_file(file);
+        place = place_of_deleted(comparison->new, file, old->name);
     comparison->event = is_event(comparison, old);
     breach(comparison, rows[old->kind].rule, file == NULL ? NULL : &place, old->name,
            "%s %s was deleted from package %s", rows[old->kind].kind, old->name,

@@ -24,6 +24,7 @@ typedef Google__Protobuf__MethodDescriptorProto MethodProto;
 /* Field numbers of descriptor.proto, of which the paths of source locations are made. */
 enum {
     FILE_PACKAGE = 2,
+    FILE_DEPENDENCY = 3,
     FILE_MESSAGE = 4,
     FILE_ENUM = 5,
     FILE_SERVICE = 6,
