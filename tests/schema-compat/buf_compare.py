@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2 as pb  # noqa: E402
 from cases import CASES, files  # noqa: E402
 from edits import edit  # noqa: E402
 from event_oracle import expected  # noqa: E402
+from matrices import COMMON, MATRICES  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GATE = str(os.environ.get("SCHEMA_COMPAT") or ROOT / "build" / os.environ.get("MODE", "release") / "schema-compat")
@@ -173,6 +174,22 @@ def fixtures(folder, totals, pool):
             totals.count(name, *result)
 
 
+def matrices(folder, totals):
+    """Every finding on its line: the lines are the pairs."""
+    for name, sides in MATRICES.items():
+        images = [folder / f"{name}{i}.binpb" for i in (0, 1)]
+        for i, side in enumerate(sides):
+            plant(folder / f"{name}{i}", side, images[i])
+        ours, theirs = ask_gate(*images, totals.rules), ask_buf(*images, totals.rules)
+        lines = sides[0].splitlines(), sides[1].splitlines()
+        for rule, path, line in sorted(ours ^ theirs)[:10]:
+            who = "schema-compat" if (rule, path, line) in ours else "buf"
+            print(f"FAIL {name}: only {who} reports {rule}: {lines[0][line - 1].strip()} → {lines[1][line - 1].strip()}")
+        print(f"{name}: {sides[0].count(';') - COMMON.count(';') - 2} pairs, {len(ours)} findings")
+        totals.passed += ours == theirs
+        totals.failed += ours != theirs
+
+
 def real_image(folder):
     image = folder / "real.binpb"
     names = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
@@ -234,6 +251,7 @@ def main():
         folder = pathlib.Path(options.keep or temporary)
         folder.mkdir(exist_ok=True)
         fixtures(pathlib.Path(temporary), totals, pool)
+        matrices(pathlib.Path(temporary), totals)
         totals.hits.clear()
         totals.compatible = 0
         random_edits(folder, totals, pool, options)
