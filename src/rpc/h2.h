@@ -93,6 +93,8 @@ struct h2 {
     bool shutting_down;        /* GOAWAY notice was sent */
     bool goaway_final;         /* … and the final GOAWAY */
     uint64_t shutdown_ns;      /* when it began */
+    bool receiving;            /* within the library: it ends the session when it has returned */
+    uint32_t end_error;        /* of the GOAWAY, once failed */
     bool failed;               /* nothing more can be read: send what there is and close */
 };
 

@@ -27,6 +27,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static void take_request_end(struct h2 *h2, const nghttp2_frame *frame);
 static void take_ping(struct h2 *h2, const nghttp2_frame *frame);
 static void take_settings(struct h2 *h2, const nghttp2_frame *frame);
+static int read_on(const struct h2 *h2);
 static void take_new_stream(struct h2 *h2, int32_t id);
 static void take_reset(struct h2 *h2);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
@@ -61,7 +62,16 @@ void h2_end(struct h2 *h2, uint32_t error)
     if (h2->failed)
         return;
     h2->failed = true;
-    (void)nghttp2_session_terminate_session(h2->session, error);
+    h2->end_error = error;
+    if (!h2->receiving) /* else h2_receive() does it */
+        (void)nghttp2_session_terminate_session(h2->session, error);
+}
+
+/* What every callback of receiving returns.  The library must not read on once the connection is given up: some
+ * of its paths do so even after its own GOAWAY, and abort at the next malformed frame (CVE-2026-27135). */
+static int read_on(const struct h2 *h2)
+{
+    return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 /* RFC 9113 section 5.1.1: "The identifier of a newly established stream MUST be numerically greater than all
@@ -84,7 +94,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
     if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
         h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "invalid_frame");
     check_frame_budgets(h2, head);
-    return 0;
+    return read_on(h2);
 }
 
 /* The library refuses one too many; here it is counted. */
@@ -160,7 +170,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     const char *limit = count_header(stream, name_size + value_size);
     if (limit != NULL) {
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return read_on(h2);
     }
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* request trailers: counted, not kept */
@@ -187,7 +197,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     if (limit != NULL)
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, limit);
     h2->header_block_ns = 0;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 /* The limit that this field goes over; NULL: none. */
@@ -225,7 +235,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     default:
         break;
     }
-    return 0;
+    return read_on(h2);
 }
 
 /* A second HEADERS frame is the request's trailers: gRPC sends none, HTTP/2 allows them, they
@@ -309,6 +319,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream->flow != NULL && stream->slot->method->client_streaming) {
         buf_put(&stream->flow->inbox, data, size); /* at most a window: see h2_flow.h */
         h2->buffered += size;
+#ifdef PLANTED_BUG /* for tests/fuzz: padding is counted too, and never given back */
+        h2->buffered += (flags & NGHTTP2_FLAG_PADDED) != 0;
+#endif
         h2_stream_ready(stream);
         return 0;
     }

@@ -4,7 +4,8 @@
  *    client ──DATA──> inbox ──call_receive()──> handler ──call_send()──> outbox ──read callback──> client
  *
  * Flow control is by construction: a stream's window goes back as the handler reads, so the inbox never holds
- * more than one window; and call_send() waits while the outbox is full. */
+ * more than one window, beside what was read of a message that is not whole: another one, or what was reserved
+ * for it; and call_send() waits while the outbox is full. */
 #ifndef RPC_H2_FLOW_H
 #define RPC_H2_FLOW_H
 

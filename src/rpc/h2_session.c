@@ -79,8 +79,12 @@ bool h2_receive(struct h2 *h2, struct slice bytes)
     h2->started_this_turn = 0;
     h2->received_ns = clock_now();
     enum wire_result result = h2_wire_take(&h2->wire, bytes, &bytes.size);
+    h2->receiving = true;
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
-    if (taken < 0)
+    h2->receiving = false;
+    if (h2->failed)
+        (void)nghttp2_session_terminate_session(h2->session, h2->end_error);
+    else if (taken < 0)
         give_up_fatally(h2, (int)taken);
     if (result == WIRE_AFTER_END)
         h2_give_up(h2, NGHTTP2_STREAM_CLOSED, "closed_stream");

@@ -138,6 +138,47 @@ START_TEST(test_priority_on_the_connection)
     }
 END_TEST
 
+/* What came behind the frame that ended the connection, in the same read, is not judged any more: the library would
+ * go on reading after our GOAWAY, and abort at a frame of a wrong size (CVE-2026-27135). */
+START_TEST(test_a_bad_frame_behind_the_end)
+    {
+        static const struct {
+            uint8_t type;
+            uint8_t flags;
+            const char *payload;
+            size_t size;
+        } bad[] = {
+            {NGHTTP2_SETTINGS, 0, "short", 5},
+            {NGHTTP2_PING, 0, "short", 5},
+            {NGHTTP2_GOAWAY, 0, "short", 5},
+            {NGHTTP2_WINDOW_UPDATE, 0, "short", 5},
+            {NGHTTP2_PRIORITY, 0, "bad", 3},
+            {NGHTTP2_RST_STREAM, 0, "short", 5},
+            {NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_END_HEADERS, "\xff", 1},
+            {NGHTTP2_HEADERS, NGHTTP2_FLAG_PRIORITY | NGHTTP2_FLAG_END_HEADERS, "bad", 3},
+            {NGHTTP2_CONTINUATION, 0, "bad", 3},
+            {NGHTTP2_PUSH_PROMISE, 0, "bad", 3},
+            {NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, "", 0},
+        };
+        struct rpc_limits limits = rpc_limits_default;
+        limits.empty_data = 2;
+        for (size_t i = 0; i < 3 * (sizeof bad / sizeof bad[0]); i++) {
+            struct script script;
+            begin(&script, &limits);
+            raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+            for (int empty = 0; empty < 4; empty++)
+                raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("", 0));
+            raw_frame(&script.bytes, bad[i / 3].type, bad[i / 3].flags, i % 3,
+                      slice_make(bad[i / 3].payload, bad[i / 3].size));
+            play(&script);
+            check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, NULL);
+            ck_assert_uint_eq(pair_limit(script.pair, "empty_data"), 1);
+            ck_assert_int_eq(script.pair->goaways, 1);
+            finish(&script);
+        }
+    }
+END_TEST
+
 Suite *suite_rpc_h2_states(void);
 Suite *suite_rpc_h2_states(void)
 {
@@ -150,6 +191,7 @@ Suite *suite_rpc_h2_states(void)
     tcase_add_test(tests, test_padding_in_single_bytes);
     tcase_add_test(tests, test_the_rest_of_a_refused_request);
     tcase_add_test(tests, test_priority_on_the_connection);
+    tcase_add_test(tests, test_a_bad_frame_behind_the_end);
     suite_add_tcase(suite, tests);
     return suite;
 }
