@@ -32,10 +32,11 @@ static inline bool slice_is(struct slice a, const char *text)
     return slice_equal(a, slice_of_str(text));
 }
 
-/* The first byte of `a` after `count`; count may not exceed the size. */
+/* The first byte of `a` after `count`; count may not exceed the size.  The empty value has no data, and C lets
+ * nothing be added to NULL, zero neither. */
 static inline struct slice slice_skip(struct slice a, size_t count)
 {
-    return slice_make(a.data + count, a.size - count);
+    return slice_make(count == 0 ? a.data : a.data + count, a.size - count);
 }
 
 static inline bool slice_starts_with(struct slice a, const char *prefix)

@@ -84,9 +84,13 @@ END_TEST
 
 START_TEST(test_content_types_that_are_not_ours)
     {
-        static const char *const types[] = {
-            "",          "application/grp",         "application/GRPC2",
-            "text/html", "application/grpc+thrift", "application/octet-stream"};
+        static const char *const types[] = {NULL,
+                                            "",
+                                            "application/grp",
+                                            "application/GRPC2",
+                                            "text/html",
+                                            "application/grpc+thrift",
+                                            "application/octet-stream"};
         struct pair *pair = connected();
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
             const struct extra extras[] = {{"content-type", types[i]}, {NULL, NULL}};
