@@ -319,7 +319,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream->flow != NULL && stream->slot->method->client_streaming) {
         buf_put(&stream->flow->inbox, data, size); /* at most a window: see h2_flow.h */
         h2->buffered += size;
-#ifdef PLANTED_BUG /* for tests/fuzz: padding is counted too, and never given back */
+#ifdef PLANTED_SESSION_BUG /* for tests/fuzz: padded data is counted twice by one, and given back once */
         h2->buffered += (flags & NGHTTP2_FLAG_PADDED) != 0;
 #endif
         h2_stream_ready(stream);
