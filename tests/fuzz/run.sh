@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json connect session"
+TARGETS="framing gzip scan filter page_token metadata config json connect session image"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -35,6 +35,10 @@ sources_of() {
     connect) echo src/rpc/connect_query.c src/rpc/protocol.c src/rpc/coding.c \
         src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
+    image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
+        tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
+        tools/schema-compat/rules.c tools/schema-compat/report_text.c tools/schema-compat/report_json.c \
+        src/base/buf.c src/base/alloc.c ;;
     *) return 1 ;;
     esac
 }
@@ -56,7 +60,7 @@ build() { # build TARGET VARIANT [FLAG...]
     shift 2
     libraries=
     case $target in
-    scan) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
+    scan | image) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     gzip) libraries=$(pkg-config --libs zlib) ;;
