@@ -36,7 +36,6 @@ bool source_tree(const struct settings *settings, const struct list *files, stru
         list_add(&arguments, protoc == NULL || protoc[0] == '\0' ? "protoc" : protoc);
         list_add(&arguments, "--include_imports");
         list_add(&arguments, "--include_source_info");
-        list_add(&arguments, "--experimental_allow_proto3_optional");
         list_add(&arguments, "--descriptor_set_out=/dev/stdout");
         for (size_t i = 0; i < root_count; i++) {
             struct buf option = BUF_EMPTY;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static int compare_findings(const void *a, const void *b);
+static int compare_content(const struct finding *left, const struct finding *right);
 static void finding_deinit(struct finding *finding);
 static void merge(struct finding *into, struct finding *from);
 
@@ -27,7 +28,7 @@ void findings_sort(struct findings *findings)
     qsort(findings->items, findings->count, sizeof findings->items[0], compare_findings);
     size_t kept = 1;
     for (size_t i = 1; i < findings->count; i++) {
-        if (compare_findings(&findings->items[kept - 1], &findings->items[i]) == 0)
+        if (compare_content(&findings->items[kept - 1], &findings->items[i]) == 0)
             merge(&findings->items[kept - 1], &findings->items[i]);
         else
             findings->items[kept++] = findings->items[i];
@@ -57,9 +58,17 @@ char *report_path(const struct report *report, const char *file)
     return xstrdup(file);
 }
 
+/* Images in their order behind all else, so that merged findings name them in it. */
 static int compare_findings(const void *a, const void *b)
 {
-    const struct finding *left = a, *right = b;
+    int by = compare_content(a, b);
+    return by != 0
+               ? by
+               : strcmp(((const struct finding *)a)->against, ((const struct finding *)b)->against);
+}
+
+static int compare_content(const struct finding *left, const struct finding *right)
+{
     int by = strcmp(left->file, right->file);
     if (by == 0)
         by = (left->line > right->line) - (left->line < right->line);
@@ -70,9 +79,11 @@ static int compare_findings(const void *a, const void *b)
     return by != 0 ? by : strcmp(left->message, right->message);
 }
 
+/* Sorted, the same image can only be the last one named. */
 static void merge(struct finding *into, struct finding *from)
 {
-    if (strstr(into->against, from->against) == NULL) {
+    const char *comma = strrchr(into->against, ',');
+    if (strcmp(comma == NULL ? into->against : comma + 2, from->against) != 0) {
         struct buf both = BUF_EMPTY;
         buf_printf(&both, "%s, %s", into->against, from->against);
         free(into->against);

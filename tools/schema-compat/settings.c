@@ -105,6 +105,9 @@ static bool option(struct settings *settings, const char *name, const char *valu
         return read_config(settings, value);
     if (list != NULL) {
         list_add(list, value);
+        char *added = list->items[list->count - 1]; /* "proto/" and "proto" are one folder */
+        for (size_t size = strlen(added); size > 1 && added[size - 1] == '/'; size--)
+            added[size - 1] = '\0';
         return true;
     }
     static const char *const formats[] = {
