@@ -1,13 +1,67 @@
-/* Inflates what a stranger sends, and deflates it: never beyond the limit, and what is deflated comes back.
+/* Inflates what a stranger sends, and deflates it: never beyond the limit, and what is deflated comes back.  What is
+ * inflated in parts is what zlib makes of each whole member in one call.
  *
  * Input: two bytes of limit, then the bytes. */
 #include "rpc/gzip.h"
 
 #include <stdlib.h>
+#include <zlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define EXPECT(truth) ((truth) ? (void)0 : abort())
+
+/* Member by member, each with a stream of its own and room for all that may come. */
+static enum gzip_result reference(struct slice bytes, size_t limit, uint8_t *out, size_t *size)
+{
+    *size = 0;
+    for (;;) {
+        z_stream stream = {.next_in = (z_const Bytef *)(uintptr_t)bytes.data,
+                           .avail_in = (uInt)bytes.size,
+                           .next_out = out + *size,
+                           .avail_out = (uInt)(limit + 1 - *size)};
+        EXPECT(inflateInit2(&stream, 15 + 16) == Z_OK);
+        int rc = inflate(&stream, Z_FINISH);
+        *size += stream.total_out;
+        bytes = slice_skip(bytes, bytes.size - stream.avail_in);
+        EXPECT(inflateEnd(&stream) == Z_OK);
+        if (*size > limit)
+            return GZIP_TOO_LARGE;
+        if (rc != Z_STREAM_END)
+            return GZIP_MALFORMED;
+        if (bytes.size == 0)
+            return GZIP_OK;
+    }
+}
+
+static void reference_check(struct slice bytes, size_t limit, enum gzip_result result,
+                            struct slice inflated)
+{
+    uint8_t *expected = malloc(limit + 1);
+    size_t size;
+    EXPECT(expected != NULL);
+    EXPECT(reference(bytes, limit, expected, &size) == result);
+    EXPECT(result != GZIP_OK || slice_equal(inflated, slice_make(expected, size)));
+    free(expected);
+}
+
+/* Input as two members, cut where a byte of the limit says. */
+static void members_check(struct slice bytes, uint8_t cut)
+{
+    size_t first = bytes.size == 0 ? 0 : cut % bytes.size;
+    struct buf packed = BUF_EMPTY;
+    struct buf out = BUF_EMPTY;
+    gzip_deflate(slice_make(bytes.data, first), &packed);
+    gzip_deflate(slice_skip(bytes, first), &packed);
+    EXPECT(gzip_inflate(buf_slice(&packed), bytes.size, &out) == GZIP_OK);
+    EXPECT(slice_equal(buf_slice(&out), bytes));
+    if (bytes.size > 0) {
+        buf_clear(&out);
+        EXPECT(gzip_inflate(buf_slice(&packed), bytes.size - 1, &out) == GZIP_TOO_LARGE);
+    }
+    buf_deinit(&packed);
+    buf_deinit(&out);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -17,9 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice bytes = slice_make(data + 2, size - 2);
     struct buf out = BUF_EMPTY;
     buf_put_str(&out, "before");
-    (void)gzip_inflate(bytes, limit, &out);
+    enum gzip_result result = gzip_inflate(bytes, limit, &out);
     EXPECT(buf_size(&out) <= limit + 6);
     EXPECT(out.room <= 4 * (limit + 6) + 65536);
+    reference_check(bytes, limit, result, slice_skip(buf_slice(&out), 6));
+    members_check(bytes, data[1]);
     buf_clear(&out);
     struct buf packed = BUF_EMPTY;
     gzip_deflate(bytes, &packed);

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json connect session image"
+TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -34,6 +34,7 @@ sources_of() {
         src/base/clock.c src/base/random.c src/base/base64.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     connect) echo src/rpc/connect_query.c src/rpc/protocol.c src/rpc/coding.c \
         src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
+    unpack) echo src/rpc/scan.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
     image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
@@ -64,6 +65,7 @@ build() { # build TARGET VARIANT [FLAG...]
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     gzip) libraries=$(pkg-config --libs zlib) ;;
+    unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
     session)
         libraries="$(generated) -D__SANITIZE_ADDRESS__ $(pkg-config --libs libnghttp2 libuv openssl zlib \
             libprotobuf-c) -lboost_context -lpthread -lm"
@@ -133,7 +135,10 @@ run_planted() { # run_planted TARGET
     log=$OUT/$1-planted.log
     rm -rf "$OUT/corpus/$1-planted"
     bug=-DPLANTED_BUG
-    [ "$1" = session ] && bug=-DPLANTED_SESSION_BUG # the whole room is linked: not the bugs of the others
+    case $1 in # not those of the other targets in the same sources
+    session) bug=-DPLANTED_SESSION_BUG ;;
+    unpack) bug=-DPLANTED_DEPTH_BUG ;;
+    esac
     if ! build "$1" planted $bug; then
         verdict 1 "$1: does not build with its planted bug"
         return
