@@ -1,7 +1,7 @@
 /* Walks a request's bytes along its type, called by the dispatcher before protobuf_c_message_unpack and
- * on the loop's own stack.  What passes here, protobuf-c 1.4 unpacks, but for a message field given twice while the
- * oneof inside is unset (no request has one); where it is narrower than the protobuf encoding (tags and lengths of
- * at most 5 bytes, packed booleans of one byte), so is this.
+ * on the loop's own stack.  What passes here, protobuf-c 1.4 unpacks, but for a message field given twice
+ * while the oneof inside is unset (no request has one); where it is narrower than the protobuf encoding
+ * (tags and lengths of at most 5 bytes, packed booleans of one byte), so is this.
  *
  * One walk, no allocation, at most 16 frames of stack: what it costs is linear in bytes that
  * were paid for by the sender.  Deliberately after the size limit and before everything else. */
