@@ -83,7 +83,7 @@ void client_channel_close(struct client_channel *channel)
 
 bool client_channel_is_usable(const struct client_channel *channel)
 {
-    return !channel->unusable;
+    return !channel->unusable && !channel->going_away;
 }
 
 int client_channel_flush(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns)
@@ -97,8 +97,8 @@ int client_channel_flush(struct ctx *ctx, struct client_channel *channel, uint64
         }
         if (size == 0)
             return OK;
-        int rc = tls_write_wait(ctx, channel->stream, channel->io, bytes, (size_t)size,
-                                deadline_ns);
+        int rc =
+            tls_write_wait(ctx, channel->stream, channel->io, bytes, (size_t)size, deadline_ns);
         if (rc != OK) { /* part of a frame may be out: nothing sensible can follow */
             channel->unusable = true;
             return rc;
@@ -113,8 +113,11 @@ int client_channel_pump(struct ctx *ctx, struct client_channel *channel, uint64_
     size_t count = 0;
     int rc = tls_read_wait(ctx, channel->stream, channel->io, bytes, CLIENT_READ_SIZE, &count,
                            deadline_ns);
-    if (rc != OK)
+    if (rc != OK) { /* a wait that ends early leaves the connection as it was */
+        enum fault_kind kind = ctx->fault.kind;
+        channel->unusable = kind != FAULT_TIMEOUT && kind != FAULT_CANCELLED;
         return rc;
+    }
     if (count == 0) {
         channel->unusable = true;
         return FAULT(ctx, FAULT_IO, "the server closed the connection");
@@ -151,8 +154,7 @@ static int channel_connect(struct ctx *ctx, struct client_channel *channel, cons
     struct addrinfo *places = NULL;
     int failed = getaddrinfo(host, port, &hints, &places);
     if (failed != 0)
-        return FAULT(ctx, FAULT_CONFIG, "address \"%s:%s\": %s", host, port,
-                     gai_strerror(failed));
+        return FAULT(ctx, FAULT_CONFIG, "address \"%s:%s\": %s", host, port, gai_strerror(failed));
     int rc = FAULT_IO;
     for (const struct addrinfo *place = places; place != NULL && rc != OK; place = place->ai_next)
         rc = connect_one(ctx, channel, place, deadline_ns);
@@ -216,6 +218,7 @@ static void session_begin(struct client_channel *channel)
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, CLIENT_HEADER_BYTES_MAX},
     };
     rc = nghttp2_submit_settings(channel->session, NGHTTP2_FLAG_NONE, settings,
                                  sizeof settings / sizeof settings[0]);

@@ -2,6 +2,7 @@
 #ifndef CLIENT_CHANNEL_INT_H
 #define CLIENT_CHANNEL_INT_H
 
+#include "client/answer.h"
 #include "client/channel.h"
 #include "loop/task.h"
 #include "tls/tls.h"
@@ -12,23 +13,18 @@
 
 /* as much as the server sends at most (limits.response_bytes) */
 #define CLIENT_MESSAGE_MAX (4u << 20) /* bytes of an answer's message */
-/* decoded, 32 more per field; as the server's own limit for requests */
-#define CLIENT_HEADER_BYTES_MAX (16u << 10)
 #define CLIENT_READ_SIZE 16384
 
 /* What nghttp2's callbacks record of the one stream in flight; they do nothing else.  Zeroed
  * for each call, but for the body's memory. */
 struct client_exchange {
-    struct client_call *call;  /* NULL between calls */
+    struct client_call *call; /* NULL between calls */
     int32_t stream_id;
-    struct slice request;      /* framed message still to be sent */
-    struct buf body;           /* bytes of DATA so far */
-    size_t header_bytes;       /* of the answer, all blocks */
-    bool headers_overflown;    /* more fields or bytes than a well-behaved server sends */
-    bool has_status;           /* grpc-status came */
-    bool closed;               /* the stream is over … */
-    uint32_t close_code;       /* … with this HTTP/2 error code */
-    int http_status;           /* of the answer; 0: none came */
+    struct slice request; /* framed message still to be sent */
+    struct buf body;      /* bytes of DATA so far */
+    struct answer answer;
+    bool answered; /* the server's side of the stream has ended */
+    bool closed;   /* both sides have */
 };
 
 /* Owned by who opened it.  TLS and io know the descriptor but do not close it. */
@@ -38,18 +34,19 @@ struct client_channel {
     struct tls_context *tls;
     struct tls_stream *stream;
     nghttp2_session *session;
-    bool unusable;             /* connection lost, GOAWAY, or an error of the session */
-    char *authority;           /* ":authority" of every request */
+    bool unusable;   /* connection lost, or an error of the session */
+    bool going_away; /* GOAWAY came: no new streams */
+    char *authority; /* ":authority" of every request */
     struct client_exchange exchange;
     uint8_t input[CLIENT_READ_SIZE]; /* what one read brings */
 };
 
 /* Writes all that the session wants to send.  Suspends. */
-int client_channel_flush(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns)
-    MUST_CHECK;
+int client_channel_flush(struct ctx *ctx, struct client_channel *channel,
+                         uint64_t deadline_ns) MUST_CHECK;
 /* Reads once and feeds the session.  Fault when the connection is over.  Suspends. */
-int client_channel_pump(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns)
-    MUST_CHECK;
+int client_channel_pump(struct ctx *ctx, struct client_channel *channel,
+                        uint64_t deadline_ns) MUST_CHECK;
 
 /* The callbacks of unary.c.  Set once, before the session is made. */
 void client_unary_callbacks(nghttp2_session_callbacks *callbacks);

@@ -1,8 +1,8 @@
 /* One unary call on a channel: request headers, the message, and what came back.
  *
- *    submit ──> flush and pump until the stream is closed ──> judge ──> take_message
- *                     │ deadline, cancellation                │ no grpc-status: from HTTP or the reset
- *                     └──> RST_STREAM(CANCEL), the channel is unusable
+ *    submit ──> flush and pump until the stream has ended ──> answer_judge ──> take_message
+ *                     │ deadline, cancellation, or more than a message may have
+ *                     └──> give_up: RST_STREAM; the channel goes on
  *
  * Called by tenantctl and by tests against the server; must never hand out a message without
  * status 0. */
@@ -10,9 +10,9 @@
 
 #include "rpc/coding.h"
 #include "rpc/framing.h"
+#include "rpc/status.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 /* as the server's own default (limits.deadline_default): no call waits for ever */
 #define TIMEOUT_DEFAULT_NS (10 * NS_PER_S)
@@ -22,18 +22,17 @@
 static int perform(struct client_call *call, const struct rpc_method *method,
                    const ProtobufCMessage *in);
 static int submit(struct client_call *call, const struct rpc_method *method, uint64_t timeout_ns);
+static struct slice metadata_text(struct client_call *call, const struct client_field *field);
 static void add(nghttp2_nv *item, const char *name, struct slice value);
 static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                             uint32_t *flags, nghttp2_data_source *source, void *user);
-static int judge(struct client_call *call);
+static bool exchange_is_over(const struct client_exchange *exchange);
+static void give_up(struct client_call *call, uint32_t code);
 static int take_message(struct client_call *call, const struct rpc_method *method,
                         ProtobufCMessage **out);
-static int status_of_http(int http_status);
-static int status_of_reset(uint32_t code);
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
                      void *user);
-static void take_field(struct client_exchange *exchange, struct slice name, struct slice value);
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user);
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user);
@@ -46,7 +45,7 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
     struct client_channel *channel = call->channel;
     assert(in->descriptor == method->request && !method->client_streaming);
     assert(channel->exchange.call == NULL); /* one call at a time */
-    if (channel->unusable)
+    if (!client_channel_is_usable(channel))
         return FAULT(call->ctx, FAULT_IO, "the connection is gone");
     uint64_t own_deadline = call->ctx->deadline_ns;
     uint64_t timeout = call->timeout_ns == 0 ? TIMEOUT_DEFAULT_NS : call->timeout_ns;
@@ -54,12 +53,13 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
     call->status = -1;
     call->message = "";
     call->answer_count = 0;
+    call->unprocessed = false;
     int rc = perform(call, method, in);
     call->ctx->deadline_ns = own_deadline;
     channel->exchange.call = NULL;
     TRY(rc);
-    TRY(judge(call));
-    return call->status == 0 ? take_message(call, method, out) : OK;
+    answer_judge(&channel->exchange.answer, call);
+    return call->status == GRPC_OK ? take_message(call, method, out) : OK;
 }
 
 struct slice client_answer(const struct client_call *call, const char *key)
@@ -89,20 +89,37 @@ static int perform(struct client_call *call, const struct rpc_method *method,
         .call = call, .request = buf_slice(&framed), .body = exchange->body};
     uint64_t deadline = call->ctx->deadline_ns;
     int rc = submit(call, method, deadline_left(deadline, clock_now()));
-    while (rc == OK && !exchange->closed) {
+    while (rc == OK && !exchange_is_over(exchange)) {
         rc = client_channel_flush(call->ctx, channel, deadline);
-        if (rc == OK && !exchange->closed)
+        if (rc == OK && !exchange_is_over(exchange))
             rc = client_channel_pump(call->ctx, channel, deadline);
     }
-    if (rc != OK && !channel->unusable && exchange->stream_id > 0) {
-        /* the call is over for us: tell the server, and take no more of its answer */
-        (void)nghttp2_session_set_stream_user_data(channel->session, exchange->stream_id, NULL);
-        (void)nghttp2_submit_rst_stream(channel->session, NGHTTP2_FLAG_NONE, exchange->stream_id,
-                                        NGHTTP2_CANCEL);
-        channel->unusable = true; /* one call at a time: a late answer must not meet the next call */
-    }
+    if (!exchange->closed && exchange->stream_id > 0)
+        give_up(call, exchange->answered ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
     buf_deinit(&framed);
     return rc;
+}
+
+/* Answered whole while our side was still sending counts: the server needs no more of the request. */
+static bool exchange_is_over(const struct client_exchange *exchange)
+{
+    return exchange->closed || exchange->answered || exchange->answer.too_large;
+}
+
+/* The call is over for us: tell the server now, because the next call may be far.  The stream forgets its
+ * exchange, so that what still comes of it meets nobody.  A channel that cannot even take this is lost. */
+static void give_up(struct client_call *call, uint32_t code)
+{
+    struct client_channel *channel = call->channel;
+    int32_t id = channel->exchange.stream_id;
+    if (channel->unusable)
+        return;
+    struct fault first = call->ctx->fault;
+    (void)nghttp2_session_set_stream_user_data(channel->session, id, NULL);
+    if (nghttp2_submit_rst_stream(channel->session, NGHTTP2_FLAG_NONE, id, code) != 0 ||
+        client_channel_flush(call->ctx, channel, call->ctx->deadline_ns) != OK)
+        channel->unusable = true;
+    call->ctx->fault = first; /* why the call ended is what its caller is told */
 }
 
 /* PROTOCOL-HTTP2.md: "te" is "used to detect incompatible proxies"; custom metadata comes
@@ -124,7 +141,7 @@ static int submit(struct client_call *call, const struct rpc_method *method, uin
     add(&fields[count++], "user-agent", slice_of_str("libtenant/" TENANT_VERSION));
     assert(call->metadata_count <= CLIENT_METADATA_MAX);
     for (size_t i = 0; i < call->metadata_count; i++)
-        add(&fields[count++], call->metadata[i].key, call->metadata[i].value);
+        add(&fields[count++], call->metadata[i].key, metadata_text(call, &call->metadata[i]));
     nghttp2_data_provider provider = {.source.ptr = &channel->exchange,
                                       .read_callback = read_request};
     int32_t id = nghttp2_submit_request(channel->session, NULL, fields, count, &provider,
@@ -135,6 +152,21 @@ static int submit(struct client_call *call, const struct rpc_method *method, uin
     }
     channel->exchange.stream_id = id;
     return OK;
+}
+
+/* "-bin" values travel as base64 (PROTOCOL-HTTP2.md, "Binary-Header"). */
+static struct slice metadata_text(struct client_call *call, const struct client_field *field)
+{
+    size_t size = strlen(field->key);
+    if (size <= 4 || strcmp(field->key + size - 4, "-bin") != 0)
+        return field->value;
+    struct buf coded = BUF_EMPTY;
+    base64_encode(&coded, field->value);
+    struct slice text = buf_slice(&coded);
+    const char *kept = arena_strndup(call->ctx->arena, text.data, text.size);
+    text.data = (const uint8_t *)kept;
+    buf_deinit(&coded);
+    return text;
 }
 
 /* nghttp2's struct is not const although it only reads: the union casts without hiding a write. */
@@ -154,38 +186,16 @@ static void add(nghttp2_nv *item, const char *name, struct slice value)
 static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                             uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    (void)session;
-    (void)id;
     (void)user;
     struct client_exchange *exchange = source->ptr;
+    if (nghttp2_session_get_stream_user_data(session, id) != exchange)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* given up: the request's bytes are gone */
     size_t count = exchange->request.size < size ? exchange->request.size : size;
     memcpy(out, exchange->request.data, count);
     exchange->request = slice_skip(exchange->request, count);
     if (exchange->request.size == 0)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)count;
-}
-
-/* grpc-status when it came; else what HTTP or the reset tells (http-grpc-status-mapping.md). */
-static int judge(struct client_call *call)
-{
-    struct client_exchange *exchange = &call->channel->exchange;
-    if (exchange->headers_overflown)
-        return FAULT(call->ctx, FAULT_PROTOCOL, "the answer's metadata is too large");
-    if (exchange->has_status)
-        return OK;
-    if (exchange->http_status != 0 && exchange->http_status != 200) {
-        call->status = status_of_http(exchange->http_status);
-        call->message = arena_printf(call->ctx->arena, "HTTP status %d", exchange->http_status);
-        return OK;
-    }
-    if (exchange->close_code != NGHTTP2_NO_ERROR) {
-        call->status = status_of_reset(exchange->close_code);
-        call->message = arena_printf(call->ctx->arena, "the stream was reset: %s",
-                                     nghttp2_http2_strerror(exchange->close_code));
-        return OK;
-    }
-    return FAULT(call->ctx, FAULT_PROTOCOL, "the answer has no grpc-status");
 }
 
 /* A unary answer has exactly one message.  Unpacked without scan_message(): the server is
@@ -211,45 +221,6 @@ static int take_message(struct client_call *call, const struct rpc_method *metho
     return OK;
 }
 
-/* http-grpc-status-mapping.md: for answers that lack grpc-status only, which proxies make. */
-static int status_of_http(int http_status)
-{
-    switch (http_status) {
-    case 400:
-        return 13;
-    case 401:
-        return 16;
-    case 403:
-        return 7;
-    case 404:
-        return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-        return 14;
-    default:
-        return 2;
-    }
-}
-
-/* PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping": errors of HTTP/2 and the status each one means. */
-static int status_of_reset(uint32_t code)
-{
-    switch (code) {
-    case NGHTTP2_REFUSED_STREAM:
-        return 14;
-    case NGHTTP2_CANCEL:
-        return 1;
-    case NGHTTP2_ENHANCE_YOUR_CALM:
-        return 8;
-    case NGHTTP2_INADEQUATE_SECURITY:
-        return 7;
-    default:
-        return 13;
-    }
-}
-
 /* Only the one stream of the channel's exchange is looked at; a stream given up has no user
  * data any more. */
 void client_unary_callbacks(nghttp2_session_callbacks *callbacks)
@@ -271,39 +242,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (exchange == NULL || exchange->call == NULL)
         return 0;
-    exchange->header_bytes += name_size + value_size + 32;
-    if (exchange->header_bytes > CLIENT_HEADER_BYTES_MAX ||
-        exchange->call->answer_count == CLIENT_METADATA_MAX) {
-        exchange->headers_overflown = true;
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    take_field(exchange, slice_make(name, name_size), slice_make(value, value_size));
-    return 0;
+    const struct slice field[2] = {slice_make(name, name_size), slice_make(value, value_size)};
+    bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    return answer_take_field(&exchange->answer, exchange->call, last, field)
+               ? 0
+               : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/* Initial metadata and trailers alike; of a status that comes twice the last one counts. */
-static void take_field(struct client_exchange *exchange, struct slice name, struct slice value)
-{
-    struct client_call *call = exchange->call;
-    struct arena *arena = call->ctx->arena;
-    struct slice kept = slice_make(arena_strndup(arena, value.data, value.size), value.size);
-    if (slice_is(name, ":status")) {
-        exchange->http_status = (int)strtol((const char *)kept.data, NULL, 10);
-    } else if (slice_is(name, "grpc-status")) {
-        exchange->has_status = true;
-        call->status = (int)strtol((const char *)kept.data, NULL, 10);
-    } else if (slice_is(name, "grpc-message")) {
-        call->message = percent_decode(arena, value);
-    } else if (slice_is(name, "grpc-status-details-bin")) {
-        (void)base64_decode(arena, value, &call->details);
-    } else {
-        call->answer[call->answer_count++] = (struct client_field){
-            .key = arena_strndup(arena, name.data, name.size), .value = kept};
-    }
-}
-
-/* The buffer's limit ends the session, not the call alone: a server that sends more than it may
- * is broken. */
+/* Beyond the limit the call ends, and what still comes is dropped: perform() resets the stream. */
 /* lint-allow parameters: nghttp2's type */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t size, void *user)
@@ -313,8 +259,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct client_exchange *exchange = nghttp2_session_get_stream_user_data(session, id);
     if (exchange == NULL || exchange->call == NULL)
         return 0;
-    buf_put(&exchange->body, data, size);
-    return exchange->body.overflown ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    if (!exchange->answer.too_large)
+        buf_put(&exchange->body, data, size);
+    exchange->answer.too_large = exchange->body.overflown;
+    return 0;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
@@ -325,17 +273,25 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     /* ends the loop of perform() */
     exchange->closed = true;
-    exchange->close_code = code;
+    exchange->answer.close_code = code;
+    if (exchange->call != NULL)
+        exchange->call->unprocessed = code == NGHTTP2_REFUSED_STREAM;
     return 0;
 }
 
-/* A GOAWAY during a call lets that call end (its stream may be among those still served); the
- * next one opens another channel. */
+/* A GOAWAY lets the call in flight end when its stream is among those still served; if not, nghttp2 closes
+ * it as refused ("can be retried", RFC 9113 section 6.8).  The next call needs another channel. */
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    (void)session;
     struct client_channel *channel = user;
-    if (frame->hd.type == NGHTTP2_GOAWAY && channel->exchange.call == NULL)
-        channel->unusable = true;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        channel->going_away = true;
+    if (frame->hd.stream_id == 0 || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        return 0;
+    struct client_exchange *exchange =
+        nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    bool ends = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (exchange != NULL && ends)
+        exchange->answered = true;
     return 0;
 }

@@ -41,7 +41,9 @@ int ctl_call(struct cli *cli, struct ctl_call *call, ProtobufCMessage **out)
         if (tried + 1 == ATTEMPTS_MAX || cli_is_on(cli, "no-retry") ||
             !may_repeat(cli, call, rc, &delay))
             break;
-        uint64_t pause = backoff_ns(tried, PAUSE_FIRST_NS, PAUSE_MAX_NS);
+        /* what no handler has seen may go again at once, but once (gRFC A6, "Transparent Retries") */
+        bool at_once = call->answer.unprocessed && tried == 0;
+        uint64_t pause = at_once ? 0 : backoff_ns(tried, PAUSE_FIRST_NS, PAUSE_MAX_NS);
         pause = pause > delay ? pause : delay;
         if (pause >= deadline_left(deadline, clock_now()))
             break;
@@ -81,6 +83,8 @@ static int attempt(struct cli *cli, struct ctl_call *call, uint64_t deadline_ns,
 {
     call->answer = (struct client_call){.ctx = &cli->ctx, .status = -1, .message = ""};
     cli->ctx.fault = (struct fault){.file = NULL};
+    if (cli->channel != NULL && !client_channel_is_usable(cli->channel))
+        ctl_close(cli);
     if (cli->channel == NULL)
         TRY(open_channel(cli, deadline_ns));
     call->answer.channel = cli->channel;
