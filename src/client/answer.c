@@ -1,5 +1,5 @@
-/* The answer's fields and the call's status; see answer.h.  Must never make a success of what a server did not
- * call one. */
+/* The answer's fields and the call's status; see answer.h.  Must never make a success of what a server did
+ * not call one. */
 #include "client/answer.h"
 
 #include "rpc/coding.h"
@@ -20,8 +20,8 @@ static int status_of_http(int http_status);
 static int status_of_reset(uint32_t code);
 static void set_status(struct client_call *call, int status, const char *message);
 
-/* Informational answers ("103 Early Hints") are not the answer: their fields are dropped.  A status counts only
- * where it ends the stream: "Status must be sent in Trailers even if the status code is OK". */
+/* Informational answers ("103 Early Hints") are not the answer: their fields are dropped.  A status counts
+ * only where it ends the stream: "Status must be sent in Trailers even if the status code is OK". */
 bool answer_take_field(struct answer *answer, struct client_call *call, bool last,
                        const struct slice field[2])
 {
@@ -69,6 +69,8 @@ void answer_judge(const struct answer *answer, struct client_call *call)
     else if (answer->bad_field != NULL)
         set_status(call, GRPC_INTERNAL,
                    arena_printf(arena, "%s of the answer is not base64", answer->bad_field));
+    else if (answer->is_grpc && answer->has_status && answer->status == GRPC_OK && answer->cut)
+        set_status(call, GRPC_INTERNAL, "the answer ended within a message");
     else if (answer->is_grpc && answer->has_status)
         set_status(call, answer->status, answer->message == NULL ? "" : answer->message);
     else if (answer->http_status != 0 && answer->http_status != 200)

@@ -18,6 +18,7 @@ struct answer {
     bool overflown;        /* more fields or bytes than a well-behaved server sends */
     const char *bad_field; /* a "-bin" value that is not base64; NULL: none */
     bool too_large;        /* the message is beyond CLIENT_MESSAGE_MAX */
+    bool cut;              /* it ended within a message */
     uint32_t close_code;   /* the HTTP/2 error code that the stream ended with */
 };
 

@@ -1,73 +1,123 @@
-/* A gRPC client channel over mutual TLS, for C programs: tenantctl first.
+/* A gRPC client over mutual TLS, for C programs: tenantctl first.
  *
- * Straight-line: the functions wait (in a task, or on a plain thread in poll(2)) and every wait has the
- * deadline of its call.  One call at a time per channel; a channel belongs to one thread or loop. */
+ * Straight-line: the functions wait, in a task of one loop or on a plain thread in poll(2), and every wait
+ * has the deadline of its call.  A channel belongs to one loop or thread; on a loop any number of tasks
+ * may call on it at once, on a plain thread any number of streams may be open.  What a call is answered is
+ * in its status; faults are what kept it from having one. */
 #ifndef CLIENT_CHANNEL_H
 #define CLIENT_CHANNEL_H
 
-#include "base/buf.h"
 #include "base/ctx.h"
 #include "base/method.h"
 
 #include <stdint.h>
 
 struct client_channel;
+struct client_stream;
 
-/* Borrowed while the channel opens.  Files are read then. */
+/* Borrowed while the channel is made.  Files are read at each connect: a renewed certificate is used then. */
 struct client_settings {
-    const char *address;   /* "127.0.0.1:3000", "[::1]:3000" or "host:port" */
-    const char *cert_file; /* PEM: who we are */
-    const char *key_file;  /* PEM */
-    const char *ca_file;   /* PEM: whom we believe */
-    const char
-        *server_name; /* name the server's certificate must carry; NULL: the address's host */
-    uint64_t connect_timeout_ns; /* for name, TCP and TLS together; 0: 5 s */
+    const char *address;     /* "127.0.0.1:3000", "[::1]:3000" or "host:port" */
+    const char *cert_file;   /* PEM: who we are */
+    const char *key_file;    /* PEM */
+    const char *ca_file;     /* PEM: whom we believe */
+    const char *server_name; /* the server certificate must carry it; NULL: the address's host */
+    uint64_t connect_timeout_ns; /* for name, TCP and TLS together; 0: 20 s */
+    uint64_t backoff_first_ns;   /* the pause after a connect that failed; 0: 1 s */
+    uint64_t backoff_max_ns; /* … which grows by 1.6 up to this; 0: 120 s (connection-backoff.md) */
+    uint64_t
+        keepalive_ns; /* PING after so long a silence during calls; 0: none, else >= 10 s (A8) */
+    uint64_t keepalive_timeout_ns; /* how long its answer may take; 0: 20 s */
 };
 
-/* Connects and shakes hands.  Owner of the channel: the caller.  A host name is resolved with
- * getaddrinfo(3), which blocks: on a loop use a numeric address.  Suspends.
- * Faults: FAULT_CONFIG (the address), FAULT_TLS, FAULT_IO, FAULT_TIMEOUT. */
-int client_channel_open(struct ctx *ctx, const struct client_settings *settings,
-                        struct client_channel **channel) MUST_CHECK;
-/* Sends GOAWAY when the socket takes it.  Accepts NULL. */
-void client_channel_close(struct client_channel *channel);
-/* False once the connection is lost or the server has said GOAWAY: open another one. */
-bool client_channel_is_usable(const struct client_channel *channel);
+/* No input or output: the first call connects.  Owner: the caller. */
+struct client_channel *client_channel_new(const struct client_settings *settings);
+/* Connects now, so that a wrong setting is told before the first call; does nothing when connected.
+ * Suspends. Faults: FAULT_CONFIG (the address, no such name), FAULT_TLS, FAULT_IO, FAULT_TIMEOUT,
+ * FAULT_CANCELLED. */
+int client_channel_connect(struct ctx *ctx, struct client_channel *channel) MUST_CHECK;
+/* Says GOAWAY when the socket takes it.  No call may be open and no task may wait (asserted).  Accepts
+ * NULL. */
+void client_channel_free(struct client_channel *channel);
 
 #define CLIENT_METADATA_MAX 32
+#define CLIENT_NO_TIMEOUT UINT64_MAX /* of a call that may go on for ever, such as a watch */
 
 /* Borrowed in a request; in the ctx's arena in an answer. */
 struct client_field {
-    const char *
-        key; /* lower-case; the value of one that ends in "-bin" is bytes, coded on the wire only */
+    const char
+        *key; /* lower-case; with "-bin" at its end the value is bytes, coded on the wire only */
     struct slice value;
 };
 
-/* One unary call: the caller fills the first part, client_unary() the second.  Everything in the second
- * part lives in ctx->arena. */
+/* When a unary call is made again (gRFC A6).  Only what is safe to repeat is: a method without side
+ * effects, a request with an idempotency-key, one that the caller vouches for, or one that no handler has
+ * seen. */
+struct client_retry {
+    unsigned attempts_max; /* the first one counts; 1: none is repeated */
+    uint64_t
+        pause_first_ns; /* grows twofold, with jitter; what the server asks for goes before it */
+    uint64_t pause_max_ns;
+    uint32_t codes; /* bits 1u << status; a lost connection counts as UNAVAILABLE */
+    /* Instead of sleeping before attempt number `attempt`; false: let it be.  NULL: sleep.  May suspend. */
+    bool (*pause)(void *owner, unsigned attempt, uint64_t ns);
+    void *owner;
+};
+
+/* 5 attempts, 100 ms to 2 s, UNAVAILABLE. */
+extern const struct client_retry client_retry_default;
+
+/* One call: the caller fills the first part; the second is filled when the call is over and lives in
+ * ctx->arena. */
 struct client_call {
     struct ctx *ctx;
     struct client_channel *channel;
-    uint64_t timeout_ns;                               /* sent as grpc-timeout; 0: 10 s */
+    uint64_t timeout_ns;  /* sent as grpc-timeout, over all attempts; 0: 10 s */
+    bool waits_for_ready; /* while there is no connection, wait for one instead of failing */
+    bool is_repeatable;   /* asking twice is as good as once */
+    const struct client_retry *retry; /* NULL: only what no handler has seen goes again, once */
     struct client_field metadata[CLIENT_METADATA_MAX]; /* request metadata */
     size_t metadata_count;
 
-    int status;           /* gRPC status code, 0 to 16 */
+    int status;           /* gRPC status code, 0 to 16; -1: the call has none */
     bool unprocessed;     /* no handler has seen it: any call may be repeated */
+    unsigned attempts;    /* made */
     const char *message;  /* grpc-message, decoded; "" when absent */
     struct slice details; /* grpc-status-details-bin, decoded */
     struct client_field answer[CLIENT_METADATA_MAX]; /* initial and trailing metadata */
     size_t answer_count;
 };
 
-/* Performs the call.  OK: the call has a status, the service's or what HTTP/2 and proxies told; *out is the
- * message (in the arena) when status is 0, untouched otherwise.  Suspends.
- * Faults: FAULT_IO (connection lost), FAULT_TIMEOUT, FAULT_CANCELLED (the channel stays usable after these
- * two), FAULT_TLS, FAULT_PROTOCOL (status 0 and not one response message, or what came is not HTTP/2). */
+/* Performs a unary call.  OK: the call has a status, the service's or what HTTP/2 and proxies told; *out
+ * is the message (in the arena) when status is 0, untouched otherwise.  Suspends. Faults: as
+ * client_channel_connect(), and FAULT_IO (connection lost), FAULT_TIMEOUT, FAULT_CANCELLED, FAULT_PROTOCOL
+ * (status 0 and not one response message, or what came is not HTTP/2). */
 int client_unary(struct client_call *call, const struct rpc_method *method,
                  const ProtobufCMessage *in, ProtobufCMessage **out) MUST_CHECK;
 
 /* A metadata value of the answer; {NULL, 0} when absent. */
 struct slice client_answer(const struct client_call *call, const char *key);
+
+/* When the service asks to be asked again: google.rpc.RetryInfo of the status' details.  False: it does
+ * not. */
+bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns);
+
+/* --- streams: methods of any kind ------------------------------------------------------------------- */
+
+/* Begins a call.  `call` must live as long as the stream.  Owner: the caller.  Suspends.
+ * Faults: as client_channel_connect(). */
+int client_stream_open(struct client_call *call, const struct rpc_method *method,
+                       struct client_stream **stream) MUST_CHECK;
+/* Sends one message; waits while more than 64 KiB are on their way.  OK too when the server has ended the
+ * call: client_stream_receive() tells.  Suspends.  Faults: FAULT_TIMEOUT, FAULT_CANCELLED. */
+int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message) MUST_CHECK;
+/* No message follows ("half-close"). */
+void client_stream_send_end(struct client_stream *stream);
+/* The next message, in `arena`; NULL: the call is over and has its status.  A caller that takes none holds
+ * the server back after 256 KiB.  Suspends.  Faults: as client_unary(). */
+int client_stream_receive(struct client_stream *stream, struct arena *arena,
+                          ProtobufCMessage **message) MUST_CHECK;
+/* Gives up what is not over: RST_STREAM.  Accepts NULL. */
+void client_stream_close(struct client_stream *stream);
 
 #endif

@@ -1,54 +1,40 @@
-/* The channel's inside, for channel.c (connection) and unary.c (calls). */
+/* The channel's inside, for channel.c (connecting) and retry.c (repeating). */
 #ifndef CLIENT_CHANNEL_INT_H
 #define CLIENT_CHANNEL_INT_H
 
-#include "client/answer.h"
-#include "client/channel.h"
-#include "loop/task.h"
-#include "tls/tls.h"
-
-#include <nghttp2/nghttp2.h>
+#include "client/connection.h"
 
 #include <stdbool.h>
 
-/* as much as the server sends at most (limits.response_bytes) */
-#define CLIENT_MESSAGE_MAX (4u << 20) /* bytes of an answer's message */
-#define CLIENT_READ_SIZE 16384
-
-/* What nghttp2's callbacks record of the one stream in flight; they do nothing else.  Zeroed
- * for each call, but for the body's memory. */
-struct client_exchange {
-    struct client_call *call; /* NULL between calls */
-    int32_t stream_id;
-    struct slice request; /* framed message still to be sent */
-    struct buf body;      /* bytes of DATA so far */
-    struct answer answer;
-    bool answered; /* the server's side of the stream has ended */
-    bool closed;   /* both sides have */
-};
-
-/* Owned by who opened it.  TLS and io know the descriptor but do not close it. */
+/* One thread's or loop's.  The texts of the settings are its own. */
 struct client_channel {
-    int fd;
-    struct io *io;
-    struct tls_context *tls;
-    struct tls_stream *stream;
-    nghttp2_session *session;
-    bool unusable;   /* connection lost, or an error of the session */
-    bool going_away; /* GOAWAY came: no new streams */
-    char *authority; /* ":authority" of every request */
-    struct client_exchange exchange;
-    uint8_t input[CLIENT_READ_SIZE]; /* what one read brings */
+    struct client_settings settings;
+    struct client_connection
+        *connection; /* NULL: none yet, or the last one is lost or going away */
+    bool connecting; /* a call of this channel does it; the others wait */
+    struct waitq connected;
+    unsigned failures;        /* connects in a row */
+    uint64_t not_before_ns;   /* of the next connect, after failures */
+    enum fault_kind why_kind; /* of the last failure */
+    char why[FAULT_TEXT_SIZE];
+    unsigned retry_tokens; /* thousandths; see retry.c */
 };
 
-/* Writes all that the session wants to send.  Suspends. */
-int client_channel_flush(struct ctx *ctx, struct client_channel *channel,
-                         uint64_t deadline_ns) MUST_CHECK;
-/* Reads once and feeds the session.  Fault when the connection is over.  Suspends. */
-int client_channel_pump(struct ctx *ctx, struct client_channel *channel,
-                        uint64_t deadline_ns) MUST_CHECK;
+/* A connection that takes new calls; connects where there is none.  While the channel backs off it fails
+ * at once, with the last failure's text, unless the call waits_for_ready.  *connection is borrowed.
+ * Suspends. Faults: as client_channel_connect(). */
+int channel_connection(struct client_call *call, uint64_t deadline_ns,
+                       struct client_connection **connection) MUST_CHECK;
 
-/* The callbacks of unary.c.  Set once, before the session is made. */
-void client_unary_callbacks(nghttp2_session_callbacks *callbacks);
+#define RETRY_TOKENS_MAX 10000u
+
+/* How a call of the channel ended, for its budget of repetitions. */
+void retry_note(struct client_channel *channel, const struct client_call *call, int rc);
+/* The call may be made again after *pause_ns: by its policy, by what the server asks for, and by the
+ * channel's budget. */
+bool retry_is_due(const struct client_call *call, const struct rpc_method *method, int rc,
+                  uint64_t *pause_ns);
+/* Waits.  False: cancelled, or the caller said no.  Suspends. */
+bool retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns);
 
 #endif

@@ -50,6 +50,8 @@ void loop_free(struct loop *loop)
     assert(loop->task_count == 0 && loop->current == NULL);
     assert(list_is_empty(&loop->deferred));
     loop_drop_spare_tasks(loop);
+    while (loop->lookups > 0) /* given up, and still on a thread: the resolver's own time-out ends it */
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&loop->turn_end, NULL);
     uv_close((uv_handle_t *)&loop->keep_going, NULL);
     uv_close((uv_handle_t *)&loop->turn_limit, NULL);

@@ -17,7 +17,8 @@ struct loop;
 
 /* A loop with a task scheduler that runs at most `max_tasks` tasks at once (0: 2048). */
 struct loop *loop_new(size_t max_tasks);
-/* Every io, timer and mailbox must be closed and every task ended (asserted). Accepts NULL. */
+/* Every io, timer and mailbox must be closed and every task ended (asserted).  Waits for lookups of names that
+ * were given up and whose thread has begun.  Accepts NULL. */
 void loop_free(struct loop *loop);
 
 /* Runs until loop_stop().  Each turn: poll, callbacks, ready tasks, deferred work. */

@@ -29,6 +29,7 @@ struct loop {
     size_t task_count;                  /* started and not ended */
     size_t task_capacity;
     struct list spare_tasks;      /* ended, with stack and timer, kept for the next */
+    size_t lookups;               /* of names, under way on libuv's threads; see resolve.c */
     uint64_t task_refusals;       /* task_start() calls that met the cap */
     bool in_timers;               /* a timer's callback runs: see loop_timer_arm() */
     uint64_t turn_end_ns;         /* when the last turn ended, and … */

@@ -222,7 +222,10 @@ class Shutter:
             for end, other in ((client, server), (server, client)):
                 if end not in ready:
                     continue
-                data = end.recv(65536)
+                try:
+                    data = end.recv(65536)
+                except ConnectionResetError:
+                    data = b""
                 if end is server:
                     answered += len(data)
                     if self.cut_after is not None and number <= self.refusals and answered > self.cut_after:

@@ -6,53 +6,43 @@
 
 #include "base/clock.h"
 #include "base/id.h"
-#include "base/random.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define ATTEMPTS_MAX 5
-#define PAUSE_FIRST_NS (100 * NS_PER_MS)
-#define PAUSE_MAX_NS (2 * NS_PER_S)
-#define STATUS_UNAVAILABLE 14
+#define CONNECT_PAUSE_FIRST_NS (100 * NS_PER_MS)
+#define CONNECT_PAUSE_MAX_NS (2 * NS_PER_S)
 
-static int attempt(struct cli *cli, struct ctl_call *call, uint64_t deadline_ns,
-                   ProtobufCMessage **out);
-static int open_channel(struct cli *cli, uint64_t deadline_ns);
+static struct client_channel *channel_new(struct cli *cli);
+static bool pause_between(void *owner, unsigned attempt, uint64_t ns);
 static void add_metadata(struct cli *cli, struct ctl_call *call);
 static void add(struct client_call *call, const char *key, const char *value);
 static const char *key_of(struct cli *cli);
-static bool may_repeat(const struct cli *cli, const struct ctl_call *call, int rc,
-                       uint64_t *delay_ns);
 static sigset_t watched_signals(void);
 
 int ctl_call(struct cli *cli, struct ctl_call *call, ProtobufCMessage **out)
 {
     TRY(settings_need_service(cli));
-    uint64_t deadline = deadline_after(clock_now(), cli->settings->timeout_ns);
-    int rc = OK;
-    for (unsigned tried = 0;; tried++) {
-        uint64_t delay = 0;
-        rc = attempt(cli, call, deadline, out);
-        if (rc == OK && call->answer.status == 0)
-            break;
-        if (tried + 1 == ATTEMPTS_MAX || cli_is_on(cli, "no-retry") ||
-            !may_repeat(cli, call, rc, &delay))
-            break;
-        /* what no handler has seen may go again at once, but once (gRFC A6, "Transparent Retries") */
-        bool at_once = call->answer.unprocessed && tried == 0;
-        uint64_t pause = at_once ? 0 : backoff_ns(tried, PAUSE_FIRST_NS, PAUSE_MAX_NS);
-        pause = pause > delay ? pause : delay;
-        if (pause >= deadline_left(deadline, clock_now()))
-            break;
-        ctl_close(cli); /* a server that goes away refuses on this connection for good */
-        progress_show(&cli->terminal, "no answer yet, attempt %u", tried + 2);
-        cli->interrupted = ctl_pause(pause); /* taken here, it would be missing in ctl_watch() */
-        if (cli->interrupted)
-            break;
-    }
+    struct client_retry retry = client_retry_default;
+    retry.pause = pause_between;
+    retry.owner = cli;
+    if (cli_is_on(cli, "no-retry"))
+        retry.attempts_max = 1;
+    cli->ctx.fault = (struct fault){.file = NULL};
+    if (cli->channel == NULL)
+        cli->channel = channel_new(cli);
+    call->answer = (struct client_call){
+        .ctx = &cli->ctx,
+        .channel = cli->channel,
+        .timeout_ns = cli->settings->timeout_ns,
+        .is_repeatable = !call->writes || cli_is_on(cli, "validate-only"),
+        .retry = &retry,
+    };
+    add_metadata(cli, call);
+    int rc = client_unary(&call->answer, call->method, call->in, out);
+    call->answer.retry = NULL; /* it ends here */
     progress_clear(&cli->terminal);
     if (rc != OK)
         return output_fault(cli, settings_address(cli));
@@ -73,32 +63,12 @@ const struct rpc_method *ctl_method(const struct rpc_service *service, const cha
 
 void ctl_close(struct cli *cli)
 {
-    client_channel_close(cli->channel);
+    client_channel_free(cli->channel);
     cli->channel = NULL;
 }
 
-/* A channel that broke is closed, so that the next attempt opens another. */
-static int attempt(struct cli *cli, struct ctl_call *call, uint64_t deadline_ns,
-                   ProtobufCMessage **out)
-{
-    call->answer = (struct client_call){.ctx = &cli->ctx, .status = -1, .message = ""};
-    cli->ctx.fault = (struct fault){.file = NULL};
-    if (cli->channel != NULL && !client_channel_is_usable(cli->channel))
-        ctl_close(cli);
-    if (cli->channel == NULL)
-        TRY(open_channel(cli, deadline_ns));
-    call->answer.channel = cli->channel;
-    call->answer.timeout_ns = deadline_left(deadline_ns, clock_now());
-    if (call->answer.timeout_ns == 0)
-        return FAULT(&cli->ctx, FAULT_TIMEOUT, "the deadline passed");
-    add_metadata(cli, call);
-    int rc = client_unary(&call->answer, call->method, call->in, out);
-    if (rc != OK)
-        ctl_close(cli);
-    return rc;
-}
-
-static int open_channel(struct cli *cli, uint64_t deadline_ns)
+/* A command line waits for a server that restarts, not for one that is gone: the pauses are short. */
+static struct client_channel *channel_new(struct cli *cli)
 {
     const char *const *values = cli->settings->values;
     const struct client_settings settings = {
@@ -107,9 +77,20 @@ static int open_channel(struct cli *cli, uint64_t deadline_ns)
         .key_file = values[SETTING_KEY_FILE],
         .ca_file = values[SETTING_CA_FILE],
         .server_name = values[SETTING_SERVER_NAME][0] == '\0' ? NULL : values[SETTING_SERVER_NAME],
-        .connect_timeout_ns = deadline_left(deadline_ns, clock_now()),
+        .backoff_first_ns = CONNECT_PAUSE_FIRST_NS,
+        .backoff_max_ns = CONNECT_PAUSE_MAX_NS,
     };
-    return client_channel_open(&cli->ctx, &settings, &cli->channel);
+    return client_channel_new(&settings);
+}
+
+/* A signal that is taken here would be missing in ctl_watch(). */
+static bool pause_between(void *owner, unsigned attempt, uint64_t ns)
+{
+    struct cli *cli = owner;
+    if (ns > 0)
+        progress_show(&cli->terminal, "no answer yet, attempt %u", attempt);
+    cli->interrupted = ns > 0 && ctl_pause(ns);
+    return !cli->interrupted;
 }
 
 static void add_metadata(struct cli *cli, struct ctl_call *call)
@@ -140,17 +121,6 @@ static const char *key_of(struct cli *cli)
         id_format(ID_OPERATION, &uuid, cli->idempotency_key);
     }
     return cli->idempotency_key;
-}
-
-/* "UNAVAILABLE … can be corrected by retrying with a backoff" (gRPC status codes), and whatever came with
- * RetryInfo (AIP-194).  A write is repeated under its key only; validate-only has none and writes nothing. */
-static bool may_repeat(const struct cli *cli, const struct ctl_call *call, int rc,
-                       uint64_t *delay_ns)
-{
-    if (rc != OK)
-        return cli->ctx.fault.kind == FAULT_IO;
-    bool told = output_retry_delay(&call->answer, delay_ns);
-    return told || call->answer.status == STATUS_UNAVAILABLE;
 }
 
 int ctl_watch(struct cli *cli, int (*look)(struct cli *cli))

@@ -27,7 +27,7 @@ int output_refusal(struct cli *cli, const struct client_call *call)
     for (size_t i = 0; status != NULL && i < status->n_details; i++)
         explain(cli, status->details[i], &reason);
     uint64_t delay_ns = 0;
-    if (output_retry_delay(call, &delay_ns))
+    if (client_retry_delay(call, &delay_ns))
         line(cli, "retry after", arena_printf(cli->arena, "%.3f s", (double)delay_ns / 1e9));
     const struct error_entry *entry = reason == NULL ? NULL : error_find(reason);
     if (entry != NULL)
@@ -64,25 +64,6 @@ void output_metadata(struct cli *cli, const struct client_call *call)
     }
     if (cli->verbose && cli->idempotency_key[0] != '\0')
         fprintf(stderr, "idempotency-key: %s\n", cli->idempotency_key);
-}
-
-bool output_retry_delay(const struct client_call *call, uint64_t *delay_ns)
-{
-    const Google__Rpc__Status *status = details_of(call);
-    for (size_t i = 0; status != NULL && i < status->n_details; i++) {
-        const Any *any = status->details[i];
-        if (!any_is(any, "google.rpc.RetryInfo"))
-            continue;
-        const Google__Rpc__RetryInfo *retry = google__rpc__retry_info__unpack(
-            arena_protobuf(call->ctx->arena), any->value.len, any->value.data);
-        if (retry == NULL || retry->retry_delay == NULL || retry->retry_delay->seconds < 0 ||
-            retry->retry_delay->seconds > 3600 || retry->retry_delay->nanos < 0)
-            continue;
-        *delay_ns = (uint64_t)retry->retry_delay->seconds * NS_PER_S +
-                    (uint64_t)retry->retry_delay->nanos;
-        return true;
-    }
-    return false;
 }
 
 static Google__Rpc__Status *details_of(const struct client_call *call)

@@ -34,7 +34,5 @@ int output_refusal(struct cli *cli, const struct client_call *call);
 int output_fault(struct cli *cli, const char *address);
 /* With --verbose, on standard error: what the answer's metadata says. */
 void output_metadata(struct cli *cli, const struct client_call *call);
-/* True when the answer's RetryInfo says when to come again. */
-bool output_retry_delay(const struct client_call *call, uint64_t *delay_ns);
 
 #endif

@@ -1,0 +1,151 @@
+/* When a unary call is made again: gRFC A6, and RetryInfo of AIP-194, which says the same in a status'
+ * details.
+ *
+ * Called by unary.c between two attempts.  Must never repeat what may have taken effect and was not safe
+ * to ask twice. */
+#include "base/random.h"
+
+#include "client/channel_int.h"
+#include "rpc/status.h"
+
+#include "gen/pb/google/rpc/error_details.pb-c.h"
+#include "gen/pb/google/rpc/status.pb-c.h"
+
+#include <string.h>
+
+#define PUSHBACK_DIGITS 9 /* a number of milliseconds beyond that is no answer to wait for */
+#define DELAY_MAX_S 3600
+#define TOKENS_OF_FAILURE 1000u
+#define TOKENS_OF_SUCCESS 100u /* "tokenRatio": 0.1 */
+
+static bool is_safe(const struct client_call *call, const struct rpc_method *method);
+static bool is_retryable(const struct client_retry *retry, const struct client_call *call, int rc);
+static bool has_server_said(const struct client_call *call, bool *forbidden, uint64_t *pause_ns);
+static bool pushback_read(struct slice text, uint64_t *pause_ns);
+
+const struct client_retry client_retry_default = {
+    .attempts_max = 5,
+    .pause_first_ns = 100 * NS_PER_MS,
+    .pause_max_ns = 2 * NS_PER_S,
+    .codes = 1u << GRPC_UNAVAILABLE,
+};
+
+/* A6, "Throttling Retry Attempts": a failure that could be repeated costs a token, a success gives a
+ * tenth. */
+void retry_note(struct client_channel *channel, const struct client_call *call, int rc)
+{
+    const struct client_retry *retry = call->retry == NULL ? &client_retry_default : call->retry;
+    unsigned tokens = channel->retry_tokens;
+    if (is_retryable(retry, call, rc))
+        tokens -= tokens < TOKENS_OF_FAILURE ? tokens : TOKENS_OF_FAILURE;
+    else if (rc == OK && call->status == GRPC_OK)
+        tokens += TOKENS_OF_SUCCESS;
+    channel->retry_tokens = tokens < RETRY_TOKENS_MAX ? tokens : RETRY_TOKENS_MAX;
+}
+
+/* What never reached a handler goes again without a pause, but once: "a server that refuses for good"
+ * would be asked for ever (A6, "Transparent Retries"). */
+bool retry_is_due(const struct client_call *call, const struct rpc_method *method, int rc,
+                  uint64_t *pause_ns)
+{
+    *pause_ns = 0;
+    struct client_channel *channel = call->channel;
+    const struct client_retry *retry = call->retry;
+    if (retry != NULL && call->attempts >= retry->attempts_max)
+        return false;
+    if (call->unprocessed && call->attempts == 1 && channel->failures == 0)
+        return true;
+    if (retry == NULL)
+        return false;
+    bool forbidden = false;
+    bool told = rc == OK && has_server_said(call, &forbidden, pause_ns);
+    if (forbidden || !(told || is_retryable(retry, call, rc)))
+        return false;
+    if (!call->unprocessed && !is_safe(call, method))
+        return false;
+    if (channel->retry_tokens <= RETRY_TOKENS_MAX / 2)
+        return false;
+    if (!told)
+        *pause_ns = backoff_ns(call->attempts - 1, retry->pause_first_ns, retry->pause_max_ns);
+    /* sooner it would only meet the channel's own pause between connects */
+    uint64_t connect_in = deadline_left(channel->not_before_ns, clock_now());
+    if (channel->failures > 0 && connect_in > *pause_ns)
+        *pause_ns = connect_in;
+    return true;
+}
+
+bool retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns)
+{
+    if (pause_ns >= deadline_left(deadline_ns, clock_now()))
+        return false;
+    if (call->retry != NULL && call->retry->pause != NULL)
+        return call->retry->pause(call->retry->owner, call->attempts + 1, pause_ns);
+    return pause_ns == 0 || task_sleep(call->ctx, pause_ns) == WAIT_READY;
+}
+
+static bool is_safe(const struct client_call *call, const struct rpc_method *method)
+{
+    if (method->no_side_effects || call->is_repeatable)
+        return true;
+    for (size_t i = 0; i < call->metadata_count; i++) {
+        if (strcmp(call->metadata[i].key, "idempotency-key") == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_retryable(const struct client_retry *retry, const struct client_call *call, int rc)
+{
+    int status = call->status;
+    if (rc != OK) /* without an answer: the connection was lost or could not be made */
+        status = call->ctx->fault.kind == FAULT_IO ? GRPC_UNAVAILABLE : GRPC_OK;
+    return status != GRPC_OK && (retry->codes & 1u << status) != 0;
+}
+
+/* "If the server wants to tell the client not to retry, it sends a negative value" (A6), and so does one
+ * that cannot be read. */
+static bool has_server_said(const struct client_call *call, bool *forbidden, uint64_t *pause_ns)
+{
+    struct slice text = client_answer(call, "grpc-retry-pushback-ms");
+    if (text.data == NULL)
+        return client_retry_delay(call, pause_ns);
+    *forbidden = !pushback_read(text, pause_ns);
+    return true;
+}
+
+static bool pushback_read(struct slice text, uint64_t *pause_ns)
+{
+    uint64_t ms = 0;
+    if (text.size == 0 || text.size > PUSHBACK_DIGITS)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        ms = ms * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *pause_ns = ms * NS_PER_MS;
+    return true;
+}
+
+/* The first RetryInfo of google.rpc.Status that makes sense. */
+bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns)
+{
+    ProtobufCAllocator *memory = arena_protobuf(call->ctx->arena);
+    const Google__Rpc__Status *status =
+        google__rpc__status__unpack(memory, call->details.size, call->details.data);
+    for (size_t i = 0; status != NULL && i < status->n_details; i++) {
+        const Google__Protobuf__Any *any = status->details[i];
+        const char *slash = strrchr(any->type_url, '/');
+        if (slash == NULL || strcmp(slash + 1, "google.rpc.RetryInfo") != 0)
+            continue;
+        const Google__Rpc__RetryInfo *info =
+            google__rpc__retry_info__unpack(memory, any->value.len, any->value.data);
+        if (info == NULL || info->retry_delay == NULL || info->retry_delay->seconds < 0 ||
+            info->retry_delay->seconds > DELAY_MAX_S || info->retry_delay->nanos < 0)
+            continue;
+        *delay_ns = (uint64_t)info->retry_delay->seconds * NS_PER_S +
+                    (uint64_t)info->retry_delay->nanos;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,317 @@
+/* One call on a connection: request headers, messages both ways, and the status.
+ *
+ *    stream_open ──> send … send_end            (DATA is fetched by on_read as windows allow)
+ *               └──> receive … receive ──> answer_judge
+ *    close: RST_STREAM for what is not over; the connection goes on
+ *
+ * Called by unary.c and by callers of streaming methods; must never hand out a message that is not whole. */
+#include "client/stream.h"
+
+#include "base/alloc.h"
+
+#include "client/channel_int.h"
+#include "rpc/coding.h"
+#include "rpc/status.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_DEFAULT_NS (10 * NS_PER_S) /* as the server's own (limits.deadline_default) */
+#define SEND_BUFFER (64u << 10)
+#define FIELDS_MAX (CLIENT_METADATA_MAX + 8) /* the eight of every request, and the caller's */
+
+static int submit(struct client_stream *stream);
+static void put_message(struct client_stream *stream, const ProtobufCMessage *message);
+static void resume(struct client_stream *stream);
+static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields);
+static struct slice metadata_text(struct client_call *call, const struct client_field *field);
+static void put_field(nghttp2_nv *item, const char *name, struct slice value);
+static bool is_over(const struct client_stream *stream);
+static int stream_wait(struct client_stream *stream);
+static int take_input(struct client_stream *stream);
+static int take_message(struct client_stream *stream, struct arena *arena,
+                        ProtobufCMessage **message);
+static int finish(struct client_stream *stream);
+
+int client_stream_open(struct client_call *call, const struct rpc_method *method,
+                       struct client_stream **stream)
+{
+    call_reset(call);
+    call->attempts = 1;
+    uint64_t deadline = call_deadline(call);
+    struct client_connection *connection = NULL;
+    TRY(channel_connection(call, deadline, &connection));
+    return stream_open(call, connection, method, deadline, stream);
+}
+
+/* lint-allow parameters: see stream.h */
+int stream_open(struct client_call *call, struct client_connection *connection,
+                const struct rpc_method *method, uint64_t deadline_ns, struct client_stream **out)
+{
+    struct client_stream *stream = xcalloc(1, sizeof *stream);
+    stream->connection = connection;
+    connection->references++;
+    stream->call = call;
+    stream->method = method;
+    stream->deadline_ns = deadline_ns;
+    framing_init(&stream->framing, CLIENT_MESSAGE_MAX);
+    waitq_init(&stream->queue);
+    list_push_back(&connection->streams, &stream->node);
+    int rc = submit(stream);
+    if (rc != OK) {
+        client_stream_close(stream);
+        return rc;
+    }
+    *out = stream;
+    return OK;
+}
+
+void call_reset(struct client_call *call)
+{
+    call->status = -1;
+    call->message = "";
+    call->details = slice_make(NULL, 0);
+    call->answer_count = 0;
+    call->unprocessed = false;
+}
+
+uint64_t call_deadline(const struct client_call *call)
+{
+    if (call->timeout_ns == CLIENT_NO_TIMEOUT)
+        return call->ctx->deadline_ns;
+    uint64_t timeout = call->timeout_ns == 0 ? TIMEOUT_DEFAULT_NS : call->timeout_ns;
+    return ctx_deadline_within(call->ctx, timeout);
+}
+
+struct slice client_answer(const struct client_call *call, const char *key)
+{
+    for (size_t i = 0; i < call->answer_count; i++) {
+        if (strcmp(call->answer[i].key, key) == 0)
+            return call->answer[i].value;
+    }
+    return slice_make(NULL, 0);
+}
+
+int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message)
+{
+    assert(!stream->output_ended);
+    if (is_over(stream))
+        return OK;
+    put_message(stream, message);
+    resume(stream);
+    while (buf_size(&stream->output) > SEND_BUFFER && !is_over(stream))
+        TRY(stream_wait(stream));
+    return OK;
+}
+
+void stream_send_whole(struct client_stream *stream, const ProtobufCMessage *message)
+{
+    assert(!stream->output_ended);
+    put_message(stream, message);
+    client_stream_send_end(stream);
+}
+
+static void put_message(struct client_stream *stream, const ProtobufCMessage *message)
+{
+    assert(message->descriptor == stream->method->request);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *place = buf_reserve(&stream->output, FRAME_PREFIX_SIZE + size);
+    framing_prefix(place, size);
+    protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
+    buf_commit(&stream->output, FRAME_PREFIX_SIZE + size);
+}
+
+void client_stream_send_end(struct client_stream *stream)
+{
+    if (stream->output_ended)
+        return;
+    stream->output_ended = true;
+    if (!is_over(stream))
+        resume(stream);
+}
+
+/* nghttp2 asks for a stream's bytes again only when it is told to. */
+static void resume(struct client_stream *stream)
+{
+    (void)nghttp2_session_resume_data(stream->connection->session, stream->id);
+    client_connection_flush(stream->connection);
+}
+
+/* Messages first: those that came whole before the end are the caller's whatever the status is. */
+int client_stream_receive(struct client_stream *stream, struct arena *arena,
+                          ProtobufCMessage **message)
+{
+    *message = NULL;
+    for (;;) {
+        TRY(take_input(stream));
+        if (framing_has_message(&stream->framing))
+            return take_message(stream, arena, message);
+        if (is_over(stream) || stream->answer.overflown)
+            return finish(stream);
+        client_connection_flush(stream->connection); /* windows given back */
+        if (!is_over(stream))
+            TRY(stream_wait(stream));
+    }
+}
+
+/* The server is told at once, because the next call may be far.  The stream forgets us, so that what still
+ * comes of it meets nobody; what nobody took is given back to the connection's window. */
+void client_stream_close(struct client_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    assert(stream->queue.waiters.count == 0);
+    struct client_connection *connection = stream->connection;
+    list_remove(&connection->streams, &stream->node);
+    if (!connection->over && stream->id > 0) {
+        uint32_t code = stream->answered ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL;
+        (void)nghttp2_session_consume_connection(connection->session, buf_size(&stream->input));
+        (void)nghttp2_session_set_stream_user_data(connection->session, stream->id, NULL);
+        if (!stream->closed)
+            (void)nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream->id,
+                                            code);
+        client_connection_flush(connection);
+    }
+    buf_deinit(&stream->output);
+    buf_deinit(&stream->input);
+    framing_deinit(&stream->framing);
+    client_connection_unref(connection);
+    free(stream);
+}
+
+/* PROTOCOL-HTTP2.md: "te" is "used to detect incompatible proxies"; custom metadata comes behind the call's
+ * definition.  Fields are copied by the library. */
+static int submit(struct client_stream *stream)
+{
+    struct client_connection *connection = stream->connection;
+    char timeout[TIMEOUT_TEXT_SIZE] = "";
+    if (stream->deadline_ns != NO_DEADLINE)
+        timeout_format(deadline_left(stream->deadline_ns, clock_now()), timeout);
+    nghttp2_nv fields[FIELDS_MAX];
+    size_t count = put_fields(stream, timeout, fields);
+    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = stream_read};
+    int32_t id =
+        nghttp2_submit_request(connection->session, NULL, fields, count, &provider, stream);
+    if (id < 0) {
+        client_connection_end(connection, FAULT_PROTOCOL, "HTTP/2: %s", nghttp2_strerror(id));
+        return client_connection_fault(stream->call->ctx, connection);
+    }
+    stream->id = id;
+    return OK;
+}
+
+static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields)
+{
+    struct client_call *call = stream->call;
+    size_t count = 0;
+    put_field(&fields[count++], ":method", slice_of_str("POST"));
+    put_field(&fields[count++], ":scheme", slice_of_str("https"));
+    put_field(&fields[count++], ":authority", slice_of_str(stream->connection->authority));
+    put_field(&fields[count++], ":path", slice_of_str(stream->method->path));
+    put_field(&fields[count++], "te", slice_of_str("trailers"));
+    if (timeout[0] != '\0')
+        put_field(&fields[count++], "grpc-timeout", slice_of_str(timeout));
+    put_field(&fields[count++], "content-type", slice_of_str("application/grpc"));
+    put_field(&fields[count++], "user-agent", slice_of_str("libtenant/" TENANT_VERSION));
+    assert(call->metadata_count <= CLIENT_METADATA_MAX);
+    for (size_t i = 0; i < call->metadata_count; i++)
+        put_field(&fields[count++], call->metadata[i].key, metadata_text(call, &call->metadata[i]));
+    return count;
+}
+
+/* "-bin" values travel as base64 (PROTOCOL-HTTP2.md, "Binary-Header"). */
+static struct slice metadata_text(struct client_call *call, const struct client_field *field)
+{
+    size_t size = strlen(field->key);
+    if (size <= 4 || strcmp(field->key + size - 4, "-bin") != 0)
+        return field->value;
+    struct buf coded = BUF_EMPTY;
+    base64_encode(&coded, field->value);
+    struct slice text = buf_slice(&coded);
+    const char *kept = arena_strndup(call->ctx->arena, text.data, text.size);
+    buf_deinit(&coded);
+    return slice_make(kept, text.size);
+}
+
+/* nghttp2's struct is not const although it only reads: the union casts without hiding a write. */
+static void put_field(nghttp2_nv *item, const char *name, struct slice value)
+{
+    union {
+        const void *in;
+        uint8_t *out;
+    } name_cast = {.in = name}, value_cast = {.in = value.data};
+    *item = (nghttp2_nv){.name = name_cast.out,
+                         .namelen = strlen(name),
+                         .value = value_cast.out,
+                         .valuelen = value.size};
+}
+
+/* Answered whole while our side was still sending counts: the server needs no more of the request. */
+static bool is_over(const struct client_stream *stream)
+{
+    return stream->closed || stream->answered || stream->connection->over;
+}
+
+static int stream_wait(struct client_stream *stream)
+{
+    return client_connection_wait(stream->call->ctx, stream->connection, &stream->queue,
+                                  stream->deadline_ns);
+}
+
+/* Moves bytes on into the message being read, and gives their window back: while a caller takes messages,
+ * one of any size comes through. */
+static int take_input(struct client_stream *stream)
+{
+    struct slice bytes = buf_slice(&stream->input);
+    if (bytes.size == 0 || framing_has_message(&stream->framing) || !stream->answer.is_grpc)
+        return OK;
+    size_t before = bytes.size;
+    enum framing_result result = framing_take(&stream->framing, &bytes);
+    size_t taken = before - bytes.size;
+    (void)nghttp2_session_consume(stream->connection->session, stream->id, taken);
+    buf_consume(&stream->input, taken);
+    switch (result) {
+    case FRAMING_OK:
+        return OK;
+    case FRAMING_TOO_LARGE:
+        stream->answer.too_large = true;
+        stream->answer.overflown = true;
+        return OK;
+    case FRAMING_COMPRESSED: /* grpc-accept-encoding was not sent */
+    case FRAMING_BAD_FLAG:
+    case FRAMING_EXTRA:
+        break;
+    }
+    return FAULT(stream->call->ctx, FAULT_PROTOCOL, "the answer's message has a bad prefix");
+}
+
+/* Unpacked without scan_message(): the server is authenticated, and protobuf-c's recursion is bounded by
+ * the type, which must not contain itself. */
+static int take_message(struct client_stream *stream, struct arena *arena,
+                        ProtobufCMessage **message)
+{
+    struct slice bytes = buf_slice(&stream->framing.message);
+    *message = protobuf_c_message_unpack(stream->method->response, arena_protobuf(arena),
+                                         bytes.size, bytes.data);
+    framing_recycle(&stream->framing);
+    if (*message == NULL)
+        return FAULT(stream->call->ctx, FAULT_PROTOCOL, "the answer is not a %s",
+                     stream->method->response->name);
+    return OK;
+}
+
+/* A connection that broke after the answer was whole has broken nothing. */
+static int finish(struct client_stream *stream)
+{
+    struct client_call *call = stream->call;
+    bool judged = stream->answered || stream->closed || stream->answer.overflown;
+    if (!judged) {
+        call->unprocessed = !stream->sent;
+        return client_connection_fault(call->ctx, stream->connection);
+    }
+    if (stream->answer.is_grpc && framing_is_cut(&stream->framing))
+        stream->answer.cut = true;
+    answer_judge(&stream->answer, call);
+    return OK;
+}
