@@ -6,8 +6,10 @@
 
 #include "gen/pb/grpc/channelz/v1/channelz.pb-c.h"
 
+struct arena;
 struct call;
 struct client_call;
+struct client_stream;
 
 /* The handlers: each fills `out` and returns OK, a refusal or a fault. */
 struct channelz_server {
@@ -30,7 +32,8 @@ struct channelz_server {
 /* All methods with their policies; served or not. */
 extern const struct rpc_service channelz_rpc;
 
-/* Client stubs: see client_unary() in client/channel.h. */
+/* Client stubs: see client_unary() in client/channel.h; for streams client_stream_open(), _send() and
+ * _receive(), and client_stream_close() at the end. */
 int channelz_get_top_channels(struct client_call *call,
     const Grpc__Channelz__V1__GetTopChannelsRequest *in,
     Grpc__Channelz__V1__GetTopChannelsResponse **out);

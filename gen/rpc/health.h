@@ -6,8 +6,10 @@
 
 #include "gen/pb/grpc/health/v1/health.pb-c.h"
 
+struct arena;
 struct call;
 struct client_call;
+struct client_stream;
 
 /* The handlers: each fills `out` and returns OK, a refusal or a fault. */
 struct health_server {
@@ -25,12 +27,18 @@ extern const struct rpc_service health_rpc;
 int health_watch_send(struct call *call,
     const Grpc__Health__V1__HealthCheckResponse *message);
 
-/* Client stubs: see client_unary() in client/channel.h. */
+/* Client stubs: see client_unary() in client/channel.h; for streams client_stream_open(), _send() and
+ * _receive(), and client_stream_close() at the end. */
 int health_check(struct client_call *call,
     const Grpc__Health__V1__HealthCheckRequest *in,
     Grpc__Health__V1__HealthCheckResponse **out);
 int health_list(struct client_call *call,
     const Grpc__Health__V1__HealthListRequest *in,
     Grpc__Health__V1__HealthListResponse **out);
+int health_watch_open(struct client_call *call,
+    const Grpc__Health__V1__HealthCheckRequest *in,
+    struct client_stream **stream);
+int health_watch_next(struct client_stream *stream, struct arena *arena,
+    Grpc__Health__V1__HealthCheckResponse **message);
 
 #endif

@@ -24,3 +24,20 @@ int health_list(struct client_call *call,
         *out = (Grpc__Health__V1__HealthListResponse *)message;
     return rc;
 }
+
+int health_watch_open(struct client_call *call,
+    const Grpc__Health__V1__HealthCheckRequest *in,
+    struct client_stream **stream)
+{
+    return client_stream_begin(call, &health_rpc.methods[2], &in->base, stream);
+}
+
+int health_watch_next(struct client_stream *stream, struct arena *arena,
+    Grpc__Health__V1__HealthCheckResponse **message)
+{
+    ProtobufCMessage *received = NULL;
+    int rc = client_stream_receive(stream, arena, &received);
+    if (rc == OK)
+        *message = (Grpc__Health__V1__HealthCheckResponse *)received;
+    return rc;
+}

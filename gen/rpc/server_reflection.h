@@ -6,8 +6,10 @@
 
 #include "gen/pb/grpc/reflection/v1/reflection.pb-c.h"
 
+struct arena;
 struct call;
 struct client_call;
+struct client_stream;
 
 /* The handlers: each fills `out` and returns OK, a refusal or a fault. */
 struct server_reflection_server {
@@ -25,6 +27,13 @@ int server_reflection_server_reflection_info_receive(struct call *call,
 int server_reflection_server_reflection_info_send(struct call *call,
     const Grpc__Reflection__V1__ServerReflectionResponse *message);
 
-/* Client stubs: see client_unary() in client/channel.h. */
+/* Client stubs: see client_unary() in client/channel.h; for streams client_stream_open(), _send() and
+ * _receive(), and client_stream_close() at the end. */
+int server_reflection_server_reflection_info_open(struct client_call *call,
+    struct client_stream **stream);
+int server_reflection_server_reflection_info_put(struct client_stream *stream,
+    const Grpc__Reflection__V1__ServerReflectionRequest *message);
+int server_reflection_server_reflection_info_next(struct client_stream *stream, struct arena *arena,
+    Grpc__Reflection__V1__ServerReflectionResponse **message);
 
 #endif

@@ -2,3 +2,25 @@
 #include "gen/rpc/server_reflection.h"
 
 #include "client/channel.h"
+
+int server_reflection_server_reflection_info_open(struct client_call *call,
+    struct client_stream **stream)
+{
+    return client_stream_open(call, &server_reflection_rpc.methods[0], stream);
+}
+
+int server_reflection_server_reflection_info_put(struct client_stream *stream,
+    const Grpc__Reflection__V1__ServerReflectionRequest *message)
+{
+    return client_stream_send(stream, &message->base);
+}
+
+int server_reflection_server_reflection_info_next(struct client_stream *stream, struct arena *arena,
+    Grpc__Reflection__V1__ServerReflectionResponse **message)
+{
+    ProtobufCMessage *received = NULL;
+    int rc = client_stream_receive(stream, arena, &received);
+    if (rc == OK)
+        *message = (Grpc__Reflection__V1__ServerReflectionResponse *)received;
+    return rc;
+}

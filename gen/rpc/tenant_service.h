@@ -6,8 +6,10 @@
 
 #include "gen/pb/tenant/v1/tenants.pb-c.h"
 
+struct arena;
 struct call;
 struct client_call;
+struct client_stream;
 
 /* The handlers: each fills `out` and returns OK, a refusal or a fault. */
 struct tenant_service_server {
@@ -32,7 +34,8 @@ struct tenant_service_server {
 /* All methods with their policies; served or not. */
 extern const struct rpc_service tenant_service_rpc;
 
-/* Client stubs: see client_unary() in client/channel.h. */
+/* Client stubs: see client_unary() in client/channel.h; for streams client_stream_open(), _send() and
+ * _receive(), and client_stream_close() at the end. */
 int tenant_service_create_tenant(struct client_call *call,
     const Tenant__V1__CreateTenantRequest *in,
     Tenant__V1__CreateTenantResponse **out);

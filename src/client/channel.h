@@ -25,8 +25,7 @@ struct client_settings {
     uint64_t connect_timeout_ns; /* for name, TCP and TLS together; 0: 20 s */
     uint64_t backoff_first_ns;   /* the pause after a connect that failed; 0: 1 s */
     uint64_t backoff_max_ns; /* … which grows by 1.6 up to this; 0: 120 s (connection-backoff.md) */
-    uint64_t
-        keepalive_ns; /* PING after so long a silence during calls; 0: none, else >= 10 s (A8) */
+    uint64_t keepalive_ns;   /* PING after such a silence during calls; 0: none */
     uint64_t keepalive_timeout_ns; /* how long its answer may take; 0: 20 s */
 };
 
@@ -108,6 +107,9 @@ bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns);
  * Faults: as client_channel_connect(). */
 int client_stream_open(struct client_call *call, const struct rpc_method *method,
                        struct client_stream **stream) MUST_CHECK;
+/* The same where the client sends one message: with it, and the end of the request. */
+int client_stream_begin(struct client_call *call, const struct rpc_method *method,
+                        const ProtobufCMessage *in, struct client_stream **stream) MUST_CHECK;
 /* Sends one message; waits while more than 64 KiB are on their way.  OK too when the server has ended the
  * call: client_stream_receive() tells.  Suspends.  Faults: FAULT_TIMEOUT, FAULT_CANCELLED. */
 int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message) MUST_CHECK;

@@ -31,8 +31,8 @@ struct client_connection {
     bool over;                 /* no byte will go either way any more */
     enum fault_kind over_kind; /* why … */
     char over_text[FAULT_TEXT_SIZE];
-    bool going_away;     /* GOAWAY came: no new streams */
-    struct timer *timer; /* keepalive; NULL on a plain thread */
+    bool going_away;       /* GOAWAY came: no new streams */
+    struct timer *timer;   /* keepalive; NULL on a plain thread */
     uint64_t keepalive_ns; /* a PING after so long a silence while calls are in flight; 0: none */
     uint64_t keepalive_timeout_ns;
     uint64_t heard_ns; /* when the last byte came */

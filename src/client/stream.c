@@ -45,6 +45,15 @@ int client_stream_open(struct client_call *call, const struct rpc_method *method
     return stream_open(call, connection, method, deadline, stream);
 }
 
+int client_stream_begin(struct client_call *call, const struct rpc_method *method,
+                        const ProtobufCMessage *in, struct client_stream **stream)
+{
+    assert(!method->client_streaming);
+    TRY(client_stream_open(call, method, stream));
+    stream_send_whole(*stream, in);
+    return OK;
+}
+
 /* lint-allow parameters: see stream.h */
 int stream_open(struct client_call *call, struct client_connection *connection,
                 const struct rpc_method *method, uint64_t deadline_ns, struct client_stream **out)
