@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* frames gathered for one write: a TLS record holds as much */
 #define GATHER_SIZE 16384
@@ -27,6 +28,7 @@ static void session_begin(struct client_connection *connection);
 static void on_ready(void *owner, unsigned events);
 static void read_all(struct client_connection *connection);
 static bool feed(struct client_connection *connection, size_t size);
+static void end_by_tls(struct client_connection *connection, const char *what);
 static void write_all(struct client_connection *connection);
 static bool gather(struct client_connection *connection);
 static void set_watch(struct client_connection *connection);
@@ -191,8 +193,7 @@ static void read_all(struct client_connection *connection)
         if (status == TLS_CLOSED)
             client_connection_end(connection, FAULT_IO, "the server closed the connection");
         if (status == TLS_FAILED)
-            client_connection_end(connection, FAULT_TLS, "read: %s",
-                                  tls_stream_error(connection->stream));
+            end_by_tls(connection, "read");
         if (status == TLS_WANT_WRITE)
             connection->wants |= IO_WRITE;
         if (status != TLS_OK || !feed(connection, count))
@@ -211,6 +212,14 @@ static bool feed(struct client_connection *connection, size_t size)
     return false;
 }
 
+/* A socket that broke says nothing about certificates: another connection may do. */
+static void end_by_tls(struct client_connection *connection, const char *what)
+{
+    bool lost = strcmp(tls_stream_error_label(connection->stream), "reset") == 0;
+    client_connection_end(connection, lost ? FAULT_IO : FAULT_TLS, "%s: %s", what,
+                          tls_stream_error(connection->stream));
+}
+
 static void write_all(struct client_connection *connection)
 {
     while (gather(connection)) {
@@ -219,8 +228,7 @@ static void write_all(struct client_connection *connection)
         enum tls_status status = tls_stream_write(connection->stream, bytes.data, bytes.size, &put);
         buf_consume(&connection->output, put);
         if (status == TLS_FAILED || status == TLS_CLOSED)
-            client_connection_end(connection, FAULT_TLS, "write: %s",
-                                  tls_stream_error(connection->stream));
+            end_by_tls(connection, "write");
         if (status == TLS_WANT_WRITE)
             connection->wants |= IO_WRITE;
         if (status != TLS_OK)

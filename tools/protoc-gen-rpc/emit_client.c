@@ -1,5 +1,5 @@
-/* Writes the client's side of a service: one function per unary method, and for a streaming one those that open it,
- * put a message and take the next. */
+/* Writes the client's side of a service: one function per unary method, and for a streaming one those that
+ * open it, put a message and take the next. */
 #include "emit.h"
 
 struct names {
@@ -19,10 +19,9 @@ static void emit_next(const struct names *names, struct text *out);
 
 void emit_client_head(const struct service_model *service, struct text *out)
 {
-    text_add(
-        out,
-        "/* Client stubs: see client_unary() in client/channel.h; for streams client_stream_open(), "
-        "_send() and\n * _receive(), and client_stream_close() at the end. */\n");
+    text_add(out, "/* Client stubs: see client_unary() in client/channel.h; for streams "
+                  "client_stream_open(), _send() and\n * _receive(), and client_stream_close() at the "
+                  "end. */\n");
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
         struct names names = names_of(service, i);
@@ -45,10 +44,10 @@ void emit_client_head(const struct service_model *service, struct text *out)
                      "int %s_%s_open(struct client_call *call,\n    const %s *in,\n"
                      "    struct client_stream **stream);\n",
                      names.prefix, names.name, names.in);
-        text_add(
-            out,
-            "int %s_%s_next(struct client_stream *stream, struct arena *arena,\n    %s **message);\n",
-            names.prefix, names.name, names.out);
+        text_add(out,
+                 "int %s_%s_next(struct client_stream *stream, struct arena *arena,\n"
+                 "    %s **message);\n",
+                 names.prefix, names.name, names.out);
     }
 }
 

@@ -29,6 +29,7 @@ enum seen {
     SEEN_REQUEST,
     SEEN_RESET,
     SEEN_PING,
+    SEEN_PING_ACK,
     SEEN_GOAWAY,
     SEEN_KINDS
 };
@@ -56,6 +57,8 @@ struct scripted {
     pthread_mutex_t lock;
     bool stops;
     unsigned seen[SEEN_KINDS];
+    bool forget;         /* the next request is the first again */
+    int32_t window_left; /* of the first stream, at the last request */
     uint32_t reset_code; /* of the last RST_STREAM */
     size_t body_size;    /* DATA bytes of all requests */
     struct buf fields;   /* "name: value\n" of the last request */
@@ -90,6 +93,15 @@ static inline void scripted_await(struct scripted *server, enum seen kind, unsig
         ck_assert_msg(clock_now() < end, "never saw %u of kind %d", count, (int)kind);
         (void)poll(NULL, 0, 2);
     }
+}
+
+/* Bytes that the first stream may still send, as the last request came. */
+static inline int32_t scripted_window_left(struct scripted *server)
+{
+    pthread_mutex_lock(&server->lock);
+    int32_t left = server->window_left;
+    pthread_mutex_unlock(&server->lock);
+    return left;
 }
 
 /* The last request's field holds; "" when it had none. */
@@ -227,7 +239,6 @@ static inline int scripted_on_data(nghttp2_session *session, uint8_t flags, int3
 static inline int scripted_on_frame(nghttp2_session *session, const nghttp2_frame *frame,
                                     void *user)
 {
-    (void)session;
     struct scripted *server = user;
     bool acknowledges = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
@@ -236,8 +247,8 @@ static inline int scripted_on_frame(nghttp2_session *session, const nghttp2_fram
         pthread_mutex_unlock(&server->lock);
         scripted_note(server, SEEN_RESET);
     }
-    if (frame->hd.type == NGHTTP2_PING && !acknowledges)
-        scripted_note(server, SEEN_PING);
+    if (frame->hd.type == NGHTTP2_PING)
+        scripted_note(server, acknowledges ? SEEN_PING_ACK : SEEN_PING);
     if (frame->hd.type == NGHTTP2_GOAWAY)
         scripted_note(server, SEEN_GOAWAY);
     if (frame->hd.type == NGHTTP2_HEADERS) {
@@ -246,7 +257,11 @@ static inline int scripted_on_frame(nghttp2_session *session, const nghttp2_fram
     }
     if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-        server->requests++;
+        pthread_mutex_lock(&server->lock);
+        server->requests = server->forget ? 1 : server->requests + 1;
+        server->forget = false;
+        server->window_left = nghttp2_session_get_stream_remote_window_size(session, 1);
+        pthread_mutex_unlock(&server->lock);
         scripted_note(server, SEEN_REQUEST);
         server->answer(server, frame->hd.stream_id, true);
     }
@@ -295,6 +310,16 @@ static inline void scripted_talk(struct scripted *server, struct ctx *ctx,
     }
 }
 
+/* Closing a socket with unread bytes resets it, which may cost the peer what was sent last. */
+static inline void scripted_linger(int fd)
+{
+    char bytes[4096];
+    (void)shutdown(fd, SHUT_WR);
+    while (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100) > 0 &&
+           recv(fd, bytes, sizeof bytes, 0) > 0)
+        continue;
+}
+
 static inline void scripted_serve(struct scripted *server, struct tls_context *tls, int fd)
 {
     struct ctx ctx;
@@ -316,6 +341,7 @@ static inline void scripted_serve(struct scripted *server, struct tls_context *t
         server->hangs_up = false;
         scripted_talk(server, &ctx, stream, io);
         nghttp2_session_del(server->session);
+        scripted_linger(fd);
     }
     tls_stream_free(stream);
     io_close(io);
@@ -397,7 +423,8 @@ static inline void scripted_deinit(struct scripted *server)
     }
     buf_deinit(&server->bodies);
     buf_deinit(&server->fields);
-    close(server->listener);
+    if (server->listener >= 0)
+        close(server->listener);
     DIR *folder = opendir(server->folder);
     ck_assert_ptr_nonnull(folder);
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)

@@ -1,88 +1,17 @@
 /* Unary calls against a server that does what servers, proxies and networks do: well, badly, or not at all. */
-#include "client/channel.h"
-#include "gen/rpc/health.h"
-#include "rpc/status.h"
-#include "scripted.h"
-
-static struct scripted server;
-static struct client_channel *channel;
-static struct ctx ctx;
-
-static void set_up(void)
-{
-    scripted_init(&server);
-    ctx_init(&ctx, NULL, NULL);
-    ctx.arena = arena_new(0);
-    channel = scripted_channel(&server, (struct client_settings){.address = NULL});
-}
-
-static void tear_down(void)
-{
-    client_channel_free(channel);
-    scripted_stop(&server);
-    scripted_deinit(&server);
-    arena_free(ctx.arena);
-}
-
-static void serve(scripted_answer *answer)
-{
-    server.answer = answer;
-    scripted_start(&server);
-}
-
-static struct client_call call_make(void)
-{
-    return (struct client_call){.ctx = &ctx, .channel = channel, .timeout_ns = PATIENCE_NS};
-}
-
-static int ask(struct client_call *call, Grpc__Health__V1__HealthCheckResponse **out)
-{
-    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    *out = NULL;
-    return health_check(call, &request, out);
-}
-
-/* The call ends with this status, without a message. */
-static struct client_call ask_for(int status)
-{
-    struct client_call call = call_make();
-    Grpc__Health__V1__HealthCheckResponse *out;
-    ck_assert_msg(ask(&call, &out) == OK, "%s", ctx.fault.text);
-    ck_assert_msg(call.status == status, "status %d: %s", call.status, call.message);
-    ck_assert_ptr_null(out);
-    return call;
-}
-
-static void ask_well(void)
-{
-    struct client_call call = call_make();
-    Grpc__Health__V1__HealthCheckResponse *out;
-    ck_assert_msg(ask(&call, &out) == OK, "%s", ctx.fault.text);
-    ck_assert_int_eq(call.status, GRPC_OK);
-    ck_assert_int_eq(out->status, GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
-}
-
-static void ask_in_vain(enum fault_kind kind)
-{
-    struct client_call call = call_make();
-    Grpc__Health__V1__HealthCheckResponse *out;
-    ck_assert_int_ne(ask(&call, &out), OK);
-    ck_assert_msg(ctx.fault.kind == kind, "%d: %s", ctx.fault.kind, ctx.fault.text);
-    ck_assert_int_eq(call.status, -1);
-    ck_assert_ptr_null(out);
-}
+#include "caller.h"
 
 START_TEST(calls_share_a_connection)
-    {
-        serve(answer_well);
-        for (int i = 0; i < 20; i++)
-            ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-        ck_assert(scripted_saw_field(&server, ":path: /grpc.health.v1.Health/Check\n"));
-        ck_assert(scripted_saw_field(&server, "te: trailers\n"));
-        ck_assert(scripted_saw_field(&server, "content-type: application/grpc\n"));
-        ck_assert(scripted_saw_field(&server, "grpc-timeout: "));
-    }
+{
+    serve(answer_well);
+    for (int i = 0; i < 20; i++)
+        ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+    ck_assert(scripted_saw_field(&server, ":path: /grpc.health.v1.Health/Check\n"));
+    ck_assert(scripted_saw_field(&server, "te: trailers\n"));
+    ck_assert(scripted_saw_field(&server, "content-type: application/grpc\n"));
+    ck_assert(scripted_saw_field(&server, "grpc-timeout: "));
+}
 END_TEST
 
 /* --- what counts as an answer ----------------------------------------------------------------------- */
@@ -118,21 +47,21 @@ static void answer_oddly(struct scripted *self, int32_t id, bool whole)
 
 /* A status of 0 without a message is no success either. */
 START_TEST(only_what_a_server_called_success_is_one)
-    {
-        serve(answer_oddly);
-        for (size_t i = 0; i < sizeof odd_answers / sizeof odd_answers[0]; i++) {
-            struct client_call call = call_make();
-            Grpc__Health__V1__HealthCheckResponse *out;
-            int rc = ask(&call, &out);
-            if (odd_answers[i].status == GRPC_OK)
-                ck_assert_int_eq(ctx.fault.kind, FAULT_PROTOCOL);
-            else
-                ck_assert_msg(rc == OK && call.status == odd_answers[i].status, "case %zu: %d %d",
-                              i, rc, call.status);
-            ck_assert_ptr_null(out);
-        }
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+{
+    serve(answer_oddly);
+    for (size_t i = 0; i < sizeof odd_answers / sizeof odd_answers[0]; i++) {
+        struct client_call call = call_make();
+        Grpc__Health__V1__HealthCheckResponse *out;
+        int rc = ask(&call, &out);
+        if (odd_answers[i].status == GRPC_OK)
+            ck_assert_int_eq(ctx.fault.kind, FAULT_PROTOCOL);
+        else
+            ck_assert_msg(rc == OK && call.status == odd_answers[i].status, "case %zu: %d %d",
+                          i, rc, call.status);
+        ck_assert_ptr_null(out);
     }
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 static void answer_with_metadata(struct scripted *self, int32_t id, bool whole)
@@ -146,26 +75,26 @@ static void answer_with_metadata(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(metadata_is_decoded_both_ways)
-    {
-        serve(answer_with_metadata);
-        struct client_call call = call_make();
-        call.metadata[call.metadata_count++] =
-            (struct client_field){"x-mine-bin", slice_make("\0\1\2\377", 4)};
-        call.metadata[call.metadata_count++] =
-            (struct client_field){"x-mine", slice_of_str("AA==")};
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_int_eq(ask(&call, &out), OK);
-        ck_assert(scripted_saw_field(&server, "x-mine-bin: AAEC/w"));
-        ck_assert(scripted_saw_field(&server, "x-mine: AA==\n"));
-        ck_assert_int_eq(call.status, GRPC_INVALID_ARGUMENT);
-        ck_assert_str_eq(call.message, "caf\xc3\xa9 100%");
-        ck_assert(slice_is(call.details, "hi"));
-        ck_assert(slice_equal(client_answer(&call, "x-one-bin"), slice_make("\0\1\2", 3)));
-        ck_assert(slice_is(client_answer(&call, "x-text"), "a,b"));
-        ck_assert(slice_is(client_answer(&call, "x-last"), "z"));
-        ck_assert_ptr_null(client_answer(&call, "x-none").data);
-        ck_assert_ptr_null(out); /* a message without status 0 is none */
-    }
+{
+    serve(answer_with_metadata);
+    struct client_call call = call_make();
+    call.metadata[call.metadata_count++] =
+        (struct client_field){"x-mine-bin", slice_make("\0\1\2\377", 4)};
+    call.metadata[call.metadata_count++] =
+        (struct client_field){"x-mine", slice_of_str("AA==")};
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_int_eq(ask(&call, &out), OK);
+    ck_assert(scripted_saw_field(&server, "x-mine-bin: AAEC/w"));
+    ck_assert(scripted_saw_field(&server, "x-mine: AA==\n"));
+    ck_assert_int_eq(call.status, GRPC_INVALID_ARGUMENT);
+    ck_assert_str_eq(call.message, "caf\xc3\xa9 100%");
+    ck_assert(slice_is(call.details, "hi"));
+    ck_assert(slice_equal(client_answer(&call, "x-one-bin"), slice_make("\0\1\2", 3)));
+    ck_assert(slice_is(client_answer(&call, "x-text"), "a,b"));
+    ck_assert(slice_is(client_answer(&call, "x-last"), "z"));
+    ck_assert_ptr_null(client_answer(&call, "x-none").data);
+    ck_assert_ptr_null(out); /* a message without status 0 is none */
+}
 END_TEST
 
 static void answer_bloated(struct scripted *self, int32_t id, bool whole)
@@ -184,12 +113,12 @@ static void answer_bloated(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(bloated_metadata_ends_its_call_alone)
-    {
-        serve(answer_bloated);
-        (void)ask_for(GRPC_RESOURCE_EXHAUSTED);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-    }
+{
+    serve(answer_bloated);
+    (void)ask_for(GRPC_RESOURCE_EXHAUSTED);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 static uint8_t large[(4 << 20) + 64];
@@ -217,29 +146,29 @@ static void answer_largely(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(an_answer_beyond_the_limit_ends_its_call_alone)
-    {
-        large_make((4 << 20) + 1);
-        serve(answer_largely);
-        (void)ask_for(GRPC_RESOURCE_EXHAUSTED);
-        scripted_await(&server, SEEN_RESET, 1);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-    }
+{
+    large_make((4 << 20) + 1);
+    serve(answer_largely);
+    (void)ask_for(GRPC_RESOURCE_EXHAUSTED);
+    scripted_await(&server, SEEN_RESET, 1);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 /* Windows are given back while it comes. */
 START_TEST(an_answer_of_the_largest_size_comes_through)
-    {
-        large_make(4 << 20);
-        serve(answer_largely);
-        struct client_call call = call_make();
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_msg(ask(&call, &out) == OK, "%s", ctx.fault.text);
-        ck_assert_int_eq(call.status, GRPC_OK);
-        ck_assert_uint_eq(out->base.n_unknown_fields, 1);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-    }
+{
+    large_make(4 << 20);
+    serve(answer_largely);
+    struct client_call call = call_make();
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_msg(ask(&call, &out) == OK, "%s", ctx.fault.text);
+    ck_assert_int_eq(call.status, GRPC_OK);
+    ck_assert_uint_eq(out->base.n_unknown_fields, 1);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 static const struct reply cut_short = {
@@ -259,14 +188,14 @@ static void answer_brokenly(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(broken_messages_are_no_answers)
-    {
-        serve(answer_brokenly);
-        (void)ask_for(GRPC_INTERNAL);
-        ask_in_vain(FAULT_PROTOCOL);
-        ask_in_vain(FAULT_PROTOCOL);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-    }
+{
+    serve(answer_brokenly);
+    (void)ask_for(GRPC_INTERNAL);
+    ask_in_vain(FAULT_PROTOCOL);
+    ask_in_vain(FAULT_PROTOCOL);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 static void answer_with_hints(struct scripted *self, int32_t id, bool whole)
@@ -282,10 +211,10 @@ static void answer_with_hints(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(informational_answers_are_not_the_answer)
-    {
-        serve(answer_with_hints);
-        ask_well();
-    }
+{
+    serve(answer_with_hints);
+    ask_well();
+}
 END_TEST
 
 /* --- resets ----------------------------------------------------------------------------------------- */
@@ -309,19 +238,19 @@ static void answer_by_reset(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(resets_mean_what_the_mapping_says)
-    {
-        serve(answer_by_reset);
-        for (size_t i = 0; i < sizeof resets / sizeof resets[0]; i++) {
-            struct client_call call = call_make();
-            Grpc__Health__V1__HealthCheckResponse *out;
-            ck_assert_int_eq(ask(&call, &out), OK);
-            /* NO_ERROR without an answer leaves nothing but UNKNOWN or INTERNAL to say */
-            int wanted = resets[i].code == NGHTTP2_NO_ERROR ? call.status : resets[i].status;
-            ck_assert_int_eq(call.status, wanted);
-            ck_assert_int_ne(call.status, GRPC_OK);
-            ck_assert(!call.unprocessed);
-        }
+{
+    serve(answer_by_reset);
+    for (size_t i = 0; i < sizeof resets / sizeof resets[0]; i++) {
+        struct client_call call = call_make();
+        Grpc__Health__V1__HealthCheckResponse *out;
+        ck_assert_int_eq(ask(&call, &out), OK);
+        /* NO_ERROR without an answer leaves nothing but UNKNOWN or INTERNAL to say */
+        int wanted = resets[i].code == NGHTTP2_NO_ERROR ? call.status : resets[i].status;
+        ck_assert_int_eq(call.status, wanted);
+        ck_assert_int_ne(call.status, GRPC_OK);
+        ck_assert(!call.unprocessed);
     }
+}
 END_TEST
 
 static void refuse_once(struct scripted *self, int32_t id, bool whole)
@@ -333,15 +262,15 @@ static void refuse_once(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(a_refused_stream_is_asked_again_at_once)
-    {
-        serve(refuse_once);
-        struct client_call call = call_make();
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_int_eq(ask(&call, &out), OK);
-        ck_assert_int_eq(call.status, GRPC_OK);
-        ck_assert_uint_eq(call.attempts, 2);
-        ck_assert_uint_eq(scripted_count(&server, SEEN_REQUEST), 2);
-    }
+{
+    serve(refuse_once);
+    struct client_call call = call_make();
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_int_eq(ask(&call, &out), OK);
+    ck_assert_int_eq(call.status, GRPC_OK);
+    ck_assert_uint_eq(call.attempts, 2);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_REQUEST), 2);
+}
 END_TEST
 
 static void refuse_always(struct scripted *self, int32_t id, bool whole)
@@ -351,12 +280,12 @@ static void refuse_always(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(a_server_that_refuses_for_good_is_asked_twice)
-    {
-        serve(refuse_always);
-        struct client_call call = ask_for(GRPC_UNAVAILABLE);
-        ck_assert(call.unprocessed);
-        ck_assert_uint_eq(call.attempts, 2);
-    }
+{
+    serve(refuse_always);
+    struct client_call call = ask_for(GRPC_UNAVAILABLE);
+    ck_assert(call.unprocessed);
+    ck_assert_uint_eq(call.attempts, 2);
+}
 END_TEST
 
 /* --- the end of connections --------------------------------------------------------------------------- */
@@ -376,12 +305,12 @@ static void answer_and_go(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(a_call_in_flight_outlives_a_goaway)
-    {
-        serve(answer_and_go);
-        ask_well();
-        ask_well(); /* on another connection */
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
-    }
+{
+    serve(answer_and_go);
+    ask_well();
+    ask_well(); /* on another connection */
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
 END_TEST
 
 static void go_first(struct scripted *self, int32_t id, bool whole)
@@ -393,15 +322,15 @@ static void go_first(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(a_call_that_a_goaway_leaves_out_is_made_elsewhere)
-    {
-        serve(go_first);
-        struct client_call call = call_make();
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_int_eq(ask(&call, &out), OK);
-        ck_assert_int_eq(call.status, GRPC_OK);
-        ck_assert_uint_eq(call.attempts, 2);
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
-    }
+{
+    serve(go_first);
+    struct client_call call = call_make();
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_int_eq(ask(&call, &out), OK);
+    ck_assert_int_eq(call.status, GRPC_OK);
+    ck_assert_uint_eq(call.attempts, 2);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
 END_TEST
 
 static void hang_up_once(struct scripted *self, int32_t id, bool whole)
@@ -414,26 +343,26 @@ static void hang_up_once(struct scripted *self, int32_t id, bool whole)
 
 /* Nobody knows whether it was done: without a word from the caller it is not repeated. */
 START_TEST(a_lost_connection_is_told_and_replaced)
-    {
-        serve(hang_up_once);
-        ask_in_vain(FAULT_IO);
-        ck_assert_uint_eq(scripted_count(&server, SEEN_REQUEST), 1);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
-    }
+{
+    serve(hang_up_once);
+    ask_in_vain(FAULT_IO);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_REQUEST), 1);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
 END_TEST
 
 START_TEST(a_connection_lost_between_calls_costs_none)
-    {
-        serve(answer_well);
-        ask_well();
-        server.answer = answer_well;
-        scripted_stop(&server); /* closes the connection */
-        server.stops = false;
-        scripted_start(&server);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
-    }
+{
+    serve(answer_well);
+    ask_well();
+    server.answer = answer_well;
+    scripted_stop(&server); /* closes the connection */
+    server.stops = false;
+    scripted_start(&server);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
 END_TEST
 
 /* --- time ------------------------------------------------------------------------------------------- */
@@ -445,32 +374,32 @@ static void answer_never_at_first(struct scripted *self, int32_t id, bool whole)
 }
 
 START_TEST(a_call_given_up_is_reset_and_the_channel_goes_on)
-    {
-        serve(answer_never_at_first);
-        ck_assert_int_eq(client_channel_connect(&ctx, channel), OK);
-        struct client_call call = call_make();
-        call.timeout_ns = 50 * NS_PER_MS;
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_int_ne(ask(&call, &out), OK);
-        ck_assert_int_eq(ctx.fault.kind, FAULT_TIMEOUT);
-        scripted_await(&server, SEEN_RESET, 1);
-        ck_assert_uint_eq(server.reset_code, NGHTTP2_CANCEL);
-        ask_well();
-        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
-    }
+{
+    serve(answer_never_at_first);
+    ck_assert_int_eq(client_channel_connect(&ctx, channel), OK);
+    struct client_call call = call_make();
+    call.timeout_ns = 50 * NS_PER_MS;
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_int_ne(ask(&call, &out), OK);
+    ck_assert_int_eq(ctx.fault.kind, FAULT_TIMEOUT);
+    scripted_await(&server, SEEN_RESET, 1);
+    ck_assert_uint_eq(server.reset_code, NGHTTP2_CANCEL);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+}
 END_TEST
 
 START_TEST(a_server_that_never_speaks_costs_the_deadline)
-    {
-        struct client_call call = call_make(); /* connections stay in the kernel's queue */
-        call.timeout_ns = 50 * NS_PER_MS;
-        Grpc__Health__V1__HealthCheckResponse *out;
-        ck_assert_int_ne(ask(&call, &out), OK);
-        ck_assert_int_eq(ctx.fault.kind, FAULT_TIMEOUT);
-        ck_assert(call.unprocessed);
-        serve(answer_well);
-        ask_well(); /* its own deadline said nothing about the server: no pause */
-    }
+{
+    struct client_call call = call_make(); /* connections stay in the kernel's queue */
+    call.timeout_ns = 50 * NS_PER_MS;
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_int_ne(ask(&call, &out), OK);
+    ck_assert_int_eq(ctx.fault.kind, FAULT_TIMEOUT);
+    ck_assert(call.unprocessed);
+    serve(answer_well);
+    ask_well(); /* its own deadline said nothing about the server: no pause */
+}
 END_TEST
 
 static void answer_early(struct scripted *self, int32_t id, bool whole)
@@ -483,29 +412,27 @@ static void answer_early(struct scripted *self, int32_t id, bool whole)
 
 /* The server gives no window for it: the call must not wait until all of it has gone. */
 START_TEST(an_early_answer_ends_a_large_request)
-    {
-        serve(answer_early);
-        static char name[300 * 1024];
-        memset(name, 'n', sizeof name - 1);
-        Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-        request.service = name;
-        struct client_call call = call_make();
-        Grpc__Health__V1__HealthCheckResponse *out = NULL;
-        ck_assert_int_eq(health_check(&call, &request, &out), OK);
-        ck_assert_int_eq(call.status, GRPC_RESOURCE_EXHAUSTED);
-        ck_assert_str_eq(call.message, "full");
-        scripted_await(&server, SEEN_RESET, 1);
-        ck_assert_uint_eq(server.reset_code, NGHTTP2_NO_ERROR);
-    }
+{
+    serve(answer_early);
+    static char name[300 * 1024];
+    memset(name, 'n', sizeof name - 1);
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    request.service = name;
+    struct client_call call = call_make();
+    Grpc__Health__V1__HealthCheckResponse *out = NULL;
+    ck_assert_int_eq(health_check(&call, &request, &out), OK);
+    ck_assert_int_eq(call.status, GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_str_eq(call.message, "full");
+    scripted_await(&server, SEEN_RESET, 1);
+    ck_assert_uint_eq(server.reset_code, NGHTTP2_NO_ERROR);
+}
 END_TEST
 
 Suite *suite_client_unary(void);
 Suite *suite_client_unary(void)
 {
     Suite *suite = suite_create("client/unary");
-    TCase *calls = tcase_create("calls");
-    tcase_add_checked_fixture(calls, set_up, tear_down);
-    tcase_set_timeout(calls, 60);
+    TCase *calls = caller_case("calls");
     tcase_add_test(calls, calls_share_a_connection);
     tcase_add_test(calls, only_what_a_server_called_success_is_one);
     tcase_add_test(calls, metadata_is_decoded_both_ways);
