@@ -20,8 +20,8 @@ static void emit_next(const struct names *names, struct text *out);
 void emit_client_head(const struct service_model *service, struct text *out)
 {
     text_add(out, "/* Client stubs: see client_unary() in client/channel.h; for streams "
-                  "client_stream_open(), _send() and\n * _receive(), and client_stream_close() at the "
-                  "end. */\n");
+                  "client_stream_open(), _send() and\n * _receive(), and client_stream_close() "
+                  "at the end. */\n");
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method_model *method = &service->methods[i];
         struct names names = names_of(service, i);
