@@ -234,10 +234,18 @@ $(INTEROP_GEN)/rpc/test_service.c: $(INTEROP_PROTO) $(wildcard tools/protoc-gen-
 	@protoc -Itests/conformance/proto -Iproto -I/usr/include --c_out=$(INTEROP_GEN)/pb \
 	  --plugin=build/host/protoc-gen-rpc --rpc_out=$(INTEROP_GEN)/rpc $<
 $(INTEROP_SERVER): tests/conformance/interop/server.c $(INTEROP_GEN)/rpc/test_service.c \
-  $(foreach r,base loop tls rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a
+  $(foreach r,base loop tls protojson rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@mkdir -p $(@D)
 	@$(CC) $(GEN_PB_CFLAGS) -Wno-frame-larger-than -isystem build/conformance -isystem $(INTEROP_GEN)/pb $(LDFLAGS) -o $@ \
 	  $< $(INTEROP_GEN)/rpc/*.c $(INTEROP_GEN)/pb/grpc/testing/*.c \
+	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
+INTEROP_CLIENT := $(B)/tests/interop-client
+$(INTEROP_CLIENT): $(wildcard tests/conformance/client/*.c tests/conformance/client/*.h) $(INTEROP_GEN)/rpc/test_service.c \
+  $(foreach r,base loop tls protojson rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@mkdir -p $(@D)
+	@$(CC) $(GEN_PB_CFLAGS) -Wall -Wextra -Werror -Wno-frame-larger-than -isystem build/conformance -isystem $(INTEROP_GEN)/pb \
+	  $(LDFLAGS) -o $@ $(wildcard tests/conformance/client/*.c) $(INTEROP_GEN)/rpc/*.c $(INTEROP_GEN)/pb/grpc/testing/*.c \
 	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
 # The server under test of the Connect conformance suite, by the protos of the suite (CONNECT_PROTO, a folder).

@@ -40,6 +40,9 @@ bool answer_take_field(struct answer *answer, struct client_call *call, bool las
         answer->is_grpc = is_grpc_type(value);
         keep(answer, call, "content-type", value);
     } else if (slice_is(name, "grpc-status")) {
+#ifdef PLANTED_BUG /* for tests/fuzz: a status counts wherever it stands */
+        last = true;
+#endif
         answer->has_status = last;
         answer->status = answer_parse_status(value);
     } else if (slice_is(name, "grpc-message")) {

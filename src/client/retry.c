@@ -99,7 +99,7 @@ static bool is_retryable(const struct client_retry *retry, const struct client_c
     int status = call->status;
     if (rc != OK) /* without an answer: the connection was lost or could not be made */
         status = call->ctx->fault.kind == FAULT_IO ? GRPC_UNAVAILABLE : GRPC_OK;
-    return status != GRPC_OK && (retry->codes & 1u << status) != 0;
+    return status > GRPC_OK && (retry->codes & 1u << status) != 0;
 }
 
 /* "If the server wants to tell the client not to retry, it sends a negative value" (A6), and so does one

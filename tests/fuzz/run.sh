@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack"
+TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack answer"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -36,6 +36,8 @@ sources_of() {
         src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     unpack) echo src/rpc/scan.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
+    answer) echo src/client/stream.c src/client/stream_callbacks.c src/client/answer.c src/client/retry.c \
+        src/rpc/coding.c src/rpc/framing.c src/rpc/status.c src/loop/*.c gen/errors.c src/base/*.c ;;
     image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
         tools/schema-compat/rules.c tools/schema-compat/report_text.c tools/schema-compat/report_json.c \
@@ -66,6 +68,10 @@ build() { # build TARGET VARIANT [FLAG...]
     filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     gzip) libraries=$(pkg-config --libs zlib) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
+    answer)
+        libraries="$(generated) -D__SANITIZE_ADDRESS__ -DTENANT_VERSION=\"fuzz\" $(pkg-config --libs libnghttp2 libuv openssl \
+            libprotobuf-c) -lboost_context -lpthread -lm"
+        ;;
     session)
         libraries="$(generated) -D__SANITIZE_ADDRESS__ $(pkg-config --libs libnghttp2 libuv openssl zlib \
             libprotobuf-c) -lboost_context -lpthread -lm"

@@ -1,0 +1,26 @@
+/* gRPC's interoperability cases as a client plays them (grpc/doc/interop-test-descriptions.md). */
+#ifndef TESTS_CONFORMANCE_CLIENT_CASES_H
+#define TESTS_CONFORMANCE_CLIENT_CASES_H
+
+#include "client/channel.h"
+
+#include <stdbool.h>
+
+/* A case's surroundings: on a plain thread or in a task. */
+struct interop {
+    struct ctx *ctx;
+    struct client_channel *channel;
+    const char *name; /* of the case */
+};
+
+struct interop_case {
+    const char *name;
+    bool (*run)(struct interop *interop); /* false: it said on standard error what was wrong */
+};
+
+extern const struct interop_case interop_cases[]; /* ends with a NULL name */
+
+/* 271,828 bytes there, 314,159 back. */
+bool large_unary(struct interop *interop);
+
+#endif

@@ -1,0 +1,111 @@
+/* gRPC's interoperability cases played by our client: each on a plain thread and in a task, then 1,000 large calls at
+ * once on one channel.
+ *
+ *   interop-client ADDRESS PKI-FOLDER
+ *
+ * Prints "ok CASE" or "FAIL CASE"; the status is 0 when all passed. */
+#include "cases.h"
+
+#include "base/alloc.h"
+#include "loop/task.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONCURRENT 1000
+
+struct in_task {
+    const struct interop_case *test;
+    struct client_channel *channel;
+    unsigned passed;
+};
+
+static struct client_channel *channel_new(const char *address, const char *folder);
+static bool run_plainly(struct client_channel *channel, const struct interop_case *test);
+static void run_in_task(struct task *task, void *argument);
+static unsigned run_tasks(struct client_channel *channel, const struct interop_case *test, unsigned count);
+static bool report(bool passed, const char *name, const char *how);
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: interop-client ADDRESS PKI-FOLDER\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    struct client_channel *plain = channel_new(argv[1], argv[2]);
+    bool good = true;
+    for (const struct interop_case *test = interop_cases; test->name != NULL; test++) {
+        good &= report(run_plainly(plain, test), test->name, "on a thread");
+        struct client_channel *shared = channel_new(argv[1], argv[2]);
+        good &= report(run_tasks(shared, test, 1) == 1, test->name, "in a task");
+    }
+    client_channel_free(plain);
+    static const struct interop_case large = {"concurrent_large_unary", large_unary};
+    struct client_channel *shared = channel_new(argv[1], argv[2]);
+    good &= report(run_tasks(shared, &large, CONCURRENT) == CONCURRENT, large.name, "in 1000 tasks");
+    return good ? 0 : 1;
+}
+
+static struct client_channel *channel_new(const char *address, const char *folder)
+{
+    char *cert = NULL, *key = NULL, *ca = NULL;
+    if (asprintf(&cert, "%s/admin.pem", folder) < 0 || asprintf(&key, "%s/admin.key", folder) < 0 ||
+        asprintf(&ca, "%s/ca.pem", folder) < 0)
+        abort();
+    struct client_settings settings = {.address = address,
+                                       .cert_file = cert,
+                                       .key_file = key,
+                                       .ca_file = ca,
+                                       .server_name = "localhost"};
+    struct client_channel *channel = client_channel_new(&settings);
+    free(cert);
+    free(key);
+    free(ca);
+    return channel;
+}
+
+static bool run_plainly(struct client_channel *channel, const struct interop_case *test)
+{
+    struct ctx ctx;
+    ctx_init(&ctx, NULL, NULL);
+    ctx.arena = arena_new(0);
+    bool passed = test->run(&(struct interop){&ctx, channel, test->name});
+    arena_free(ctx.arena);
+    return passed;
+}
+
+static void run_in_task(struct task *task, void *argument)
+{
+    struct in_task *work = argument;
+    struct ctx ctx;
+    ctx_init(&ctx, NULL, NULL);
+    ctx.task = task;
+    ctx.arena = arena_new(0);
+    work->passed += work->test->run(&(struct interop){&ctx, work->channel, work->test->name});
+    arena_free(ctx.arena);
+}
+
+/* How many passed.  Frees the channel, which belongs to the loop. */
+static unsigned run_tasks(struct client_channel *channel, const struct interop_case *test, unsigned count)
+{
+    struct loop *loop = loop_new(count);
+    struct in_task work = {.test = test, .channel = channel};
+    for (unsigned i = 0; i < count; i++) {
+        if (!task_start(loop, run_in_task, &work, NULL))
+            abort();
+    }
+    while (task_count(loop) > 0)
+        loop_turn(loop, NS_PER_S);
+    client_channel_free(channel);
+    loop_free(loop);
+    return work.passed;
+}
+
+static bool report(bool passed, const char *name, const char *how)
+{
+    printf("%s %s %s\n", passed ? "ok" : "FAIL", name, how);
+    fflush(stdout);
+    return passed;
+}
