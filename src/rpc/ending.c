@@ -2,6 +2,8 @@
  * below 4 KiB by status.c, a handler's trailers by CALL_HEADERS_MAX. */
 #include "rpc/ending.h"
 
+#include "base/random.h"
+
 #include "rpc/call_int.h"
 #include "rpc/coding.h"
 #include "rpc/connect.h"
@@ -49,6 +51,21 @@ const char *ending_retry_after(struct arena *arena, const struct status *status)
                         (unsigned long long)((status->retry_ns + NS_PER_S - 1) / NS_PER_S));
 }
 
+/* RetryInfo is the least pause.  gRPC's clients wait exactly as long as they are told: those refused together
+ * would come back together, so each is told up to half as much more.  No other code is about load. */
+const char *ending_retry_pushback(struct arena *arena, const struct status *status)
+{
+    bool busy = status->code == GRPC_UNAVAILABLE || status->code == GRPC_RESOURCE_EXHAUSTED;
+    if (status->retry_ns == 0 || !busy)
+        return NULL;
+    uint64_t least_ms = status->retry_ns / NS_PER_MS + (status->retry_ns % NS_PER_MS != 0);
+    uint64_t told_ms = least_ms + random_below(least_ms / 2 + 1);
+    /* "an ASCII encoded signed 32-bit integer": one that does not fit would mean never */
+    if (told_ms > INT32_MAX)
+        told_ms = INT32_MAX;
+    return arena_printf(arena, "%llu", (unsigned long long)told_ms);
+}
+
 /* "Key-value pairs encoded as a HTTP/1 headers block (without the terminating newline)", names in lower case
  * (PROTOCOL-WEB.md). */
 static void web_put(struct buf *out, const struct running_call *call, const struct status *status)
@@ -67,6 +84,9 @@ static void web_put(struct buf *out, const struct running_call *call, const stru
     const char *retry_after = ending_retry_after(call->arena, status);
     if (retry_after != NULL)
         web_field_put(&block, "retry-after", slice_of_str(retry_after));
+    const char *pushback = ending_retry_pushback(call->arena, status);
+    if (pushback != NULL)
+        web_field_put(&block, "grpc-retry-pushback-ms", slice_of_str(pushback));
     for (size_t i = 0; i < call->trailers.count; i++)
         web_field_put(&block, call->trailers.items[i].key, call->trailers.items[i].value);
     envelope_put(out, FLAG_TRAILERS, buf_slice(&block));

@@ -14,5 +14,8 @@ struct running_call;
 void ending_put(struct buf *out, const struct running_call *call, const struct status *status);
 /* RetryInfo as seconds for retry-after (RFC 9110 section 10.2.3: whole ones); in the arena, NULL: none. */
 const char *ending_retry_after(struct arena *arena, const struct status *status);
+/* Milliseconds for grpc-retry-pushback-ms (gRPC proposal A6) where the server cannot take the call now; anew at
+ * each call.  In the arena, NULL: none. */
+const char *ending_retry_pushback(struct arena *arena, const struct status *status);
 
 #endif

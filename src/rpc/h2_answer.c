@@ -283,6 +283,9 @@ static void add_status(struct fields *fields, const struct running_call *call,
     const char *retry_after = ending_retry_after(arena, status);
     if (retry_after != NULL)
         add_text(fields, "retry-after", retry_after);
+    const char *pushback = ending_retry_pushback(arena, status);
+    if (pushback != NULL)
+        add_text(fields, "grpc-retry-pushback-ms", pushback);
     add_list(fields, &call->trailers);
 }
 

@@ -91,6 +91,7 @@ def test_without_the_database_the_refusal_is_quick_and_clear(service, stack, uni
     error = refused(get, service, "tnt_01H455VB4PEX5VSKNK084SN02Q")
     assert error.code == CODE.UNAVAILABLE and error.retry_s and error.retry_s > 0
     assert int(error.trailers["retry-after"]) >= 1
+    assert error.retry_s <= int(error.trailers["grpc-retry-pushback-ms"]) / 1000 <= error.retry_s * 1.5 + 0.01
     assert "connect" not in error.message and "127.0.0.1" not in error.message
     began = time.monotonic()
     for _ in range(50):

@@ -419,6 +419,9 @@ START_TEST(web_errors_too)
         ck_assert_ptr_nonnull(strstr(text, "50%25 %C3%A4"));
         ck_assert_ptr_nonnull(strstr(text, "\r\ngrpc-status-details-bin: "));
         ck_assert(!envelope_next(&body, &flags, text));
+        exchange = post(pair, "Refuse", "application/grpc-web+proto", framed_text("\x08\x03"));
+        ck_assert_ptr_nonnull(
+            strstr(buf_str(&exchange->body) + FRAME_PREFIX_SIZE, "\r\ngrpc-retry-pushback-ms: 1"));
         pair_free(pair);
     }
 END_TEST

@@ -3,6 +3,8 @@
 
 #include "rpc/coding.h"
 
+#include <limits.h>
+
 static struct exchange *ask(struct pair *pair, const char *path, const struct extra *extras)
 {
     return pair_finish(pair, pair_request(pair, path, extras, pair_message(1, "hello")));
@@ -241,6 +243,34 @@ START_TEST(test_retry_after)
         struct exchange *exchange = pair_finish(pair, pair_call(pair, "Refuse", 2));
         check_trailers_only(exchange, GRPC_FAILED_PRECONDITION);
         ck_assert_str_eq(answer_field(exchange, "retry-after"), "2");
+        /* to wait does not help against this one: a client must not be told to retry by itself */
+        ck_assert_ptr_null(answer_field(exchange, "grpc-retry-pushback-ms"));
+        pair_free(pair);
+    }
+END_TEST
+
+/* gRPC proposal A6.  Clients wait for exactly as long as they are told, so what each is told must differ. */
+START_TEST(test_retry_pushback)
+    {
+        struct pair *pair = connected();
+        long least = LONG_MAX;
+        long most = 0;
+        for (int i = 0; i < 40; i++) {
+            struct exchange *exchange = pair_finish(pair, pair_call(pair, "Refuse", 3));
+            check_trailers_only(exchange, GRPC_UNAVAILABLE);
+            const char *text = answer_field(exchange, "grpc-retry-pushback-ms");
+            ck_assert_ptr_nonnull(text);
+            char *end = NULL;
+            long told = strtol(text, &end, 10);
+            ck_assert(*end == '\0' && text[0] != '0');
+            ck_assert_int_ge(told, 1000);
+            ck_assert_int_le(told, 1500);
+            least = told < least ? told : least;
+            most = told > most ? told : most;
+        }
+        ck_assert_int_lt(least, most);
+        struct exchange *good = pair_finish(pair, pair_call(pair, "Echo", 1));
+        ck_assert_ptr_null(answer_field(good, "grpc-retry-pushback-ms"));
         pair_free(pair);
     }
 END_TEST
@@ -458,6 +488,7 @@ Suite *suite_rpc_h2_errors(void)
     tcase_add_test(tests, test_gate_needs_no_body);
     tcase_add_test(tests, test_violations_on_the_wire);
     tcase_add_test(tests, test_retry_after);
+    tcase_add_test(tests, test_retry_pushback);
     tcase_add_test(tests, test_faults_keep_their_secrets);
     tcase_add_test(tests, test_malformed_timeouts);
     suite_add_tcase(suite, tests);
