@@ -47,6 +47,7 @@ PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lboost_context
 CHECK_LIBS := $(shell pkg-config --libs check 2>/dev/null)
 
 OPT_release    := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+OPT_shared     := $(OPT_release)
 OPT_clang      := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 OPT_debug      := -O0 -g3
 OPT_asan       := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -54,7 +55,11 @@ OPT_clang-asan := $(OPT_asan)
 OPT_tsan       := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 OPT := $(OPT_$(MODE))
 ifeq ($(OPT),)
-$(error unknown MODE=$(MODE): release, debug, asan, tsan, clang, clang-asan)
+$(error unknown MODE=$(MODE): release, shared, debug, asan, tsan, clang, clang-asan)
+endif
+# libtenant is linked into programs and libraries of others.
+ifeq ($(MODE),shared)
+KNOWN_FLAGS := $(patsubst -fPIE,-fPIC,$(KNOWN_FLAGS))
 endif
 # The sanitizers' own stack frames are larger, and their checks defeat some flow warnings.
 MODE_WARNINGS := $(if $(findstring san,$(MODE)),-Wno-frame-larger-than \
@@ -129,6 +134,41 @@ $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
 $(GATE): $(patsubst %.c,$(B)/%.o,$(wildcard tools/schema-compat/*.c)) $(B)/lib/base.a $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"
 	@$(link)
+
+# libtenant: the client room and what it stands on as one object, of which only the public names are seen, so that
+# nothing of it meets a name of the program it is linked into.
+LIBTENANT_PB := $(patsubst %.c,$(B)/%.o,$(wildcard gen/pb/tenant/v1/*.c gen/pb/grpc/health/v1/*.c))
+LIBTENANT_LIBS := $(shell pkg-config --libs libnghttp2 openssl zlib libuv libprotobuf-c 2>/dev/null) -lboost_context -lpthread
+LIBTENANT_PUBLIC := 'tenant_*' 'tenant__*' 'google__*' 'grpc__*'
+$(B)/lib/libtenant.o: $(B)/src/client/public.o $(LIBTENANT_PB) \
+  $(foreach r,base loop tls protojson rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(CC) -r -nostdlib -o $@.all $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+	@objcopy --wildcard $(LIBTENANT_PUBLIC:%=--keep-global-symbol=%) $@.all $@ && rm $@.all
+$(B)/lib/libtenant.a: $(B)/lib/libtenant.o
+	@rm -f $@ && ar rcs $@ $<
+$(B)/lib/libtenant.so.0: $(B)/lib/libtenant.o
+	@echo "LD  $(MODE) $@"
+	@$(CC) -shared -Wl,-soname,libtenant.so.0,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -o $@ $< \
+	  $(LIBTENANT_LIBS)
+
+.PHONY: libtenant
+libtenant: ## Build the C client library, static and shared (build/shared/lib/libtenant.*)
+	@$(MAKE) MODE=shared build/shared/lib/libtenant.a build/shared/lib/libtenant.so.0
+
+.PHONY: install-libtenant
+install-libtenant: libtenant ## Install libtenant and its headers (PREFIX=/usr/local, DESTDIR=)
+	@install -d $(LIBTENANT_ROOT)/include/tenant $(LIBTENANT_ROOT)/lib/pkgconfig
+	@install -m 644 include/tenant/client.h $(LIBTENANT_ROOT)/include/tenant/
+	@for s in tenant_service health; do \
+	  install -m 644 gen/rpc/$${s}_public.h $(LIBTENANT_ROOT)/include/tenant/$$s.h; done
+	@cd gen/pb && for h in tenant/v1/*.h tenant/options/v1/*.h google/rpc/*.h google/protobuf/*.h grpc/health/v1/*.h; do \
+	  install -D -m 644 $$h $(LIBTENANT_ROOT)/include/tenant/pb/$$h; done
+	@install -m 644 build/shared/lib/libtenant.a $(LIBTENANT_ROOT)/lib/
+	@install -m 755 build/shared/lib/libtenant.so.0 $(LIBTENANT_ROOT)/lib/
+	@ln -sf libtenant.so.0 $(LIBTENANT_ROOT)/lib/libtenant.so
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/tenant/tenant.pc.in >$(LIBTENANT_ROOT)/lib/pkgconfig/tenant.pc
+LIBTENANT_ROOT = $(DESTDIR)$(PREFIX)
 
 # --- unit and integration tests (Check) ----------------------------------------------------------------
 

@@ -97,8 +97,11 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
 /* A metadata value of the answer; {NULL, 0} when absent. */
 struct slice client_answer(const struct client_call *call, const char *key);
 
-/* When the service asks to be asked again: google.rpc.RetryInfo of the status' details.  False: it does
- * not. */
+/* Of the status' details (google.rpc.Status): the first of this type.  False: there is none. */
+bool client_detail(const struct client_call *call, const char *type, struct slice *value);
+/* ErrorInfo.reason, "TENANT_NOT_FOUND"; "" when there is none. */
+const char *client_reason(const struct client_call *call);
+/* RetryInfo: when the service asks to be asked again.  False: it does not. */
 bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns);
 
 /* --- streams: methods of any kind ------------------------------------------------------------------- */

@@ -8,13 +8,9 @@
 #include "client/channel_int.h"
 #include "rpc/status.h"
 
-#include "gen/pb/google/rpc/error_details.pb-c.h"
-#include "gen/pb/google/rpc/status.pb-c.h"
-
 #include <string.h>
 
 #define PUSHBACK_DIGITS 9 /* a number of milliseconds beyond that is no answer to wait for */
-#define DELAY_MAX_S 3600
 #define TOKENS_OF_FAILURE 1000u
 #define TOKENS_OF_SUCCESS 100u /* "tokenRatio": 0.1 */
 
@@ -125,27 +121,4 @@ static bool pushback_read(struct slice text, uint64_t *pause_ns)
     }
     *pause_ns = ms * NS_PER_MS;
     return true;
-}
-
-/* The first RetryInfo of google.rpc.Status that makes sense. */
-bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns)
-{
-    ProtobufCAllocator *memory = arena_protobuf(call->ctx->arena);
-    const Google__Rpc__Status *status =
-        google__rpc__status__unpack(memory, call->details.size, call->details.data);
-    for (size_t i = 0; status != NULL && i < status->n_details; i++) {
-        const Google__Protobuf__Any *any = status->details[i];
-        const char *slash = strrchr(any->type_url, '/');
-        if (slash == NULL || strcmp(slash + 1, "google.rpc.RetryInfo") != 0)
-            continue;
-        const Google__Rpc__RetryInfo *info =
-            google__rpc__retry_info__unpack(memory, any->value.len, any->value.data);
-        if (info == NULL || info->retry_delay == NULL || info->retry_delay->seconds < 0 ||
-            info->retry_delay->seconds > DELAY_MAX_S || info->retry_delay->nanos < 0)
-            continue;
-        *delay_ns = (uint64_t)info->retry_delay->seconds * NS_PER_S +
-                    (uint64_t)info->retry_delay->nanos;
-        return true;
-    }
-    return false;
 }

@@ -36,7 +36,7 @@ sources_of() {
         src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     unpack) echo src/rpc/scan.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
-    answer) echo src/client/stream.c src/client/stream_callbacks.c src/client/answer.c src/client/retry.c \
+    answer) echo src/client/stream.c src/client/stream_callbacks.c src/client/answer.c src/client/retry.c src/client/details.c \
         src/rpc/coding.c src/rpc/framing.c src/rpc/status.c src/loop/*.c gen/errors.c src/base/*.c ;;
     image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \

@@ -16,7 +16,6 @@ static void emit_tenant_ref(const struct service_model *service, const struct me
 static void emit_strings(const char *name, char **items, size_t count, struct text *out);
 static void emit_row(const struct service_model *service, const struct method_model *method,
                      struct text *out);
-static bool method_has_no_side_effects(const struct method_model *method);
 static char *upper(const char *text);
 static char *tenant_path(const struct method_model *method);
 static char *include_of(const char *proto);
@@ -232,7 +231,7 @@ static void emit_row(const struct service_model *service, const struct method_mo
     text_add(out, "    },\n");
 }
 
-static bool method_has_no_side_effects(const struct method_model *method)
+bool method_has_no_side_effects(const struct method_model *method)
 {
     const Google__Protobuf__MethodOptions *options = method->proto->options;
     return options != NULL && options->has_idempotency_level &&

@@ -13,11 +13,15 @@ void emit_server(const struct service_model *service, struct text *out);
 void emit_client(const struct service_model *service, struct text *out);
 /* The header's part for clients. */
 void emit_client_head(const struct service_model *service, struct text *out);
+/* gen/rpc/<service>_public.h, which is installed as tenant/<service>.h */
+void emit_public(const struct service_model *service, struct text *out);
 
 /* "TenantService" → "tenant_service": file names and function prefixes. */
 char *service_prefix(const struct service_model *service);
 /* True for methods that handlers serve: not marked unserved. */
 bool method_is_served(const struct method_model *method);
+/* idempotency_level = NO_SIDE_EFFECTS */
+bool method_has_no_side_effects(const struct method_model *method);
 /* In one direction at least. */
 bool method_streams(const struct method_model *method);
 

@@ -60,12 +60,15 @@ static void add_service(Response *response, const struct service_model *service)
     struct text header = {NULL, 0};
     struct text server = {NULL, 0};
     struct text client = {NULL, 0};
+    struct text public = {NULL, 0};
     emit_header(service, &header);
     emit_server(service, &server);
     emit_client(service, &client);
+    emit_public(service, &public);
     add_file(response, format_text("%s.h", prefix), header);
     add_file(response, format_text("%s.c", prefix), server);
     add_file(response, format_text("%s_client.c", prefix), client);
+    add_file(response, format_text("%s_public.h", prefix), public);
     free(prefix);
 }
 
