@@ -16,6 +16,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <poll.h>
 #include <pthread.h>
@@ -365,8 +366,11 @@ static inline void *scripted_run(void *argument)
         if (poll(&(struct pollfd){.fd = server->listener, .events = POLLIN}, 1, 5) <= 0)
             continue;
         int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
-            scripted_serve(server, tls, fd);
+        if (fd < 0)
+            continue;
+        int yes = 1; /* or small frames wait for the client's delayed acknowledgements */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        scripted_serve(server, tls, fd);
     }
     tls_context_unref(tls);
     return NULL;
