@@ -43,6 +43,7 @@ struct config_limits {
     uint32_t connections_per_identity; /* over the process; 64 */
     uint32_t connections_total;        /* over the process; 4096 */
     uint32_t accepts_per_second;       /* over the process; 200 */
+    size_t connection_memory;          /* over the process; 256 MiB */
     uint64_t deadline_default_ns;      /* of unary calls that bring none; 10 s */
     uint64_t deadline_cap_ns;          /* 30 s */
 };

@@ -250,6 +250,8 @@ const struct config_key config_keys[] = {
      .help = "connections of the process"},
     {COUNT("limits.accepts_per_second", limits.accepts_per_second, "200", 1, 1000000), LIVE,
      .help = "new connections of the process"},
+    {SIZE("limits.connection_memory", limits.connection_memory, "256MiB", 4 * MIB, 64 * KIB * MIB),
+     LIVE, .help = "memory of all connections; nobody is accepted from 90 % on"},
     {DURATION("limits.deadline_default", limits.deadline_default_ns, "10s", NS_PER_MS, HOUR), LIVE,
      .help = "of a unary call that brings none"},
     {DURATION("limits.deadline_cap", limits.deadline_cap_ns, "30s", NS_PER_MS, HOUR), LIVE,

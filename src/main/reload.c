@@ -180,7 +180,8 @@ static void apply_to_server(struct serve *serve, struct replacement *fresh)
     const struct config_limits *limits = &fresh->config->limits;
     tls_context_replace(serve->server_tls, TAKE(fresh->server_tls));
     tls_context_replace(serve->client_tls, TAKE(fresh->client_tls));
-    rpc_listener_set_limits(serve->listener, limits->connections_total, limits->accepts_per_second);
+    rpc_listener_set_limits(serve->listener, limits->connections_total, limits->accepts_per_second,
+                            limits->connection_memory);
     for (unsigned i = 0; i < serve->worker_count; i++)
         worker_set_policy(&serve->workers[i], worker_policy_new(fresh->config));
 }

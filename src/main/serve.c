@@ -158,6 +158,7 @@ static int open_ports(struct serve *serve)
         .log = &app->log,
         .connections_total = config->limits.connections_total,
         .accepts_per_second = config->limits.accepts_per_second,
+        .connection_memory = config->limits.connection_memory,
     };
     return rpc_listener_open(&app->ctx, serve->loop, &listener, &serve->listener);
 }

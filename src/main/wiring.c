@@ -59,6 +59,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .connections_per_identity = from->connections_per_identity,
         .connections_total = from->connections_total,
         .accepts_per_second = from->accepts_per_second,
+        .connection_memory = from->connection_memory,
         .deadline_default_ns = from->deadline_default_ns,
         .deadline_cap_ns = from->deadline_cap_ns,
     };

@@ -70,6 +70,7 @@ void connection_open(struct rpc_worker *worker, int fd)
     atomic_fetch_add(&worker->connection_count, 1);
     metric_gauge_add(worker->metrics->connections, 1);
     metric_inc(worker->metrics->accepted);
+    connection_weigh(connection);
     wait_for(connection, IO_READ);
 }
 
@@ -86,6 +87,7 @@ void connection_close(struct connection *connection)
     list_remove(&worker->connections, &connection->node);
     atomic_fetch_sub(&worker->connection_count, 1);
     metric_gauge_add(worker->metrics->connections, -1);
+    connection_weigh(connection);
     if (connection->counted)
         shared_identity_leave(worker->shared, connection->identity_key);
     shared_connection_leave(worker->shared);
@@ -106,6 +108,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
 {
     assert(connection->state != CONNECTION_CLOSED); /* a closed one is on no list */
     const struct rpc_limits *limits = &connection->worker->limits;
+    connection_weigh(connection);
     if (deadline_left(connection->deadline_ns, now_ns) == 0 &&
         connection->state == CONNECTION_LINGERING) {
         connection_close(connection);
@@ -275,6 +278,7 @@ static void begin_http2(struct connection *connection)
     connection->deadline_ns = deadline_after(clock_now(), worker->limits.preface_timeout_ns);
     connection->h2 = h2_new(worker, connection->identity, connection, wants_flush);
     connection->h2->traffic = &connection->record.traffic;
+    connection_weigh(connection);
     connection->record.fd = connection->fd;
     connection->record.peer = uri;
     connection->record.proof = tls_proof_new(connection->tls);

@@ -269,11 +269,17 @@ static int enter(struct running_call *call)
     return result;
 }
 
-/* Without a task left nothing of the request is worth looking at.  Whether there is one when it is whole, is
- * seen again by dispatch_message(). */
+/* Without a task left, or on a greedy connection when memory is used up, nothing of the request is worth
+ * looking at.  Whether there is a task when it is whole, is seen again by dispatch_message(). */
 static int take_place(struct running_call *call)
 {
-    const struct loop *loop = call->worker->loop;
+    const struct rpc_worker *worker = call->worker;
+    const struct loop *loop = worker->loop;
+    if (shared_memory_is_used_up(worker->shared, worker->limits.connection_memory,
+                                 call->h2->memory)) {
+        rpc_metrics_limit(worker->metrics->set, "connection_memory");
+        return OVERLOADED;
+    }
     if (task_count(loop) < task_capacity(loop))
         return OK;
     metric_inc(call->worker->metrics->tasks_refused);

@@ -86,6 +86,7 @@ struct h2 {
     size_t reserved;           /* of large messages that were let in */
     size_t connection_unacked; /* connection window held back */
     size_t queued;             /* answer bytes not yet given to the library */
+    size_t memory;             /* held by the whole connection, as the owner last weighed it */
     uint64_t idle_since_ns;    /* no streams since then */
     uint64_t header_block_ns;  /* when an unfinished header block began; 0: none */
     bool preface_done;         /* the client's SETTINGS came */

@@ -43,6 +43,7 @@ const struct rpc_limits rpc_limits_default = {
     .connections_per_identity = 64,
     .connections_total = 4096,
     .accepts_per_second = 200,
+    .connection_memory = 256u << 20,
     .deadline_default_ns = 10 * NS_PER_S,
     .deadline_cap_ns = 30 * NS_PER_S,
 };

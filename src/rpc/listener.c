@@ -34,6 +34,7 @@ struct rpc_listener {
     const struct log *log;
     uint32_t connections_total;
     uint32_t accepts_per_second;
+    size_t connection_memory;
     struct budget accepts;
     struct log_interval trouble;
     struct socket_record record; /* for channelz */
@@ -42,6 +43,7 @@ struct rpc_listener {
 static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
                        const struct rpc_listener_settings *settings);
 static void on_readable(void *owner, unsigned events);
+static bool is_memory_short(const struct rpc_listener *listener);
 static void on_resume(void *owner);
 static void pause_accepting(struct rpc_listener *listener, const char *limit);
 static void hand_over(struct rpc_listener *listener, int fd);
@@ -71,6 +73,7 @@ int rpc_listener_open(struct ctx *ctx, struct loop *loop,
     listener->log = settings->log;
     listener->connections_total = settings->connections_total;
     listener->accepts_per_second = settings->accepts_per_second;
+    listener->connection_memory = settings->connection_memory;
     listener->resume = timer_new(loop, on_resume, listener);
     listener->io = io_open(loop, listener->fd);
     io_watch(listener->io, IO_READ, on_readable, listener);
@@ -86,10 +89,11 @@ uint16_t rpc_listener_port(const struct rpc_listener *listener)
 }
 
 void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
-                             uint32_t accepts_per_second)
+                             uint32_t accepts_per_second, size_t connection_memory)
 {
     listener->connections_total = connections_total;
     listener->accepts_per_second = accepts_per_second;
+    listener->connection_memory = connection_memory;
 }
 
 void rpc_listener_close(struct rpc_listener *listener)
@@ -135,6 +139,10 @@ static void on_readable(void *owner, unsigned events)
 {
     (void)events;
     struct rpc_listener *listener = owner;
+    if (is_memory_short(listener)) {
+        pause_accepting(listener, "connection_memory");
+        return;
+    }
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         if (!budget_take(&listener->accepts, listener->accepts_per_second,
                          listener->accepts_per_second, clock_now())) {
@@ -151,6 +159,14 @@ static void on_readable(void *owner, unsigned events)
             pause_accepting(listener, "descriptors");
         return;
     }
+}
+
+/* From nine tenths on: the rest is for what those that are in have under way.  Looked at once per turn, so that
+ * one turn's accepts may come on top, and again after each pause. */
+static bool is_memory_short(const struct rpc_listener *listener)
+{
+    size_t limit = listener->connection_memory;
+    return shared_memory(listener->shared) >= limit - limit / 10;
 }
 
 /* Without the pause a level-triggered listener that cannot accept (EMFILE) would spin. */

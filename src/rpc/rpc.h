@@ -48,6 +48,7 @@ struct rpc_limits {
     uint32_t connections_per_identity; /* over the process */
     uint32_t connections_total;        /* over the process */
     uint32_t accepts_per_second;       /* over the process */
+    size_t connection_memory;          /* over the process: bytes that connections hold */
     uint64_t deadline_default_ns;      /* calls that bring none */
     uint64_t deadline_cap_ns;
 };
@@ -130,6 +131,7 @@ struct rpc_listener_settings {
     const struct log *log;
     uint32_t connections_total;
     uint32_t accepts_per_second;
+    size_t connection_memory;
 };
 
 /* Listens and accepts on `loop`.  Fault: FAULT_IO naming address, port and reason. */
@@ -138,7 +140,7 @@ int rpc_listener_open(struct ctx *ctx, struct loop *loop,
                       struct rpc_listener **listener) MUST_CHECK;
 /* From now on; connections that exist stay. */
 void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
-                             uint32_t accepts_per_second);
+                             uint32_t accepts_per_second, size_t connection_memory);
 uint16_t rpc_listener_port(const struct rpc_listener *listener);
 void rpc_listener_close(struct rpc_listener *listener); /* accepts NULL */
 

@@ -49,6 +49,7 @@ struct connection {
     uint64_t write_stalled_ns; /* since when the socket takes nothing; 0: it does */
     uint64_t age_limit_ns;     /* clock time when it is asked to go */
     size_t lingered;           /* bytes read away at the end */
+    size_t held;               /* of the process's connection memory, as last weighed */
     bool counted;              /* in the identity's count */
     bool last_write;           /* close once `out` is empty */
     bool read_again;           /* more may be there than this turn has read */
@@ -116,6 +117,9 @@ void connection_sweep(struct connection *connection, uint64_t now_ns);
 /* GOAWAY on an HTTP/2 connection; closes one whose handshake is still under way. */
 void connection_drain(struct connection *connection);
 
+/* connection_memory.c: brings the process's sum up to date; nothing is held by a closed one. */
+void connection_weigh(struct connection *connection);
+
 /* The identity's name by what the hook says now. */
 void connection_rename(struct connection *connection);
 
@@ -130,5 +134,11 @@ void shared_identity_leave(struct rpc_shared *shared, const char *key);
 /* False when the process has too many.  Any thread; left once per true. */
 bool shared_connection_enter(struct rpc_shared *shared, uint32_t limit);
 void shared_connection_leave(struct rpc_shared *shared);
+/* A connection that held `before` bytes holds `now`.  Any thread. */
+void shared_memory_change(struct rpc_shared *shared, size_t before, size_t now);
+/* Bytes held by all connections.  Any thread. */
+size_t shared_memory(const struct rpc_shared *shared);
+/* All connections hold `limit` or more, and one that holds `own` is not below their average.  Any thread. */
+bool shared_memory_is_used_up(const struct rpc_shared *shared, size_t limit, size_t own);
 
 #endif

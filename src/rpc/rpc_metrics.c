@@ -47,6 +47,10 @@ static const struct metric_family streams_family = {
     .name = "tenant_rpc_streams", .help = "Open HTTP/2 streams.", .kind = METRIC_GAUGE};
 static const struct metric_family running_family = {
     .name = "tenant_rpc_running_handlers", .help = "Handlers running.", .kind = METRIC_GAUGE};
+static const struct metric_family held_family = {
+    .name = "tenant_rpc_connection_bytes",
+    .help = "Memory that connections hold, estimated; limits.connection_memory is its limit.",
+    .kind = METRIC_GAUGE};
 static const struct metric_family accepted_family = {
     .name = "tenant_rpc_connections_accepted_total",
     .help = "Connections taken over by a worker.",
@@ -79,7 +83,8 @@ const struct metric_family *const rpc_metric_families[] = {
     &handshake_family,     &distrusted_family, &connections_family,
     &streams_family,       &running_family,    &accepted_family,
     &probes_family,        &received_family,   &sent_family,
-    &tasks_refused_family, &seconds_family,    NULL,
+    &tasks_refused_family, &seconds_family,    &held_family,
+    NULL,
 };
 
 static unsigned call_bucket(const struct uuid *tenant);
@@ -93,6 +98,7 @@ struct rpc_metrics *rpc_metrics_new(struct metrics *set)
     metrics->connections = metrics_series(set, &connections_family, NULL);
     metrics->streams = metrics_series(set, &streams_family, NULL);
     metrics->running = metrics_series(set, &running_family, NULL);
+    metrics->held_bytes = metrics_series(set, &held_family, NULL);
     metrics->accepted = metrics_series(set, &accepted_family, NULL);
     metrics->probes = metrics_series(set, &probes_family, NULL);
     metrics->received_bytes = metrics_series(set, &received_family, NULL);

@@ -28,6 +28,7 @@ struct rpc_metrics {
     struct metric *connections; /* gauge */
     struct metric *streams;     /* gauge */
     struct metric *running;     /* gauge: handlers */
+    struct metric *held_bytes;  /* gauge */
     struct metric *accepted;
     struct metric *probes;
     struct metric *received_bytes;

@@ -1,4 +1,4 @@
-/* Counts over all workers: connections in total and per identity.
+/* Counts over all workers: connections in total and per identity, and the bytes they hold.
  *
  * The table only grows: an entry is some tens of bytes, and our own authority says who gets
  * one. */
@@ -20,6 +20,7 @@ struct identity_count {
 
 struct rpc_shared {
     _Atomic uint32_t connections;
+    _Atomic size_t memory;           /* bytes that connections hold */
     struct socket_registry *sockets; /* owned */
     pthread_mutex_t lock;            /* guards the table */
     struct identity_count table[IDENTITIES_MAX];
@@ -85,6 +86,29 @@ void shared_connection_leave(struct rpc_shared *shared)
 {
     uint32_t before = atomic_fetch_sub(&shared->connections, 1);
     assert(before > 0);
+}
+
+void shared_memory_change(struct rpc_shared *shared, size_t before, size_t now)
+{
+    if (now == before)
+        return;
+    size_t all = atomic_fetch_add_explicit(&shared->memory, now - before, memory_order_relaxed);
+    assert(all >= before); /* the sum of all that was added */
+}
+
+size_t shared_memory(const struct rpc_shared *shared)
+{
+    return atomic_load_explicit(&shared->memory, memory_order_relaxed);
+}
+
+/* A greedy client must not have the modest ones refused. */
+bool shared_memory_is_used_up(const struct rpc_shared *shared, size_t limit, size_t own)
+{
+    size_t all = shared_memory(shared);
+    if (all < limit)
+        return false;
+    uint32_t count = atomic_load_explicit(&shared->connections, memory_order_relaxed);
+    return count == 0 || own >= all / count;
 }
 
 /* The entry, made when there is room; the last one stands for all that found none. */

@@ -185,7 +185,8 @@ static void server_open(struct server *server, struct ctx *ctx, const ServerRequ
         .metrics = server->metrics,
         .log = &server->log,
         .connections_total = limits.connections_total,
-        .accepts_per_second = limits.accepts_per_second};
+        .accepts_per_second = limits.accepts_per_second,
+        .connection_memory = limits.connection_memory};
     if (rpc_listener_open(ctx, server->loop, &listening, &server->listener) != OK)
         die("listener", ctx_fault_text(ctx));
 }

@@ -288,6 +288,7 @@ static int serve(struct ctx *ctx, const char *pki)
         .metrics = metrics,
         .connections_total = rpc_limits_default.connections_total,
         .accepts_per_second = rpc_limits_default.accepts_per_second,
+        .connection_memory = rpc_limits_default.connection_memory,
     };
     TRY(rpc_listener_open(ctx, server.loop, &settings, &listener));
     sigset_t set;

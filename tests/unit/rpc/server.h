@@ -89,7 +89,8 @@ static inline void server_open(struct server *server, const struct rpc_limits *l
                                              .metrics = server->pair->metrics,
                                              .log = &server->log,
                                              .connections_total = used->connections_total,
-                                             .accepts_per_second = used->accepts_per_second};
+                                             .accepts_per_second = used->accepts_per_second,
+                                             .connection_memory = used->connection_memory};
     int rc = rpc_listener_open(&server->ctx, server->pair->loop, &settings, &server->listener);
     ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
     ck_assert_uint_gt(rpc_listener_port(server->listener), 0);

@@ -11,6 +11,14 @@ static uint64_t counted(struct server *server, const char *line)
     return value;
 }
 
+/* Until the worker's next sweep has surely been. */
+static void remote_weigh(struct remote *remote)
+{
+    uint64_t until = clock_now() + 150 * NS_PER_MS;
+    while (clock_now() < until)
+        remote_turn(remote);
+}
+
 START_TEST(a_call_over_mutual_tls)
     {
         struct server server;
@@ -349,33 +357,33 @@ END_TEST
 /* The library ends a session by itself for such frames, while more lies unread than one turn takes.  tests/hostile
  * found that it was given to the session that had gone. */
 START_TEST(a_flood_goes_on_behind_the_end)
-{
-    struct server server;
-    struct buf flood = BUF_EMPTY;
-    raw_preface(&flood);
-    for (uint32_t id = 1; id < 12000; id += 2) {
-        raw_headers(&flood, id, "/test.v1.Pair/Echo", 0);
-        raw_frame(&flood, NGHTTP2_WINDOW_UPDATE, 0, id, slice_make("\0\0\0\0", 4));
-    }
-    server_open(&server, NULL);
-    for (size_t step = 1; step < 40; step++) {
-        struct remote remote;
-        remote_dial(&remote, &server);
-        remote_secure(&remote, server.client_tls);
-        ck_assert(remote_shake(&remote));
-        struct slice left = buf_slice(&flood);
-        while (left.size > 0 && !remote.ended) {
-            size_t size = step * 4096 < left.size ? step * 4096 : left.size;
-            remote_write(&remote, slice_make(left.data, size));
-            left = slice_skip(left, size);
-            remote_turn(&remote);
+    {
+        struct server server;
+        struct buf flood = BUF_EMPTY;
+        raw_preface(&flood);
+        for (uint32_t id = 1; id < 12000; id += 2) {
+            raw_headers(&flood, id, "/test.v1.Pair/Echo", 0);
+            raw_frame(&flood, NGHTTP2_WINDOW_UPDATE, 0, id, slice_make("\0\0\0\0", 4));
         }
-        remote_wait_end(&remote);
-        remote_close(&remote);
+        server_open(&server, NULL);
+        for (size_t step = 1; step < 40; step++) {
+            struct remote remote;
+            remote_dial(&remote, &server);
+            remote_secure(&remote, server.client_tls);
+            ck_assert(remote_shake(&remote));
+            struct slice left = buf_slice(&flood);
+            while (left.size > 0 && !remote.ended) {
+                size_t size = step * 4096 < left.size ? step * 4096 : left.size;
+                remote_write(&remote, slice_make(left.data, size));
+                left = slice_skip(left, size);
+                remote_turn(&remote);
+            }
+            remote_wait_end(&remote);
+            remote_close(&remote);
+        }
+        buf_deinit(&flood);
+        server_close(&server);
     }
-    buf_deinit(&flood);
-    server_close(&server);
-}
 END_TEST
 
 START_TEST(old_connections_are_asked_to_go)
@@ -404,8 +412,8 @@ START_TEST(a_caller_may_be_renamed_while_connected)
         remote_open(&remote, &server);
         ck_assert_int_eq(answer_status(remote_finish(&remote, pair_call(server.pair, "Echo", 1))),
                          GRPC_OK);
-        const struct connection *connection = list_entry(
-            list_first(&server.pair->worker->connections), struct connection, node);
+        const struct connection *connection =
+            list_entry(list_first(&server.pair->worker->connections), struct connection, node);
         ck_assert_str_eq(connection->h2->caller, "admin");
         server.pair->caller = "gateway";
         int32_t slow = pair_call(server.pair, "Sleep", 50);
@@ -446,12 +454,106 @@ START_TEST(limits_change_while_connected)
     }
 END_TEST
 
+/* What connections hold grows with what they bring, and is nothing when they are gone. */
+START_TEST(memory_is_accounted)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        (void)remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        remote_weigh(&remote);
+        size_t idle = shared_memory(server.pair->shared);
+        ck_assert_uint_ge(idle, 16u << 10);
+        ck_assert_uint_le(idle, 256u << 10);
+        char *text = xcalloc(1, 500001);
+        memset(text, 'y', 500000);
+        int32_t id =
+            pair_request(server.pair, "/test.v1.Pair/Sleep", NULL, pair_message(400, text));
+        uint64_t limit = clock_now() + 5 * NS_PER_S;
+        while (shared_memory(server.pair->shared) < idle + 500000) {
+            remote_turn(&remote);
+            ck_assert_msg(clock_now() < limit, "a message of 500,000 bytes is not seen");
+        }
+        ck_assert_int_eq(metric_gauge(server.pair->worker->metrics->held_bytes),
+                         (int64_t)shared_memory(server.pair->shared));
+        (void)remote_finish(&remote, id);
+        remote_weigh(&remote);
+        ck_assert_uint_lt(shared_memory(server.pair->shared), idle + 100000);
+        free(text);
+        remote_close(&remote);
+        while (rpc_worker_connections(server.pair->worker) > 0)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(shared_memory(server.pair->shared), 0);
+        server_close(&server);
+    }
+END_TEST
+
+/* From nine tenths on nobody else is let in, below it again. */
+START_TEST(memory_pauses_accepting)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.connection_memory = 100u << 10;
+        struct server server;
+        struct remote remotes[6];
+        server_open(&server, &limits);
+        for (int i = 0; i < 3; i++)
+            remote_dial(&remotes[i], &server);
+        while (rpc_worker_connections(server.pair->worker) < 3)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        for (int i = 3; i < 6; i++)
+            remote_dial(&remotes[i], &server);
+        for (int i = 0; i < 100; i++)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 3);
+        ck_assert_uint_ge(pair_limit(server.pair, "connection_memory"), 1);
+        for (int i = 0; i < 3; i++)
+            remote_close(&remotes[i]);
+        uint64_t limit = clock_now() + 5 * NS_PER_S;
+        while (metric_value(server.pair->worker->metrics->accepted) < 6) {
+            loop_turn(server.pair->loop, NS_PER_MS);
+            ck_assert_msg(clock_now() < limit, "never resumed");
+        }
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 3);
+        for (int i = 3; i < 6; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
+/* At the limit those that are in are refused, and told when to come back; but none that holds less than others. */
+START_TEST(memory_refuses_calls)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.connection_memory = 30u << 10;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        struct exchange *exchange = remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        ck_assert_int_eq(answer_status(exchange), GRPC_RESOURCE_EXHAUSTED);
+        ck_assert_ptr_nonnull(answer_field(exchange, "grpc-retry-pushback-ms"));
+        ck_assert_uint_ge(pair_limit(server.pair, "connection_memory"), 1);
+        ck_assert_int_eq(server.pair->invocations, 0);
+        shared_memory_change(server.pair->shared, 0, 1u << 20);
+        exchange = remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        shared_memory_change(server.pair->shared, 1u << 20, 0);
+        limits.connection_memory = 1u << 20;
+        rpc_worker_set_limits(server.pair->worker, &limits);
+        exchange = remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(the_listeners_limits_change)
     {
         struct server server;
         struct remote remotes[3];
         server_open(&server, NULL);
-        rpc_listener_set_limits(server.listener, 2, 200);
+        rpc_listener_set_limits(server.listener, 2, 200, 256u << 20);
         for (int i = 0; i < 3; i++)
             remote_dial(&remotes[i], &server);
         for (int i = 0; i < 20; i++)
@@ -490,6 +592,9 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
     tcase_add_test(tests, limits_change_while_connected);
     tcase_add_test(tests, the_listeners_limits_change);
+    tcase_add_test(tests, memory_is_accounted);
+    tcase_add_test(tests, memory_pauses_accepting);
+    tcase_add_test(tests, memory_refuses_calls);
     suite_add_tcase(suite, tests);
     return suite;
 }
