@@ -322,5 +322,11 @@ static int finish(struct client_stream *stream)
     if (stream->answer.is_grpc && framing_is_cut(&stream->framing))
         stream->answer.cut = true;
     answer_judge(&stream->answer, call);
+    /* a server that counts the same deadline may have been the first to act on it */
+    bool is_late = deadline_left(stream->deadline_ns, clock_now()) == 0;
+    if (is_late && !stream->answer.has_status && stream->answer.close_code == NGHTTP2_CANCEL) {
+        call->status = GRPC_DEADLINE_EXCEEDED;
+        call->message = "the deadline passed";
+    }
     return OK;
 }

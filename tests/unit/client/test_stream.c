@@ -88,6 +88,31 @@ START_TEST(a_watch_ends_with_its_deadline)
 }
 END_TEST
 
+static void cancel(struct scripted *self, int32_t id, bool whole)
+{
+    if (whole)
+        nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+}
+
+/* A server that counts the same deadline may be the first to act on it: grpc-go's resets with CANCEL. */
+START_TEST(a_cancel_after_the_deadline_is_the_deadlines)
+{
+    serve(cancel);
+    ck_assert_int_eq(client_channel_connect(&ctx, channel), OK);
+    struct client_call call = call_make();
+    call.timeout_ns = 50 * NS_PER_MS;
+    struct client_stream *stream = NULL;
+    Response *message;
+    ck_assert_int_eq(health_watch_open(&call, &watched, &stream), OK);
+    scripted_await(&server, SEEN_REQUEST, 1);
+    (void)poll(NULL, 0, 100);
+    ck_assert_int_eq(next_of(stream, &message), OK);
+    ck_assert_ptr_null(message);
+    ck_assert_int_eq(call.status, GRPC_DEADLINE_EXCEEDED);
+    client_stream_close(stream);
+}
+END_TEST
+
 /* 8 MiB of small messages. */
 #define MANY (8u << 20)
 static uint8_t many[MANY / 7 * 7];
@@ -284,6 +309,7 @@ Suite *suite_client_stream(void)
     tcase_add_test(taking, messages_come_in_order_and_then_the_status);
     tcase_add_test(taking, a_watch_that_is_closed_is_cancelled);
     tcase_add_test(taking, a_watch_ends_with_its_deadline);
+    tcase_add_test(taking, a_cancel_after_the_deadline_is_the_deadlines);
     tcase_add_test(taking, who_takes_nothing_holds_the_server_back);
     tcase_add_test(taking, streams_given_up_unread_leave_the_connection_its_window);
     suite_add_tcase(suite, taking);
