@@ -440,6 +440,7 @@ static void run_handler(struct task *task, void *argument)
         call->result = FAULT(&face->ctx, FAULT_CANCELLED, "the client went away");
         return;
     }
+    metric_inc(call->worker->metrics->handlers_started);
     ProtobufCMessage *out = NULL;
     if (!face->method->server_streaming) {
         out = arena_alloc(call->arena, face->method->response->sizeof_message);

