@@ -35,7 +35,10 @@ struct config_limits {
     uint64_t preface_timeout_ns;       /* client preface and SETTINGS; 5 s */
     uint64_t headers_timeout_ns;       /* header block, from its first byte; 5 s */
     uint64_t body_progress_ns;         /* longest standstill of an announced message; 10 s */
+    size_t body_rate;                  /* bytes per second of such a message; 1 KiB */
     uint64_t write_stall_ns;           /* longest standstill of a response; 10 s */
+    size_t stalled_bytes;              /* of answers standing still for half of that; 256 KiB */
+    uint64_t tcp_user_timeout_ns;      /* sent bytes without acknowledgement; 20 s */
     uint64_t idle_ns;                  /* 5 min */
     uint64_t age_ns;                   /* 30 min, ± 10 % */
     uint64_t age_grace_ns;             /* 30 s */

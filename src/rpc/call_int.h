@@ -7,6 +7,7 @@
 #include "loop/task.h"
 #include "rpc/call.h"
 #include "rpc/connect_query.h"
+#include "rpc/framing.h"
 #include "rpc/protocol.h"
 #include "rpc/request_headers.h"
 #include "rpc/status.h"
@@ -70,9 +71,10 @@ void call_stream_init(struct running_call *running);
 void call_free(struct running_call *running);
 /* message.c.  Inflates, scans and unpacks or parses one message into `arena`.  Refusals: MESSAGE_TOO_LARGE,
  * MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED.  Fault: it does not inflate. */
-struct framing;
 int call_message_take(struct running_call *running, const struct framing *framing,
                       struct arena *arena, ProtobufCMessage **message) MUST_CHECK;
+/* What broke the framing: OK, MESSAGE_TOO_LARGE, REQUEST_CARDINALITY or FAULT_PROTOCOL. */
+int call_framing_fault(struct ctx *ctx, enum framing_result result) MUST_CHECK;
 /* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
  * where that was asked for and helps.  The framed size. */
 size_t call_message_frame(const struct running_call *running, uint8_t *place, size_t size);

@@ -144,11 +144,7 @@ static int message_fill(struct running_call *running, struct h2_stream *stream, 
         buf_consume(inbox, taken);
         h2->buffered += buf_size(inbox) + buf_size(&framing->message);
         moved += taken;
-        if (result == FRAMING_TOO_LARGE)
-            return MESSAGE_TOO_LARGE;
-        if (result != FRAMING_OK)
-            return FAULT(&running->call.ctx, FAULT_PROTOCOL,
-                         "a compressed message without grpc-encoding");
+        TRY(call_framing_fault(&running->call.ctx, result));
     }
     if (moved > 0 && !stream->ended) {
         assert(stream->unacked >= moved);
@@ -166,5 +162,7 @@ static int message_unpack(struct running_call *running, struct h2_stream *stream
 {
     TRY(call_message_take(running, &stream->framing, running->message_arena, message));
     h2_stream_drop_message(stream);
+    stream->window_ns = 0;
+    stream->window_bytes = stream->body_bytes;
     return running->worker->hooks.match(&running->call, *message);
 }

@@ -21,6 +21,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,6 +52,8 @@ static void discard_input(struct connection *connection);
 static void wants_flush(void *owner);
 static void on_reap(void *owner);
 static void drop_distrusted(struct connection *connection);
+static void bound_silence(const struct connection *connection);
+static void broken(struct connection *connection);
 static void limit_hit(struct connection *connection, const char *limit);
 
 void connection_open(struct rpc_worker *worker, int fd)
@@ -71,6 +76,7 @@ void connection_open(struct rpc_worker *worker, int fd)
     metric_gauge_add(worker->metrics->connections, 1);
     metric_inc(worker->metrics->accepted);
     connection_weigh(connection);
+    bound_silence(connection);
     wait_for(connection, IO_READ);
 }
 
@@ -301,7 +307,7 @@ static void read_http2(struct connection *connection)
         if (status == TLS_WANT_READ || status == TLS_WANT_WRITE)
             return;
         if (status != TLS_OK) {
-            connection_close(connection);
+            broken(connection);
             return;
         }
         metric_add(connection->worker->metrics->received_bytes, count);
@@ -428,7 +434,7 @@ static bool write_some(struct connection *connection, size_t *written)
         wait_for(connection, connection->last_write ? IO_WRITE : IO_READ | IO_WRITE);
         return false;
     }
-    connection_close(connection);
+    broken(connection);
     return false;
 }
 
@@ -475,6 +481,23 @@ static void on_reap(void *owner)
     buf_deinit(&connection->probe);
     free(connection->identity_key);
     free(connection);
+}
+
+/* A peer that vanished without a word, or whose window stays shut, is otherwise noticed after a quarter of an
+ * hour: what was written lies in the kernel, where write_stall does not see it.  See gRPC proposal A18. */
+static void bound_silence(const struct connection *connection)
+{
+    uint64_t timeout_ms = connection->worker->limits.tcp_user_timeout_ns / NS_PER_MS;
+    unsigned value = timeout_ms > INT_MAX ? INT_MAX : (unsigned)timeout_ms;
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+}
+
+/* The socket or TLS has ended. */
+static void broken(struct connection *connection)
+{
+    if (strcmp(tls_stream_error_label(connection->tls), "timeout") == 0)
+        limit_hit(connection, "tcp_user_timeout");
+    connection_close(connection);
 }
 
 static void limit_hit(struct connection *connection, const char *limit)

@@ -401,25 +401,11 @@ static int run_checks(struct running_call *call, struct h2_stream *stream)
     return call->worker->hooks.match(&call->call, message);
 }
 
-/* What broke the framing.  Only the size and the number of messages are the client's to mend and thus refusals:
- * "Request cardinality violation (method requires exactly one request but client sent some other number of
- * requests) | UNIMPLEMENTED" (gRPC's statuscodes.md).  The rest are clients that break the protocol, and their
- * operators find the text in our log, not in the answer. */
+/* OK: the one message is there. */
 static int message_fault(const struct h2_stream *stream)
 {
     struct ctx *ctx = &stream->call->call.ctx;
-    switch (stream->framing_error) {
-    case FRAMING_OK:
-        break;
-    case FRAMING_TOO_LARGE:
-        return MESSAGE_TOO_LARGE;
-    case FRAMING_BAD_FLAG:
-        return FAULT(ctx, FAULT_PROTOCOL, "a message whose flag is neither 0 nor 1");
-    case FRAMING_COMPRESSED:
-        return FAULT(ctx, FAULT_PROTOCOL, "a compressed message without grpc-encoding");
-    case FRAMING_EXTRA:
-        return REQUEST_CARDINALITY;
-    }
+    TRY(call_framing_fault(ctx, stream->framing_error));
     if (framing_has_message(&stream->framing))
         return OK;
     if (!framing_is_cut(&stream->framing))

@@ -39,9 +39,12 @@ struct h2_stream {
     size_t header_bytes;             /* … and their size, as RFC 9113 section 6.5.2 counts */
     struct framing framing;
     enum framing_result framing_error;
-    uint64_t begun_ns;    /* when its first frame came */
-    uint64_t progress_ns; /* when body or answer last moved */
-    uint64_t end_sent_ns; /* when END_STREAM went out, if rest_unwanted */
+    uint64_t begun_ns;     /* when its first frame came */
+    uint64_t progress_ns;  /* when body or answer last moved */
+    uint64_t end_sent_ns;  /* when END_STREAM went out, if rest_unwanted */
+    uint64_t body_bytes;   /* of DATA that came */
+    uint64_t window_ns;    /* since when the rate is measured; 0: nothing came since … */
+    uint64_t window_bytes; /* … body_bytes were that many */
     uint32_t empty_data;
     size_t unacked;  /* received bytes whose stream window was not given back */
     size_t reserved; /* of h2->reserved: the announced large message */
@@ -51,6 +54,7 @@ struct h2_stream {
     bool dispatched;    /* checked and handed to a handler, refused, or expired */
     bool answered;      /* a response was submitted */
     bool end_sent;      /* END_STREAM went out */
+    bool given_up;      /* RST_STREAM was submitted because it stalled */
     bool rest_unwanted; /* the answer is out before the request: RST_STREAM(NO_ERROR) in a moment */
     struct running_call
         *call;          /* NULL before it is made, and after an answer that did not wait for it */

@@ -313,6 +313,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream == NULL)
         return 0;
     stream->unacked += size;
+    stream->body_bytes += size;
     stream->progress_ns = clock_tick();
     if (stream->answered || stream->framing_error != FRAMING_OK)
         return 0; /* nobody will read it */

@@ -24,17 +24,10 @@
 #define STREAM_WINDOW (64 << 10)
 #define FRAME_MAX (16 << 10)
 #define FIRST_UNKNOWN_TYPE 0x0a /* RFC 9113 defines types up to CONTINUATION, 0x09 */
-#define REST_PATIENCE_NS (100 * NS_PER_MS)
-#define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
 
 static nghttp2_option *session_options(const struct rpc_limits *limits);
 static void session_begin(struct h2 *h2);
 static void give_up_fatally(struct h2 *h2, int error);
-static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
-static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
-static void refuse_rest(struct h2_stream *stream, uint64_t now_ns);
-static void reset_stalled(struct h2_stream *stream, const char *limit);
-static void note_windows(struct h2 *h2);
 
 struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
                   void (*wants_flush)(void *owner))
@@ -133,28 +126,6 @@ void h2_shutdown(struct h2 *h2)
     h2->wants_flush(h2->owner);
 }
 
-/* Every 50 ms per connection: one pass over at most `concurrent_streams` streams. */
-bool h2_sweep(struct h2 *h2, uint64_t now_ns)
-{
-    const struct rpc_limits *limits = &h2->worker->limits;
-    if (h2->shutting_down && !h2->goaway_final)
-        finish_shutdown(h2, now_ns);
-    if (h2->header_block_ns != 0 && now_ns - h2->header_block_ns > limits->headers_timeout_ns) {
-        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "headers_timeout");
-        return false;
-    }
-    struct list_node *next = NULL;
-    for (struct list_node *node = list_first(&h2->streams); node != NULL; node = next) {
-        next = list_next(&h2->streams, node);
-        sweep_stream(list_entry(node, struct h2_stream, node), now_ns);
-    }
-    note_windows(h2);
-    bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
-    if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
-        h2_shutdown(h2);
-    return !h2->failed;
-}
-
 /* Windows are ours to give back (no_auto_window_update), or the library would acknowledge bytes
  * nobody has room for.  Closed streams are not kept: their only use is the priority tree, which
  * we do not announce. */
@@ -215,77 +186,4 @@ static void give_up_fatally(struct h2 *h2, int error)
         h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "bad_preface");
     else
         h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "fatal_frame");
-}
-
-/* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams;
- * what it had already sent is still served; then comes the GOAWAY with the true last id.  The
- * ping behind the notice tells when the peer has seen it; a peer that does not answer gets a
- * second. */
-static void finish_shutdown(struct h2 *h2, uint64_t now_ns)
-{
-    if (h2->shutdown_ns != 0 && now_ns - h2->shutdown_ns < SHUTDOWN_NOTICE_NS)
-        return;
-    h2->goaway_final = true;
-    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
-    (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
-    h2->wants_flush(h2->owner);
-}
-
-/* A stall is an announced message, a unary body or an answer that does not progress. */
-static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
-{
-    const struct rpc_limits *limits = &stream->h2->worker->limits;
-    if (stream->rest_unwanted) {
-        refuse_rest(stream, now_ns);
-        return;
-    }
-    uint64_t still = now_ns > stream->progress_ns ? now_ns - stream->progress_ns : 0;
-    bool unsent = stream->flow != NULL && buf_size(&stream->flow->outbox) > 0;
-    if (stream->answered || unsent) {
-        if (still > limits->write_stall_ns)
-            reset_stalled(stream, "write_stall");
-        if (stream->answered)
-            return;
-    }
-    /* headers still coming: headers_timeout watches those; or answered as plain HTTP */
-    if (stream->call == NULL)
-        return;
-    bool waits_for_us = stream->dispatched || list_is_linked(&stream->held_node) ||
-                        list_is_linked(&stream->room_node);
-    if (deadline_left(stream->call->call.ctx.deadline_ns, now_ns) == 0)
-        dispatch_expire(stream);
-    else if (!waits_for_us && still > limits->body_progress_ns)
-        reset_stalled(stream, "body_progress");
-}
-
-/* RFC 9113 section 8.1: a server "MAY request that the client abort transmission of a request without error by
- * sending a RST_STREAM with an error code of NO_ERROR after sending a complete response".  Most clients end the
- * stream by themselves when they read it: a moment's patience spares the frame, and what was under way is still
- * judged as part of an open stream.  It can be no more than the window, which is not given back. */
-static void refuse_rest(struct h2_stream *stream, uint64_t now_ns)
-{
-    if (stream->ended || now_ns < deadline_after(stream->end_sent_ns, REST_PATIENCE_NS))
-        return;
-    stream->rest_unwanted = false;
-    (void)nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
-                                    NGHTTP2_NO_ERROR);
-    stream->h2->wants_flush(stream->h2->owner);
-}
-
-static void reset_stalled(struct h2_stream *stream, const char *limit)
-{
-    rpc_metrics_limit(stream->h2->worker->metrics->set, limit);
-    (void)nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id,
-                                    NGHTTP2_CANCEL);
-    stream->h2->wants_flush(stream->h2->owner);
-}
-
-/* For channelz, which may be late by a sweep: only this thread may ask the library. */
-static void note_windows(struct h2 *h2)
-{
-    atomic_store_explicit(&h2->traffic->windows[WINDOW_TO_PEER],
-                          nghttp2_session_get_remote_window_size(h2->session),
-                          memory_order_relaxed);
-    atomic_store_explicit(&h2->traffic->windows[WINDOW_TO_US],
-                          nghttp2_session_get_local_window_size(h2->session), memory_order_relaxed);
 }

@@ -40,7 +40,10 @@ struct rpc_limits {
     uint64_t preface_timeout_ns;   /* HTTP/2 preface and SETTINGS ACK */
     uint64_t headers_timeout_ns;   /* a header block, from its first byte */
     uint64_t body_progress_ns;     /* standstill of a message that was begun */
+    size_t body_rate;              /* of such a message, bytes per second over body_progress */
     uint64_t write_stall_ns;       /* standstill of an answer */
+    size_t stalled_bytes;          /* per connection, of answers standing still for half of that */
+    uint64_t tcp_user_timeout_ns;  /* bytes sent and not acknowledged by the peer's TCP */
     uint64_t idle_ns;              /* connection without streams */
     uint64_t age_ns;               /* connection's life, ± 10 % */
     uint64_t age_grace_ns;         /* from GOAWAY to the end */
@@ -94,7 +97,7 @@ struct rpc_worker_settings {
     struct rpc_limits limits;
     struct rpc_hooks hooks;
     const struct protojson_types
-        *any_types; /* that an Any may hold in JSON; NULL: none; borrowed */
+        *any_types;      /* that an Any may hold in JSON; NULL: none; borrowed */
     bool plain_refusals; /* refusals are told by code and text alone, without google.rpc details */
     const struct rpc_registration *registrations; /* copied */
     size_t registration_count;

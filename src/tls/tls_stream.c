@@ -266,7 +266,8 @@ static enum tls_status judge_socket(struct tls_stream *stream)
         stream->cut_off = stream->ready; /* before that nothing was open that could close */
         return TLS_CLOSED;
     }
-    tls_stream_fail(stream, "reset", strerror(stream->socket_errno));
+    tls_stream_fail(stream, stream->socket_errno == ETIMEDOUT ? "timeout" : "reset",
+                    strerror(stream->socket_errno));
     return TLS_FAILED;
 }
 

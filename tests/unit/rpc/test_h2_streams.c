@@ -2,6 +2,7 @@
 #include "h2_pair.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* --- a client that sends when it is told to ----------------------------------------------------------- */
 
@@ -339,6 +340,39 @@ START_TEST(broken_messages_end_the_call)
 }
 END_TEST
 
+/* For who operates such a client: the log says which rule it broke.  Both are INTERNAL on the wire. */
+START_TEST(broken_flags_are_told_apart)
+{
+    static const struct {
+        const char *prefix;
+        const char *text;
+    } cases[] = {
+        {"\1\0\0\0\0", "a compressed message without grpc-encoding"},
+        {"\2\0\0\0\0", "a message whose flag is neither 0 nor 1"},
+        {"\x80\0\0\0\0", "a message whose flag is neither 0 nor 1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int pipe_fds[2];
+        ck_assert_int_eq(pipe(pipe_fds), 0);
+        struct log log = {.fd = pipe_fds[1]};
+        struct pair *pair = pair_make(NULL, NULL, &log);
+        pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
+        struct talk talk;
+        pair_connect(pair);
+        talk_open(&talk, pair, "Chat", NULL);
+        buf_put(&talk.out, cases[i].prefix, 5);
+        ck_assert_int_eq(answer_status(talk_end(&talk)), GRPC_INTERNAL);
+        pair_free(pair);
+        close(pipe_fds[1]);
+        char lines[8192] = "";
+        ssize_t got = read(pipe_fds[0], lines, sizeof lines - 1);
+        ck_assert_int_gt(got, 0);
+        ck_assert_msg(strstr(lines, cases[i].text) != NULL, "case %zu: %s", i, lines);
+        close(pipe_fds[0]);
+    }
+}
+END_TEST
+
 /* --- ends ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(a_reset_cancels_the_wait_for_a_message)
@@ -414,6 +448,59 @@ START_TEST(a_quiet_stream_stays)
 }
 END_TEST
 
+/* Of a stream whose client sends as it likes a message that was begun is owed: first it must move, then fast. */
+START_TEST(a_message_that_was_begun_must_come)
+{
+    struct pair *pair = pair_new(NULL);
+    struct talk talk;
+    pair_connect(pair);
+    talk_open(&talk, pair, "Chat", NULL);
+    talk_say(&talk, 1);
+    buf_put(&talk.out, "\0\0\0\1\0abc", 8);
+    talk_resume(&talk);
+    (void)h2_sweep(pair->h2, clock_now() + 9 * NS_PER_S);
+    pair_turns(pair, 3);
+    ck_assert(!pair_exchange(pair, talk.id)->closed);
+    (void)h2_sweep(pair->h2, clock_now() + 11 * NS_PER_S);
+    pair_turns(pair, 3);
+    ck_assert(pair_exchange(pair, talk.id)->reset);
+    ck_assert_uint_eq(pair_limit(pair, "body_progress"), 1);
+    buf_deinit(&talk.out);
+    pair_free(pair);
+}
+END_TEST
+
+/* Small messages a long time apart: each is whole at once, and the time between them is nobody's. */
+START_TEST(small_messages_may_come_seldom)
+{
+    struct pair *pair = pair_new(NULL);
+    struct talk talk;
+    pair_connect(pair);
+    talk_open(&talk, pair, "Chat", NULL);
+    uint64_t begun = clock_now();
+    struct h2_stream *stream = NULL;
+    for (uint64_t i = 0; i < 20; i++) {
+        talk_say(&talk, (int)i + 1);
+        /* the first bytes of the next one come with it, as of a client that writes whole blocks */
+        buf_put(&talk.out, "\0\0\0", 3);
+        talk_resume(&talk);
+        stream = h2_stream_find(pair->h2, talk.id);
+        stream->progress_ns = begun + i * 8 * NS_PER_S;
+        (void)h2_sweep(pair->h2, begun + i * 8 * NS_PER_S);
+        pair_turns(pair, 2);
+        ck_assert_msg(!pair_exchange(pair, talk.id)->closed, "message %d", (int)i);
+        struct buf *rest = pair_message(0, "x");
+        struct slice bytes = slice_skip(buf_slice(rest), 3);
+        buf_put_slice(&talk.out, bytes);
+        pair_drop_body(rest);
+        talk_resume(&talk);
+    }
+    ck_assert_int_eq(answer_status(talk_end(&talk)), GRPC_OK);
+    ck_assert_uint_eq(pair_limit(pair, "body_rate") + pair_limit(pair, "body_progress"), 0);
+    pair_free(pair);
+}
+END_TEST
+
 START_TEST(the_gate_is_asked_before_and_the_match_for_each_message)
 {
     static const char *const where[] = {"gate", "match"};
@@ -471,10 +558,13 @@ Suite *suite_rpc_h2_streams(void)
     tcase_add_test(tcase, an_unread_client_is_held);
     tcase_add_test(tcase, a_handler_may_stop_reading);
     tcase_add_test(tcase, broken_messages_end_the_call);
+    tcase_add_test(tcase, broken_flags_are_told_apart);
     tcase_add_test(tcase, a_reset_cancels_the_wait_for_a_message);
     tcase_add_test(tcase, a_lost_connection_cancels_both_ways);
     tcase_add_test(tcase, a_deadline_ends_streams);
     tcase_add_test(tcase, a_quiet_stream_stays);
+    tcase_add_test(tcase, a_message_that_was_begun_must_come);
+    tcase_add_test(tcase, small_messages_may_come_seldom);
     tcase_add_test(tcase, the_gate_is_asked_before_and_the_match_for_each_message);
     tcase_add_test(tcase, streams_leave_room_for_others);
     suite_add_tcase(suite, tcase);

@@ -186,6 +186,89 @@ START_TEST(test_answer_stall)
     }
 END_TEST
 
+/* Ten answers of 60 KB that nobody takes: after half of write_stall only 256 KiB of them are kept, the youngest. */
+START_TEST(test_stalled_answers_are_bounded)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make("\0\4\0\0\0\0", 6));
+        for (uint32_t id = 1; id < 20; id += 2)
+            put_call(&script.bytes, id, "/test.v1.Pair/Large", 60000);
+        play(&script);
+        /* beyond queued_response_bytes requests are held: all were started before */
+        pair_turns(script.pair, 20);
+        size_t queued = script.pair->h2->queued;
+        ck_assert_uint_gt(queued, 300000);
+        (void)h2_sweep(script.pair->h2, clock_now() + 4 * NS_PER_S);
+        pair_send(script.pair);
+        ck_assert_uint_eq(script.pair->h2->queued, queued);
+        (void)h2_sweep(script.pair->h2, clock_now() + 6 * NS_PER_S);
+        pair_send(script.pair);
+        size_t left = script.pair->h2->queued;
+        ck_assert_uint_le(left, 256u << 10);
+        ck_assert_uint_gt(left, (256u << 10) - 61000);
+        ck_assert(pair_exchange(script.pair, 1)->reset);
+        ck_assert_uint_eq(pair_exchange(script.pair, 1)->reset_error, NGHTTP2_CANCEL);
+        ck_assert_uint_eq(pair_limit(script.pair, "stalled_bytes"), (queued - left) / 60000);
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
+/* One byte a second: it progresses, and never gets there. */
+START_TEST(test_body_rate)
+    {
+        struct script script;
+        begin(&script, NULL);
+        const struct extra patient[] = {{"grpc-timeout", "29S"}, {NULL, NULL}};
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Echo", patient);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, buf_slice(&block));
+        raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("\0\0\0\1\0", 5));
+        play(&script);
+        uint64_t begun = clock_now();
+        struct h2_stream *stream = h2_stream_find(script.pair->h2, 1);
+        uint64_t second = 0;
+        while (!pair_exchange(script.pair, 1)->reset && second < 20) {
+            raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("x", 1));
+            play(&script);
+            stream->progress_ns = begun + second * NS_PER_S;
+            (void)h2_sweep(script.pair->h2, begun + second * NS_PER_S);
+            pair_send(script.pair);
+            second++;
+        }
+        ck_assert_uint_eq(second, 11);
+        ck_assert_uint_eq(pair_limit(script.pair, "body_rate"), 1);
+        ck_assert_uint_eq(pair_exchange(script.pair, 1)->reset_error, NGHTTP2_CANCEL);
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+/* 2 KiB a second is slow and allowed. */
+START_TEST(test_a_slow_body_may_come)
+    {
+        struct script script;
+        begin(&script, NULL);
+        uint8_t bytes[2048] = {0};
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("\0\0\1\0\0", 5));
+        play(&script);
+        struct h2_stream *stream = h2_stream_find(script.pair->h2, 1);
+        stream->call->call.ctx.deadline_ns = NO_DEADLINE;
+        uint64_t begun = clock_now();
+        for (uint64_t second = 0; second < 30; second++) {
+            raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make(bytes, sizeof bytes));
+            play(&script);
+            stream->progress_ns = begun + second * NS_PER_S;
+            (void)h2_sweep(script.pair->h2, begun + second * NS_PER_S);
+            pair_send(script.pair);
+            ck_assert(!pair_exchange(script.pair, 1)->reset);
+        }
+        finish(&script);
+    }
+END_TEST
+
 /* Announcing much and sending little reserves room; those who wait for it are not blamed, and those who go
  * away give it back. */
 START_TEST(test_room_for_large_messages)
@@ -378,6 +461,9 @@ Suite *suite_rpc_h2_work(void)
     tcase_add_test(tests, test_header_block_timeout);
     tcase_add_test(tests, test_body_stall);
     tcase_add_test(tests, test_answer_stall);
+    tcase_add_test(tests, test_stalled_answers_are_bounded);
+    tcase_add_test(tests, test_body_rate);
+    tcase_add_test(tests, test_a_slow_body_may_come);
     tcase_add_test(tests, test_room_for_large_messages);
     tcase_add_test(tests, test_waiting_for_room_is_no_stall);
     tcase_add_test(tests, test_idle_connection);

@@ -301,27 +301,58 @@ START_TEST(a_lost_client_cancels_its_calls)
     }
 END_TEST
 
+/* Asks for eight answers of 3 MiB and has the windows for all of them. */
+static void ask_for_much(struct remote *remote)
+{
+    nghttp2_session *client = remote->server->pair->client;
+    nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    const nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
+    nghttp2_submit_settings(client, NGHTTP2_FLAG_NONE, &wide, 1);
+    for (int i = 0; i < 8; i++)
+        (void)pair_call(remote->server->pair, "Large", 3 << 20);
+    const uint8_t *bytes;
+    for (ssize_t size; (size = nghttp2_session_mem_send(client, &bytes)) > 0;)
+        remote_write(remote, slice_make(bytes, (size_t)size));
+}
+
+static void wait_until_gone(struct server *server)
+{
+    uint64_t until = clock_now() + 20 * NS_PER_S;
+    while (rpc_worker_connections(server->pair->worker) > 0 && clock_now() < until)
+        loop_turn(server->pair->loop, NS_PER_MS);
+    ck_assert_uint_eq(rpc_worker_connections(server->pair->worker), 0);
+}
+
+/* The client's window is shut and its system answers the probes: only the kernel sees that nothing moves. */
+START_TEST(bytes_that_nobody_acknowledges)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.tcp_user_timeout_ns = 300 * NS_PER_MS;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        ask_for_much(&remote);
+        wait_until_gone(&server);
+        ck_assert_uint_eq(pair_limit(server.pair, "tcp_user_timeout"), 1);
+        ck_assert_uint_eq(pair_limit(server.pair, "write_stall"), 0);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 /* A client with an open window that reads nothing: the socket fills, then the connection goes. */
 START_TEST(a_client_that_does_not_read)
     {
         struct rpc_limits limits = rpc_limits_default;
         limits.write_stall_ns = 200 * NS_PER_MS;
+        limits.stalled_bytes = 64u << 20;
         struct server server;
         struct remote remote;
         server_open(&server, &limits);
         remote_open(&remote, &server);
-        nghttp2_session_set_local_window_size(server.pair->client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
-        const nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
-        nghttp2_submit_settings(server.pair->client, NGHTTP2_FLAG_NONE, &wide, 1);
-        for (int i = 0; i < 8; i++)
-            (void)pair_call(server.pair, "Large", 3 << 20);
-        const uint8_t *bytes;
-        for (ssize_t size; (size = nghttp2_session_mem_send(server.pair->client, &bytes)) > 0;)
-            remote_write(&remote, slice_make(bytes, (size_t)size));
-        uint64_t until = clock_now() + 3 * NS_PER_S;
-        while (rpc_worker_connections(server.pair->worker) > 0 && clock_now() < until)
-            loop_turn(server.pair->loop, NS_PER_MS);
-        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 0);
+        ask_for_much(&remote);
+        wait_until_gone(&server);
         ck_assert_uint_ge(pair_limit(server.pair, "write_stall"), 1);
         remote_close(&remote);
         server_close(&server);
@@ -586,6 +617,7 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, new_connections_while_draining);
     tcase_add_test(tests, a_lost_client_cancels_its_calls);
     tcase_add_test(tests, a_client_that_does_not_read);
+    tcase_add_test(tests, bytes_that_nobody_acknowledges);
     tcase_add_test(tests, the_last_goaway_arrives);
     tcase_add_test(tests, a_flood_goes_on_behind_the_end);
     tcase_add_test(tests, old_connections_are_asked_to_go);
