@@ -71,6 +71,25 @@ def test_a_lost_connection_leaves_no_statement(patient, locked):
     assert pending.code() != grpc.StatusCode.OK
 
 
+def test_a_deadline_leaves_no_statement(stack, locked):
+    """The server's own deadline, while the client would wait for longer: the answer comes then, and the SQL ends with it,
+    cancelled or by its statement_timeout, which is what was left of the deadline."""
+    tenant, db = locked
+    hurried = Service(stack, **LONG, LIMITS_DEADLINE_DEFAULT="2s", LIMITS_DEADLINE_CAP="2s")
+    try:
+        call = update(hurried, tenant, "Never", timeout=25)
+        began = time.monotonic()
+        wait_until(lambda: waiting(db) == 1 or call.done())
+        assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert 1.5 < time.monotonic() - began < 20
+        wait_until(lambda: waiting(db) == 0)
+        wait_until(lambda: hurried.metric("tenant_db_connections_active", login="app") == 0)
+    finally:
+        assert hurried.stop() == 0
+    assert db.execute("SELECT display_name FROM tenant.tenants WHERE slug = %s",
+                      (tenant.slug,)).fetchone()[0] == tenant.display_name
+
+
 def test_many_at_once(patient, locked):
     """More than there are connections: those in line leave too, and all connections work again."""
     tenant, db = locked
