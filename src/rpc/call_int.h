@@ -73,7 +73,7 @@ void call_free(struct running_call *running);
  * MESSAGE_TOO_COMPLEX, MESSAGE_MALFORMED.  Fault: it does not inflate. */
 int call_message_take(struct running_call *running, const struct framing *framing,
                       struct arena *arena, ProtobufCMessage **message) MUST_CHECK;
-/* What broke the framing: OK, MESSAGE_TOO_LARGE, REQUEST_CARDINALITY or FAULT_PROTOCOL. */
+/* message_fault.c.  What broke the framing: OK, MESSAGE_TOO_LARGE, REQUEST_CARDINALITY or FAULT_PROTOCOL. */
 int call_framing_fault(struct ctx *ctx, enum framing_result result) MUST_CHECK;
 /* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
  * where that was asked for and helps.  The framed size. */
