@@ -40,7 +40,7 @@ $(FLAG_CACHE):
 	  then known="$$known $$f"; else missing="$$missing $$f"; fi; done; \
 	  printf 'KNOWN_FLAGS :=%s\nMISSING_FLAGS :=%s\n' "$$known" "$$missing" >$@
 
-PACKAGES := libnghttp2 openssl zlib libpq hiredis libnats libcyaml yaml-0.1 libprotobuf-c libuv \
+PACKAGES := libnghttp2 openssl zlib libdeflate libpq hiredis libnats libcyaml yaml-0.1 libprotobuf-c libuv \
   libmicrohttpd jansson
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lboost_context -lpthread -lm
@@ -138,7 +138,7 @@ $(GATE): $(patsubst %.c,$(B)/%.o,$(wildcard tools/schema-compat/*.c)) $(B)/lib/b
 # libtenant: the client room and what it stands on as one object, of which only the public names are seen, so that
 # nothing of it meets a name of the program it is linked into.
 LIBTENANT_PB := $(patsubst %.c,$(B)/%.o,$(wildcard gen/pb/tenant/v1/*.c gen/pb/grpc/health/v1/*.c))
-LIBTENANT_LIBS := $(shell pkg-config --libs libnghttp2 openssl zlib libuv libprotobuf-c 2>/dev/null) -lboost_context -lpthread
+LIBTENANT_LIBS := $(shell pkg-config --libs libnghttp2 openssl zlib libdeflate libuv libprotobuf-c 2>/dev/null) -lboost_context -lpthread
 LIBTENANT_PUBLIC := 'tenant_*' 'tenant__*' 'google__*' 'grpc__*'
 $(B)/lib/libtenant.o: $(B)/src/client/public.o $(LIBTENANT_PB) \
   $(foreach r,base loop tls protojson rpc client,$(B)/lib/$(r).a) $(B)/lib/gen.a

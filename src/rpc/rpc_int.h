@@ -86,6 +86,7 @@ struct rpc_worker {
     void *drained_owner;
     struct arena *spare_arenas[ARENAS_SPARE];
     size_t spare_arena_count;
+    struct buf inflated; /* the message being read; its memory is kept, see message.c */
     struct h2_memory h2_memory; /* of all sessions */
     struct list spare_streams;
     size_t running_calls;

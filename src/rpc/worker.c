@@ -61,6 +61,7 @@ void rpc_worker_close(struct rpc_worker *worker)
     mailbox_close(worker->mailbox);
     assert(list_is_empty(&worker->connections) && worker->running_calls == 0);
     timer_free(worker->janitor);
+    buf_deinit(&worker->inflated);
     while (worker->spare_arena_count > 0)
         arena_free(worker->spare_arenas[--worker->spare_arena_count]);
     h2_memory_deinit(&worker->h2_memory);

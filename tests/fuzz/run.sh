@@ -66,14 +66,14 @@ build() { # build TARGET VARIANT [FLAG...]
     scan | image) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
-    gzip) libraries=$(pkg-config --libs zlib) ;;
+    gzip) libraries=$(pkg-config --libs zlib libdeflate) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
     answer)
         libraries="$(generated) -D__SANITIZE_ADDRESS__ -DTENANT_VERSION=\"fuzz\" $(pkg-config --libs libnghttp2 libuv openssl \
             libprotobuf-c) -lboost_context -lpthread -lm"
         ;;
     session)
-        libraries="$(generated) -D__SANITIZE_ADDRESS__ $(pkg-config --libs libnghttp2 libuv openssl zlib \
+        libraries="$(generated) -D__SANITIZE_ADDRESS__ $(pkg-config --libs libnghttp2 libuv openssl zlib libdeflate \
             libprotobuf-c) -lboost_context -lpthread -lm"
         ;;
     config) libraries=$(pkg-config --libs libcyaml yaml-0.1 libcrypto) ;;
