@@ -35,7 +35,7 @@ REGISTRY_TEST=(venv npm)
 REGISTRY_FUZZ=()
 REGISTRY_DEMO=()
 REGISTRY_PEERS=()
-REGISTRY_CONFORMANCE=(h2spec connect interop_go interop_java)
+REGISTRY_CONFORMANCE=(h2spec connect interop_go interop_java grpcurl)
 
 PIN_POSTGRES=16.14.0-beta.17
 PIN_NATS=2.15.1
@@ -45,3 +45,4 @@ NATS_MODULE_GO=1.25
 PIN_H2SPEC=v2.2.1
 PIN_CONNECT=v1.0.7
 PIN_INTEROP_GO=v1.85.0
+PIN_GRPCURL=v1.9.3

@@ -15,6 +15,7 @@ part_folder() {
         h2spec) printf '%s\n' "$DEPS/h2spec-$PIN_H2SPEC" ;;
         connect) printf '%s\n' "$DEPS/connect-$PIN_CONNECT" ;;
         interop_go) printf '%s\n' "$DEPS/interop-go-$PIN_INTEROP_GO" ;;
+        grpcurl) printf '%s\n' "$DEPS/grpcurl-$PIN_GRPCURL" ;;
         interop_java) printf '%s\n' "$DEPS/interop-java-$(file_hash "$here/deps.d/maven-interop/pom.xml")" ;;
     esac
 }
@@ -29,6 +30,7 @@ part_program() {
         h2spec) printf '%s\n' "$2/bin/h2spec" ;;
         connect) printf '%s\n' "$2/bin/connectconformance" ;;
         interop_go) printf '%s\n' "$2/bin/client" ;;
+        grpcurl) printf '%s\n' "$2/bin/grpcurl" ;;
         interop_java) printf '%s\n' "$2/bin/client" ;;
     esac
 }
@@ -249,6 +251,21 @@ interop_from_go() {
     chmod -R go+rX "$1"
 }
 
+part_install_grpcurl() {
+    local folder
+    folder=$(part_folder grpcurl)
+    have go || die "go is missing: grpcurl comes as a Go module (github.com/fullstorydev/grpcurl)"
+    part_begin "$folder"
+    step_run grpcurl "building grpcurl $PIN_GRPCURL from its Go module" grpcurl_from_go "$folder" ||
+        die "grpcurl cannot be had from the Go module proxy"
+    echo registry >"$folder/.complete"
+}
+
+grpcurl_from_go() {
+    GOBIN=$1/bin CGO_ENABLED=0 go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$PIN_GRPCURL" || return 1
+    chmod -R go+rX "$1"
+}
+
 # The suite does without it, and says so: a machine with Go and without Java is no reason to run nothing.
 part_install_interop_java() {
     local folder
@@ -280,7 +297,8 @@ npm_ci() { # PINS FOLDER
 }
 
 deps_env() {
-    local postgres nats venv npm h2spec connect interop_go interop_java
+    local postgres nats venv npm h2spec connect interop_go interop_java grpcurl
+    grpcurl=$(part_folder grpcurl)
     postgres=$(part_folder postgres) nats=$(part_folder nats)
     venv=$(part_folder venv) npm=$(part_folder npm)
     h2spec=$(part_folder h2spec) connect=$(part_folder connect) interop_go=$(part_folder interop_go) interop_java=$(part_folder interop_java)
@@ -288,7 +306,8 @@ deps_env() {
         DEPS_NATS_SERVER "$nats/bin/nats-server" DEPS_PYTHON "$venv/bin/python" \
         DEPS_NODE_PATH "$npm/node_modules" DEPS_BUF "$npm/bin/buf" \
         DEPS_H2SPEC "$h2spec/bin/h2spec" DEPS_INTEROP_GO "$interop_go/bin/client" \
-        DEPS_INTEROP_JAVA "$interop_java/bin/client" DEPS_CONNECT "$connect"
+        DEPS_INTEROP_JAVA "$interop_java/bin/client" DEPS_CONNECT "$connect" \
+        DEPS_GRPCURL "$grpcurl/bin/grpcurl"
 }
 
 # versions_record GROUP...: one file per group, from what is really installed.
@@ -315,6 +334,7 @@ part_version() {
         h2spec) echo "h2spec $PIN_H2SPEC" ;;
         connect) echo "connectrpc.com/conformance $PIN_CONNECT" ;;
         interop_go) echo "google.golang.org/grpc/interop $PIN_INTEROP_GO" ;;
+        grpcurl) echo "grpcurl $PIN_GRPCURL" ;;
         interop_java) (cd "$2/lib" && ls grpc-*.jar) ;;
         npm) (cd "$2" && npm ls --depth=0 --parseable --long | sed -n 's/^[^:]*:\(..*\)/\1/p') ;;
     esac
