@@ -65,11 +65,13 @@ struct scripted {
     struct buf fields;   /* "name: value\n" of the last request */
 };
 
+enum reply_rest { REPLY_ENDS, REPLY_GOES_ON, REPLY_IS_RESET };
+
 struct reply {
     const char *fields;   /* "name: value\n…", the ":status" first */
     struct slice body;    /* must live until the server has stopped */
     const char *trailers; /* NULL: none */
-    bool goes_on;         /* neither trailers nor an end follows */
+    enum reply_rest rest; /* what follows the body */
 };
 
 static inline void scripted_note(struct scripted *server, enum seen kind)
@@ -145,12 +147,14 @@ static inline ssize_t scripted_read(nghttp2_session *session, int32_t id, uint8_
     struct reply_body *body = source->ptr;
     size_t left = body->reply.body.size - body->sent;
     size_t count = left < size ? left : size;
-    if (count == 0 && body->reply.goes_on)
-        return NGHTTP2_ERR_DEFERRED;
     if (count > 0)
         memcpy(out, body->reply.body.data + body->sent, count);
     body->sent += count;
-    if (count < left || body->reply.goes_on)
+    if (count == left && body->reply.rest == REPLY_IS_RESET) /* leaves after this frame */
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+    if (count == 0 && body->reply.rest != REPLY_ENDS)
+        return NGHTTP2_ERR_DEFERRED;
+    if (count < left || body->reply.rest != REPLY_ENDS)
         return (ssize_t)count;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (body->reply.trailers != NULL) {
@@ -168,7 +172,7 @@ static inline void scripted_reply(struct scripted *server, int32_t id, struct re
     nghttp2_nv fields[48];
     char copy[32768];
     size_t count = scripted_fields(reply.fields, fields, copy);
-    bool headers_only = reply.body.size == 0 && reply.trailers == NULL && !reply.goes_on;
+    bool headers_only = reply.body.size == 0 && reply.trailers == NULL && reply.rest == REPLY_ENDS;
     struct reply_body *body = xcalloc(1, sizeof *body); /* freed by scripted_stop() */
     body->reply = reply;
     buf_put(&server->bodies, &body, sizeof body);
@@ -191,7 +195,7 @@ static inline struct slice serving(void)
 static inline void answer_well(struct scripted *server, int32_t id, bool whole)
 {
     if (whole)
-        scripted_reply(server, id, (struct reply){GRPC_FIELDS, serving(), TRAILERS_OK, false});
+        scripted_reply(server, id, (struct reply){GRPC_FIELDS, serving(), TRAILERS_OK, REPLY_ENDS});
 }
 
 /* --- the thread ------------------------------------------------------------------------------------- */

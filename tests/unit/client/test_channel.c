@@ -331,7 +331,8 @@ static struct client_call ask_patiently(struct pauses *pauses, bool is_repeatabl
 static void unavailable_thrice(struct scripted *self, int32_t id, bool whole)
 {
     if (whole && self->requests <= 3)
-        scripted_reply(self, id, (struct reply){GRPC_FIELDS "grpc-status: 14\n", {0}, NULL, false});
+        scripted_reply(self, id,
+                       (struct reply){GRPC_FIELDS "grpc-status: 14\n", {0}, NULL, REPLY_ENDS});
     else
         answer_well(self, id, whole);
 }
@@ -363,7 +364,7 @@ static void refuse_for(struct scripted *self, int32_t id, bool whole)
     char *text = fields[self->requests - 1];
     snprintf(text, sizeof fields[0], GRPC_FIELDS "grpc-status: 8\n%s",
              pushbacks[self->requests - 1]);
-    scripted_reply(self, id, (struct reply){text, {0}, NULL, false});
+    scripted_reply(self, id, (struct reply){text, {0}, NULL, REPLY_ENDS});
 }
 
 /* A6: the server's word goes before the policy's codes and pauses, and a negative or unreadable one means no. */
@@ -384,7 +385,8 @@ END_TEST
 static void unavailable_always(struct scripted *self, int32_t id, bool whole)
 {
     if (whole)
-        scripted_reply(self, id, (struct reply){GRPC_FIELDS "grpc-status: 14\n", {0}, NULL, false});
+        scripted_reply(self, id,
+                       (struct reply){GRPC_FIELDS "grpc-status: 14\n", {0}, NULL, REPLY_ENDS});
 }
 
 /* Ten tokens, one for each failure, and no retry below half of them. */

@@ -24,7 +24,7 @@ static void answer_thrice(struct scripted *self, int32_t id, bool whole)
     if (whole)
         scripted_reply(self, id,
                        (struct reply){GRPC_FIELDS, slice_make(three, sizeof three - 1),
-                                      "grpc-status: 5\ngrpc-message: gone\n", false});
+                                      "grpc-status: 5\ngrpc-message: gone\n", REPLY_ENDS});
 }
 
 START_TEST(messages_come_in_order_and_then_the_status)
@@ -51,7 +51,7 @@ END_TEST
 static void answer_and_go_on(struct scripted *self, int32_t id, bool whole)
 {
     if (whole)
-        scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), NULL, true});
+        scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), NULL, REPLY_GOES_ON});
 }
 
 START_TEST(a_watch_that_is_closed_is_cancelled)
@@ -127,7 +127,8 @@ static void answer_many(struct scripted *self, int32_t id, bool whole)
     }
     for (size_t at = 0; at < sizeof many; at += 7)
         memcpy(many + at, SERVING_MESSAGE, 7);
-    scripted_reply(self, id, (struct reply){GRPC_FIELDS, {many, sizeof many}, TRAILERS_OK, false});
+    scripted_reply(self, id,
+                   (struct reply){GRPC_FIELDS, {many, sizeof many}, TRAILERS_OK, REPLY_ENDS});
 }
 
 /* While nobody takes messages the server is held back by the window, and other calls go on. */
@@ -179,7 +180,8 @@ static void answer_at_end(struct scripted *self, int32_t id, bool whole)
     if (whole)
         scripted_reply(
             self, id,
-            (struct reply){GRPC_FIELDS, {(const uint8_t *)"\0\0\0\0\0", 5}, TRAILERS_OK, false});
+            (struct reply){
+                GRPC_FIELDS, {(const uint8_t *)"\0\0\0\0\0", 5}, TRAILERS_OK, REPLY_ENDS});
 }
 
 static int talk(struct client_call *call, unsigned count, size_t size)
@@ -252,7 +254,8 @@ END_TEST
 static void refuse_early(struct scripted *self, int32_t id, bool whole)
 {
     if (!whole)
-        scripted_reply(self, id, (struct reply){GRPC_FIELDS "grpc-status: 7\n", {0}, NULL, false});
+        scripted_reply(self, id,
+                       (struct reply){GRPC_FIELDS "grpc-status: 7\n", {0}, NULL, REPLY_ENDS});
 }
 
 /* Sending into an answered call loses nothing and does not wait for windows. */
@@ -281,7 +284,7 @@ static void answer_and_hang_up(struct scripted *self, int32_t id, bool whole)
 {
     if (!whole)
         return;
-    scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), NULL, true});
+    scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), NULL, REPLY_GOES_ON});
     self->hangs_up = true;
 }
 

@@ -20,23 +20,25 @@ static const struct odd_answer {
     struct reply reply;
     int status;
 } odd_answers[] = {
-    {{":status: 200\ncontent-type: application/grpc\ngrpc-status: 5\n", {0}, NULL, false},
+    {{":status: 200\ncontent-type: application/grpc\ngrpc-status: 5\n", {0}, NULL, REPLY_ENDS},
      GRPC_NOT_FOUND},
-    {{GRPC_FIELDS, {0}, "grpc-status: abc\n", false}, GRPC_UNKNOWN},
-    {{GRPC_FIELDS, {0}, "grpc-status: \n", false}, GRPC_UNKNOWN},
-    {{GRPC_FIELDS, {0}, "grpc-status: -1\n", false}, GRPC_UNKNOWN},
-    {{GRPC_FIELDS, {0}, "grpc-status: 17\n", false}, GRPC_UNKNOWN},
-    {{GRPC_FIELDS, {0}, "grpc-status: 00\n", false}, GRPC_OK},
-    {{GRPC_FIELDS, {0}, "x-other: 1\n", false}, GRPC_UNKNOWN},
-    {{":status: 200\ncontent-type: text/html\n", {0}, "grpc-status: 0\n", false}, GRPC_UNKNOWN},
-    {{":status: 200\n", {0}, "grpc-status: 0\n", false}, GRPC_UNKNOWN},
-    {{":status: 200\ncontent-type: application/grpcweb\n", {0}, TRAILERS_OK, false}, GRPC_UNKNOWN},
-    {{":status: 503\ncontent-type: text/html\n", {0}, NULL, false}, GRPC_UNAVAILABLE},
-    {{":status: 401\n", {0}, NULL, false}, GRPC_UNAUTHENTICATED},
-    {{":status: 404\n", {0}, NULL, false}, GRPC_UNIMPLEMENTED},
-    {{":status: 418\n", {0}, NULL, false}, GRPC_UNKNOWN},
-    {{GRPC_FIELDS "grpc-status: 0\n", {0}, "grpc-status: 7\n", false}, GRPC_PERMISSION_DENIED},
-    {{GRPC_FIELDS, {0}, "grpc-status: 3\ngrpc-status-details-bin: *\n", false}, GRPC_INTERNAL},
+    {{GRPC_FIELDS, {0}, "grpc-status: abc\n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{GRPC_FIELDS, {0}, "grpc-status: \n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{GRPC_FIELDS, {0}, "grpc-status: -1\n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{GRPC_FIELDS, {0}, "grpc-status: 17\n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{GRPC_FIELDS, {0}, "grpc-status: 00\n", REPLY_ENDS}, GRPC_OK},
+    {{GRPC_FIELDS, {0}, "x-other: 1\n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{":status: 200\ncontent-type: text/html\n", {0}, "grpc-status: 0\n", REPLY_ENDS},
+     GRPC_UNKNOWN},
+    {{":status: 200\n", {0}, "grpc-status: 0\n", REPLY_ENDS}, GRPC_UNKNOWN},
+    {{":status: 200\ncontent-type: application/grpcweb\n", {0}, TRAILERS_OK, REPLY_ENDS},
+     GRPC_UNKNOWN},
+    {{":status: 503\ncontent-type: text/html\n", {0}, NULL, REPLY_ENDS}, GRPC_UNAVAILABLE},
+    {{":status: 401\n", {0}, NULL, REPLY_ENDS}, GRPC_UNAUTHENTICATED},
+    {{":status: 404\n", {0}, NULL, REPLY_ENDS}, GRPC_UNIMPLEMENTED},
+    {{":status: 418\n", {0}, NULL, REPLY_ENDS}, GRPC_UNKNOWN},
+    {{GRPC_FIELDS "grpc-status: 0\n", {0}, "grpc-status: 7\n", REPLY_ENDS}, GRPC_PERMISSION_DENIED},
+    {{GRPC_FIELDS, {0}, "grpc-status: 3\ngrpc-status-details-bin: *\n", REPLY_ENDS}, GRPC_INTERNAL},
 };
 
 static void answer_oddly(struct scripted *self, int32_t id, bool whole)
@@ -71,7 +73,7 @@ static void answer_with_metadata(struct scripted *self, int32_t id, bool whole)
                        (struct reply){GRPC_FIELDS "x-one-bin: AAEC,/w\nx-text: a,b\n", serving(),
                                       "grpc-status: 3\ngrpc-message: caf%C3%A9 100%\n"
                                       "grpc-status-details-bin: aGk=\nx-last: z\n",
-                                      false});
+                                      REPLY_ENDS});
 }
 
 START_TEST(metadata_is_decoded_both_ways)
@@ -109,7 +111,7 @@ static void answer_bloated(struct scripted *self, int32_t id, bool whole)
     int size = snprintf(fields, sizeof fields, "%s", GRPC_FIELDS);
     for (int i = 0; i < 20; i++)
         size += snprintf(fields + size, sizeof fields - (size_t)size, "x-%d: %01000d\n", i, 7);
-    scripted_reply(self, id, (struct reply){fields, serving(), TRAILERS_OK, false});
+    scripted_reply(self, id, (struct reply){fields, serving(), TRAILERS_OK, REPLY_ENDS});
 }
 
 START_TEST(bloated_metadata_ends_its_call_alone)
@@ -140,7 +142,7 @@ static void answer_largely(struct scripted *self, int32_t id, bool whole)
 {
     if (whole && self->requests == 1)
         scripted_reply(self, id,
-                       (struct reply){GRPC_FIELDS, {large, large_size}, TRAILERS_OK, false});
+                       (struct reply){GRPC_FIELDS, {large, large_size}, TRAILERS_OK, REPLY_ENDS});
     else if (whole)
         answer_well(self, id, whole);
 }
@@ -172,11 +174,11 @@ START_TEST(an_answer_of_the_largest_size_comes_through)
 END_TEST
 
 static const struct reply cut_short = {
-    GRPC_FIELDS, {(const uint8_t *)SERVING_MESSAGE, 6}, TRAILERS_OK, false};
+    GRPC_FIELDS, {(const uint8_t *)SERVING_MESSAGE, 6}, TRAILERS_OK, REPLY_ENDS};
 static const struct reply two_messages = {
-    GRPC_FIELDS, {(const uint8_t *)SERVING_MESSAGE SERVING_MESSAGE, 14}, TRAILERS_OK, false};
+    GRPC_FIELDS, {(const uint8_t *)SERVING_MESSAGE SERVING_MESSAGE, 14}, TRAILERS_OK, REPLY_ENDS};
 static const struct reply bad_flag = {
-    GRPC_FIELDS, {(const uint8_t *)"\1\0\0\0\2\x08\1", 7}, TRAILERS_OK, false};
+    GRPC_FIELDS, {(const uint8_t *)"\1\0\0\0\2\x08\1", 7}, TRAILERS_OK, REPLY_ENDS};
 
 static void answer_brokenly(struct scripted *self, int32_t id, bool whole)
 {
@@ -250,6 +252,36 @@ START_TEST(resets_mean_what_the_mapping_says)
         ck_assert_int_ne(call.status, GRPC_OK);
         ck_assert(!call.unprocessed);
     }
+}
+END_TEST
+
+/* The negative cases of gRPC's HTTP/2 interoperability tests: after the headers, within the message, after it. */
+static const size_t data_before_reset[] = {0, 4, 7};
+
+static void reset_midway(struct scripted *self, int32_t id, bool whole)
+{
+    if (!whole)
+        return;
+    unsigned at = self->requests - 1;
+    if (at >= sizeof data_before_reset / sizeof data_before_reset[0]) {
+        answer_well(self, id, whole);
+        return;
+    }
+    struct slice part = slice_make(SERVING_MESSAGE, data_before_reset[at]);
+    scripted_reply(self, id,
+                   (struct reply){.fields = GRPC_FIELDS, .body = part, .rest = REPLY_IS_RESET});
+}
+
+/* Even a whole message without a status is no success, and the channel goes on. */
+START_TEST(a_reset_midway_is_no_answer)
+{
+    serve(reset_midway);
+    for (size_t i = 0; i < sizeof data_before_reset / sizeof data_before_reset[0]; i++) {
+        struct client_call call = ask_for(GRPC_UNKNOWN);
+        ck_assert(!call.unprocessed);
+    }
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
 }
 END_TEST
 
@@ -407,7 +439,8 @@ static void answer_early(struct scripted *self, int32_t id, bool whole)
     if (!whole)
         scripted_reply(
             self, id,
-            (struct reply){GRPC_FIELDS "grpc-status: 8\ngrpc-message: full\n", {0}, NULL, false});
+            (struct reply){
+                GRPC_FIELDS "grpc-status: 8\ngrpc-message: full\n", {0}, NULL, REPLY_ENDS});
 }
 
 /* The server gives no window for it: the call must not wait until all of it has gone. */
@@ -442,6 +475,7 @@ Suite *suite_client_unary(void)
     tcase_add_test(calls, broken_messages_are_no_answers);
     tcase_add_test(calls, informational_answers_are_not_the_answer);
     tcase_add_test(calls, resets_mean_what_the_mapping_says);
+    tcase_add_test(calls, a_reset_midway_is_no_answer);
     tcase_add_test(calls, a_refused_stream_is_asked_again_at_once);
     tcase_add_test(calls, a_server_that_refuses_for_good_is_asked_twice);
     tcase_add_test(calls, a_call_in_flight_outlives_a_goaway);
