@@ -57,8 +57,7 @@ int call_send(struct call *call, const ProtobufCMessage *message)
     if (running->dialect.codec == CODEC_JSON)
         return send_json(running, message);
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > running->worker->limits.response_bytes)
-        return FAULT(&call->ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
+    TRY(call_response_fault(running, size));
     TRY(wait_for_room(running));
     uint8_t *place = buf_reserve(&running->stream->flow->outbox, FRAME_PREFIX_SIZE + size);
     size_t packed = protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
@@ -144,7 +143,7 @@ static int message_fill(struct running_call *running, struct h2_stream *stream, 
         buf_consume(inbox, taken);
         h2->buffered += buf_size(inbox) + buf_size(&framing->message);
         moved += taken;
-        TRY(call_framing_fault(&running->call.ctx, result));
+        TRY(call_framing_fault(running, result));
     }
     if (moved > 0 && !stream->ended) {
         assert(stream->unacked >= moved);

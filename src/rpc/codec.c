@@ -50,8 +50,5 @@ static int print_limited(struct running_call *call, const ProtobufCMessage *mess
 {
     const struct protojson_print_options options = {.any_types = call->worker->any_types};
     TRY(protojson_print(&call->call.ctx, message, &options, text));
-    if (text->overflown)
-        return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has more than %zu bytes",
-                     text->limit);
-    return OK;
+    return text->overflown ? call_response_fault(call, text->limit + 1) : OK;
 }

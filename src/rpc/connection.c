@@ -140,10 +140,10 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
     /* from here the session's own limits hold: idle, stalls, age */
     if (connection->h2->settings_acked && connection->h2->preface_done)
         connection->deadline_ns = NO_DEADLINE;
-    bool old = now_ns >= connection->age_limit_ns ||
-               connection->h2->request_count >= limits->requests_per_connection;
-    if (old)
-        h2_shutdown(connection->h2);
+    if (now_ns >= connection->age_limit_ns)
+        h2_retire(connection->h2, "age");
+    else if (connection->h2->request_count >= limits->requests_per_connection)
+        h2_retire(connection->h2, "requests_per_connection");
     /* long after the GOAWAY: what still runs is cancelled when write_out() lingers */
     bool over = now_ns >= deadline_after(connection->age_limit_ns, limits->age_grace_ns);
     if (!h2_sweep(connection->h2, now_ns) || over)

@@ -405,7 +405,7 @@ static int run_checks(struct running_call *call, struct h2_stream *stream)
 static int message_fault(const struct h2_stream *stream)
 {
     struct ctx *ctx = &stream->call->call.ctx;
-    TRY(call_framing_fault(ctx, stream->framing_error));
+    TRY(call_framing_fault(stream->call, stream->framing_error));
     if (framing_has_message(&stream->framing))
         return OK;
     if (!framing_is_cut(&stream->framing))
@@ -446,8 +446,7 @@ static int pack_reply(struct running_call *call, const ProtobufCMessage *message
     struct slice stored = call->call.stored_reply;
     bool is_stored = call->call.has_stored_reply;
     size_t size = is_stored ? stored.size : protobuf_c_message_get_packed_size(message);
-    if (size > call->worker->limits.response_bytes)
-        return FAULT(&call->call.ctx, FAULT_INTERNAL, "the response has %zu bytes", size);
+    TRY(call_response_fault(call, size));
     uint8_t *bytes = arena_alloc_raw(call->arena, FRAME_PREFIX_SIZE + size);
     if (is_stored) {
         memcpy(bytes + FRAME_PREFIX_SIZE, stored.data, size);

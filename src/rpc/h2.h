@@ -119,6 +119,8 @@ bool h2_send(struct h2 *h2, struct buf *out, size_t size);
 bool h2_is_over(const struct h2 *h2);
 /* Begins the two-step GOAWAY. */
 void h2_shutdown(struct h2 *h2);
+/* The same because of a limit, counted under it; nothing happens to one that is going already. */
+void h2_retire(struct h2 *h2, const char *limit);
 /* GOAWAY at once; what runs is cancelled when the session goes. */
 void h2_end(struct h2 *h2, uint32_t error);
 /* Stalls and time-outs.  False: close. */

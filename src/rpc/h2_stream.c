@@ -32,6 +32,7 @@ static void give_windows(struct h2_stream *stream);
 static bool is_small_so_far(const struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
+static const char *limit_in_the_way(const struct h2 *h2);
 
 /* The framing's limit is the default one until the path is known (dispatch_find_method). */
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
@@ -175,6 +176,8 @@ static void process_stream(struct h2_stream *stream)
     if (!whole)
         return;
     if (!may_start(h2) || !list_is_empty(&h2->held)) {
+        if (list_is_empty(&h2->held)) /* once for all that will stand in this line */
+            rpc_metrics_limit(h2->worker->metrics->set, limit_in_the_way(h2));
         list_push_back(&h2->held, &stream->held_node);
         h2->wants_flush(h2->owner); /* comes back at the end of the turn */
         return;
@@ -240,13 +243,20 @@ static void wake_waiting(struct h2 *h2)
         h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
-/* `queued` holds back a client that asks and does not read: its answers would pile up here. */
 static bool may_start(const struct h2 *h2)
 {
+    return limit_in_the_way(h2) == NULL;
+}
+
+/* `queued` holds back a client that asks and does not read: its answers would pile up here. */
+static const char *limit_in_the_way(const struct h2 *h2)
+{
     const struct rpc_limits *limits = &h2->worker->limits;
-    return h2->running_calls.count < limits->running_handlers &&
-           h2->started_this_turn < limits->requests_per_turn &&
-           h2->queued < limits->queued_response_bytes;
+    if (h2->running_calls.count >= limits->running_handlers)
+        return "running_handlers";
+    if (h2->queued >= limits->queued_response_bytes)
+        return "queued_response_bytes";
+    return h2->started_this_turn < limits->requests_per_turn ? NULL : "requests_per_turn";
 }
 
 void h2_stream_drop_message(struct h2_stream *stream)

@@ -42,8 +42,16 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns)
     note_windows(h2);
     bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
     if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
-        h2_shutdown(h2);
+        h2_retire(h2, "idle");
     return !h2->failed;
+}
+
+void h2_retire(struct h2 *h2, const char *limit)
+{
+    if (h2->shutting_down)
+        return;
+    rpc_metrics_limit(h2->worker->metrics->set, limit);
+    h2_shutdown(h2);
 }
 
 /* RFC 9113 section 6.8: the notice with the largest id tells the peer to stop opening streams;

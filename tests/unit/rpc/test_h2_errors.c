@@ -169,6 +169,7 @@ START_TEST(test_limits_of_methods)
         id = pair_request(pair, "/test.v1.Pair/Echo", NULL, pair_message(1, large));
         ck_assert_int_eq(answer_status(pair_finish(pair, id)), GRPC_RESOURCE_EXHAUSTED);
         free(large);
+        ck_assert_uint_eq(pair_limit(pair, "message_bytes"), 2);
         pair_free(pair);
     }
 END_TEST
@@ -178,6 +179,7 @@ START_TEST(test_answer_too_large)
         struct pair *pair = connected();
         struct exchange *exchange = pair_finish(pair, pair_call(pair, "Large", 5 << 20));
         check_trailers_only(exchange, GRPC_INTERNAL);
+        ck_assert_uint_eq(pair_limit(pair, "response_bytes"), 1);
         pair_free(pair);
     }
 END_TEST

@@ -47,6 +47,7 @@ START_TEST(test_running_handlers)
         pair_turns(script.pair, 5);
         ck_assert_int_eq(script.pair->invocations, 3);
         ck_assert_uint_eq(script.pair->h2->held.count, 7);
+        ck_assert_uint_eq(pair_limit(script.pair, "running_handlers"), 1);
         for (uint32_t i = 3; i < 10; i++)
             ck_assert_int_eq(answer_status(pair_finish(script.pair, 1 + 2 * (int32_t)i)), GRPC_OK);
         ck_assert_uint_eq(script.pair->h2->held.count, 0);
@@ -96,6 +97,7 @@ START_TEST(test_requests_per_turn)
         ck_assert_int_eq(script.pair->invocations, 64);
         pair_turns(script.pair, 3);
         ck_assert_int_eq(script.pair->invocations, 80);
+        ck_assert_uint_eq(pair_limit(script.pair, "requests_per_turn"), 1);
         finish(&script);
     }
 END_TEST
@@ -120,6 +122,7 @@ START_TEST(test_queued_answers)
         play(&script);
         pair_turns(script.pair, 3);
         ck_assert_int_eq(script.pair->invocations, before);
+        ck_assert_uint_eq(pair_limit(script.pair, "queued_response_bytes"), 1);
         for (uint32_t i = 0; i < 30; i++)
             put_number(&script.bytes, NGHTTP2_RST_STREAM, 1 + 2 * i, NGHTTP2_CANCEL);
         play(&script);
@@ -332,6 +335,7 @@ START_TEST(test_idle_connection)
         ck_assert(h2_sweep(script.pair->h2, clock_now() + 301 * NS_PER_S));
         pair_send(script.pair);
         ck_assert_int_eq(script.pair->goaway_last, 0x7FFFFFFF);
+        ck_assert_uint_eq(pair_limit(script.pair, "idle"), 1);
         ck_assert_uint_eq(script.pair->pings, 1);
         raw_frame(&script.bytes, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, slice_make("goodbye", 8));
         play(&script);

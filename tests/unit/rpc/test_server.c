@@ -429,6 +429,7 @@ START_TEST(old_connections_are_asked_to_go)
         int32_t slow = pair_call(server.pair, "Sleep", 500);
         ck_assert_int_eq(answer_status(remote_finish(&remote, slow)), GRPC_OK);
         ck_assert(server.pair->goaway);
+        ck_assert_uint_eq(pair_limit(server.pair, "age"), 1);
         remote_wait_end(&remote);
         remote_close(&remote);
         server_close(&server);
