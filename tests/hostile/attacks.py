@@ -173,6 +173,18 @@ def slow_bodies(connection):
         for _ in range(100)))
 
 
+def dripping_bodies(connection):
+    """The same, and a byte now and then: always some progress."""
+    connection.send(b"".join(
+        connection.begin([("grpc-timeout", "29S")]) + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100)
+        for _ in range(100)))
+    while True:
+        connection.send(b"".join(frame(DATA, 0, stream, b"x") for stream in range(1, connection.stream + 1, 2)))
+        for _ in range(40):
+            connection.drain()
+            yield 0
+
+
 def unread_answers(connection):
     """A window of nothing: answers pile up."""
     connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
@@ -182,6 +194,14 @@ def unread_answers(connection):
         head = connection.begin(path="/tenant.v1.TenantService/ListTenants")
         return head + frame(DATA, END_STREAM, connection.stream, body)
     return repeated(connection, one)
+
+
+def held_answers(connection):
+    """As many as may be open, and no more."""
+    body = b"\0\0\0\0\x00"
+    return held(connection, frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + b"".join(
+        connection.begin(path="/tenant.v1.TenantService/ListTenants") + frame(DATA, END_STREAM, connection.stream, body)
+        for _ in range(90)))
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------------
@@ -205,6 +225,7 @@ def gzip_bombs(connection):
 
 
 def nested(connection):
+    """No request of ours is recursive: it is one unknown field, skipped in one step.  No limit is to be met."""
     payload = b""
     for _ in range(100):
         payload = b"\x1a" + bytes([len(payload) & 127 | 128, len(payload) >> 7]) + payload
@@ -212,12 +233,13 @@ def nested(connection):
 
 
 def many_fields(connection):
-    return message(connection, b"\x7a\x00" * 15000)
+    return message(connection, b"\x7a\x00" * 25000)
 
 
 # attacks that only who may call the method can make, and those that hold things until a time limit
-BY_ADMIN = ("rapid reset", "slow bodies", "gzip bombs", "deep nesting", "many fields", "unread answers")
-SLOW = ("slow headers", "slow bodies")
+BY_ADMIN = ("rapid reset", "slow bodies", "dripping bodies", "gzip bombs", "deep nesting", "many fields", "unread answers",
+            "held answers")
+SLOW = ("slow headers", "slow bodies", "dripping bodies", "held answers")
 
 ON_A_CONNECTION = {
     "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
@@ -227,6 +249,8 @@ ON_A_CONNECTION = {
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
-    "slow bodies": (slow_bodies, "body_progress"), "unread answers": (unread_answers, ""),
-    "gzip bombs": (gzip_bombs, "inflated_bytes"), "deep nesting": (nested, ""), "many fields": (many_fields, ""),
+    "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
+    "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),
+    "gzip bombs": (gzip_bombs, "inflated_bytes"), "deep nesting": (nested, ""),
+    "many fields": (many_fields, "MESSAGE_TOO_COMPLEX"),
 }

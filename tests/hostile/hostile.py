@@ -24,6 +24,7 @@ SLOW_SECONDS = 13  # more than body_progress, the longest of the limits
 QUIET_SECONDS = 3
 HANDLERS_LIMIT = 400
 RSS_LIMIT_KIB = 32 * 1024
+ON_MANY = {"connections": "connections_per_identity", "handshakes": "accepts_per_second"}  # and their limits
 
 
 def main(wanted):
@@ -32,7 +33,7 @@ def main(wanted):
     tenant = create(service, f"hostile-{int(time.time())}")
     failed = passed = 0
     print(f"{'attack':<18} {'frames':>9} {'cut off':>8} {'limit':<18} {'hits':>7} {'p99 / quiet':>12} {'RSS':>10}  verdict")
-    for name in wanted or [*attacks.ON_A_CONNECTION, "connections", "handshakes"]:
+    for name in wanted or [*attacks.ON_A_CONNECTION, *ON_MANY]:
         faults = one(service, stack, tenant, name)
         failed += bool(faults)
         passed += not faults
@@ -47,7 +48,7 @@ def main(wanted):
 
 
 def one(service, stack, tenant, name):
-    attack, limit = attacks.ON_A_CONNECTION.get(name, (None, {"connections": "connections_per_identity"}.get(name, "")))
+    attack, limit = attacks.ON_A_CONNECTION.get(name, (None, ON_MANY.get(name)))
     quiet, _ = calls_for(service, tenant, QUIET_SECONDS)
     hits, rss = limit_hits(service), rss_kib(service)
     handlers = service.metric("tenant_rpc_handlers_started_total")
@@ -135,11 +136,15 @@ def at(times, share):
 
 
 def limit_hits(service):
+    """By limit, and by error code for what is wrong with one message alone."""
     hits = {}
     for line in service.metrics().splitlines():
-        if line.startswith("tenant_rpc_limit_hits_total{"):
-            series, value = line.rsplit(" ", 1)
+        series, _, value = line.rpartition(" ")
+        if series.startswith("tenant_rpc_limit_hits_total{"):
             hits[series.split('"')[1]] = float(value)
+        elif series.startswith("tenant_http_errors_total{") and "MESSAGE_TOO_" in series:
+            code = series.split('error_code="')[1].split('"')[0]
+            hits[code] = hits.get(code, 0) + float(value)
     return hits
 
 
