@@ -75,7 +75,7 @@ int call_message_take(struct running_call *running, const struct framing *framin
                       struct arena *arena, ProtobufCMessage **message) MUST_CHECK;
 /* message_fault.c.  What broke the framing: OK, MESSAGE_TOO_LARGE, REQUEST_CARDINALITY or FAULT_PROTOCOL. */
 int call_framing_fault(struct running_call *running, enum framing_result result) MUST_CHECK;
-/* OK, or FAULT_INTERNAL where a response of this size goes over limits.response_bytes.  Both count their limit. */
+/* OK, or FAULT_INTERNAL where a response of this size is over limits.response_bytes.  Both count the limit. */
 int call_response_fault(struct running_call *running, size_t size) MUST_CHECK;
 /* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
  * where that was asked for and helps.  The framed size. */
