@@ -130,6 +130,7 @@ struct config {
     struct config_writes writes;
     struct config_reads reads;
     struct config_limits limits;
+    struct config_identity_limits identity_limits[CONFIG_IDENTITIES]; /* as the identities */
     struct config_telemetry telemetry;
     struct arena *arena;                 /* owns every string */
     const struct config_origin *origins; /* where each value came from, in the schema's order */

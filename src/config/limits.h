@@ -51,4 +51,12 @@ struct config_limits {
     uint64_t deadline_cap_ns;          /* 30 s */
 };
 
+/* What one of the named identities may do otherwise; 0 (default): as everybody. */
+struct config_identity_limits {
+    uint32_t connections; /* over the process */
+    uint32_t concurrent_streams;
+    uint32_t client_resets_burst;
+    uint32_t client_resets_rate; /* per second */
+};
+
 #endif

@@ -42,6 +42,18 @@
 /* Applied by a reload. */
 #define LIVE .live = LIVE_YES
 
+/* Four rows: the limits that an identity may have of its own. */
+#define OWN_LIMIT(name, i, m, max_, help_)                                                         \
+    {                                                                                              \
+        COUNT("limits-" name "." #m, identity_limits[i].m, "0", 0, max_), LIVE,                    \
+            .help = help_ " of " name "; 0: as for all"                                            \
+    }
+#define OWN_LIMITS(name, i)                                                                        \
+    OWN_LIMIT(name, i, connections, 65536, "connections"),                                         \
+        OWN_LIMIT(name, i, concurrent_streams, 10000, "open streams per connection"),              \
+        OWN_LIMIT(name, i, client_resets_burst, 1000000, "RST_STREAM at once"),                    \
+        OWN_LIMIT(name, i, client_resets_rate, 1000000, "RST_STREAM per second")
+
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
 #define MINUTE (60 * NS_PER_S)
@@ -262,6 +274,11 @@ const struct config_key config_keys[] = {
      .help = "of a unary call that brings none"},
     {DURATION("limits.deadline_cap", limits.deadline_cap_ns, "30s", NS_PER_MS, HOUR), LIVE,
      .help = "of any unary call"},
+
+    /* Batch clients drop many streams, and gateways hold many: not a reason to allow it to all. */
+    OWN_LIMITS("admin", 0),
+    OWN_LIMITS("api-gateway", 1),
+    OWN_LIMITS("sync-service", 2),
 
     {TEXT("telemetry.service_name", telemetry.service_name, "tenant-service"),
      .alias = "OTEL_SERVICE_NAME", .help = "the service's name in logs"},

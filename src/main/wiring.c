@@ -66,6 +66,17 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .deadline_default_ns = from->deadline_default_ns,
         .deadline_cap_ns = from->deadline_cap_ns,
     };
+    _Static_assert(CONFIG_IDENTITIES <= RPC_IDENTITY_LIMITS_MAX, "each may have its own");
+    for (size_t i = 0; i < CONFIG_IDENTITIES; i++) {
+        const struct config_identity_limits *own = &config->identity_limits[i];
+        limits->identities[i] = (struct rpc_identity_limits){
+            .identity = config->identities[i].name,
+            .connections = own->connections,
+            .concurrent_streams = own->concurrent_streams,
+            .client_resets_burst = own->client_resets_burst,
+            .client_resets_rate = own->client_resets_rate,
+        };
+    }
 }
 
 void wiring_hooks(struct worker_thread *worker, struct rpc_hooks *hooks)

@@ -273,8 +273,9 @@ static void begin_http2(struct connection *connection)
     connection->identity_key = xstrdup(uri == NULL ? "-" : uri);
     /* Under the URI and not under the name: many certificates may be "stranger", and one
      * stranger must not use up the share of the next. */
-    connection->counted = shared_identity_enter(worker->shared, connection->identity_key,
-                                                worker->limits.connections_per_identity);
+    struct identity_limits own = limits_of_identity(&worker->limits, connection->identity);
+    connection->counted =
+        shared_identity_enter(worker->shared, connection->identity_key, own.connections);
     if (!connection->counted) {
         limit_hit(connection, "connections_per_identity");
         connection_close(connection);

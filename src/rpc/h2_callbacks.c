@@ -262,9 +262,9 @@ static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
 /* CVE-2023-44487.  The library has a limit of its own, but ends the session as if the error were ours. */
 static void take_reset(struct h2 *h2)
 {
-    const struct rpc_limits *limits = &h2->worker->limits;
-    if (!budget_take(&h2->budgets.client_resets, limits->client_resets_burst,
-                     limits->client_resets_rate, clock_now()))
+    struct identity_limits own = limits_of_identity(&h2->worker->limits, h2->caller);
+    if (!budget_take(&h2->budgets.client_resets, own.client_resets_burst, own.client_resets_rate,
+                     clock_now()))
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "client_resets");
 }
 

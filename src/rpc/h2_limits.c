@@ -1,4 +1,4 @@
-/* Token buckets and the default limits. */
+/* Token buckets, the default limits, and whose own come before them. */
 #include "rpc/h2_limits.h"
 
 #include "base/clock.h"
@@ -6,6 +6,7 @@
 #include "rpc/rpc.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* docs/limits.md says where each number comes from. */
 const struct rpc_limits rpc_limits_default = {
@@ -50,6 +51,27 @@ const struct rpc_limits rpc_limits_default = {
     .deadline_default_ns = 10 * NS_PER_S,
     .deadline_cap_ns = 30 * NS_PER_S,
 };
+
+static uint32_t own_or(uint32_t own, uint32_t common)
+{
+    return own != 0 ? own : common;
+}
+
+struct identity_limits limits_of_identity(const struct rpc_limits *limits, const char *identity)
+{
+    static const struct rpc_identity_limits none;
+    const struct rpc_identity_limits *own = &none;
+    for (size_t i = 0; i < RPC_IDENTITY_LIMITS_MAX && limits->identities[i].identity != NULL; i++) {
+        if (strcmp(limits->identities[i].identity, identity) == 0)
+            own = &limits->identities[i];
+    }
+    return (struct identity_limits){
+        .connections = own_or(own->connections, limits->connections_per_identity),
+        .concurrent_streams = own_or(own->concurrent_streams, limits->concurrent_streams),
+        .client_resets_burst = own_or(own->client_resets_burst, limits->client_resets_burst),
+        .client_resets_rate = own_or(own->client_resets_rate, limits->client_resets_rate),
+    };
+}
 
 /* Tokens are fractions, so that slow rates refill between quick calls.  The first call starts
  * it full: a fresh connection's burst is its right. */

@@ -12,6 +12,17 @@ struct budget {
     uint64_t at_ns;
 };
 
+struct rpc_limits;
+
+/* Those that an identity may have of its own, as they hold for one. */
+struct identity_limits {
+    uint32_t connections;
+    uint32_t concurrent_streams;
+    uint32_t client_resets_burst;
+    uint32_t client_resets_rate;
+};
+struct identity_limits limits_of_identity(const struct rpc_limits *limits, const char *identity);
+
 /* Takes one token; false when there is none. */
 bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns);
 

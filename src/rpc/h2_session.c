@@ -159,9 +159,9 @@ static void session_begin(struct h2 *h2)
     assert(rc == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    h2->concurrent_streams = limits->concurrent_streams;
+    h2->concurrent_streams = limits_of_identity(limits, h2->caller).concurrent_streams;
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->concurrent_streams},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2->concurrent_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, FRAME_MAX},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes},

@@ -12,6 +12,16 @@
 #include "rpc/call.h"
 #include "tls/tls.h"
 
+/* What one identity may do otherwise than the rest; 0: as everybody. */
+struct rpc_identity_limits {
+    const char *identity; /* its name, a constant; NULL: nobody's */
+    uint32_t connections; /* over the process, of each certificate URI */
+    uint32_t concurrent_streams;
+    uint32_t client_resets_burst;
+    uint32_t client_resets_rate;
+};
+#define RPC_IDENTITY_LIMITS_MAX 8
+
 /* Bounds against hostile and broken clients; each has a counter.  Reasons: docs/limits.md. */
 struct rpc_limits {
     uint32_t concurrent_streams;   /* SETTINGS_MAX_CONCURRENT_STREAMS */
@@ -54,6 +64,7 @@ struct rpc_limits {
     size_t connection_memory;          /* over the process: bytes that connections hold */
     uint64_t deadline_default_ns;      /* calls that bring none */
     uint64_t deadline_cap_ns;
+    struct rpc_identity_limits identities[RPC_IDENTITY_LIMITS_MAX]; /* the first NULL ends */
 };
 extern const struct rpc_limits rpc_limits_default;
 

@@ -111,6 +111,7 @@ START_TEST(file_sets_every_kind)
                               "database:\n  url: postgresql://u:p@h:1/d?sslmode=require\n"
                               "relay: {enabled: no, window: 7}\n"
                               "limits:\n  header_bytes: 32KiB\n  message_bytes: 2048\n"
+                              "limits-api-gateway: {connections: 256, concurrent_streams: 500}\n"
                               "tls: {cert_file: a.pem}\n",
                               no_environment),
                          OK);
@@ -121,6 +122,10 @@ START_TEST(file_sets_every_kind)
         ck_assert_uint_eq(f.config->server.port, 0);
         ck_assert_uint_eq(f.config->server.drain_grace_ns, 1500 * NS_PER_MS);
         ck_assert_str_eq(f.config->identities[1].uri, "spiffe://ghasi.local/ns/a/sa/b");
+        ck_assert_uint_eq(f.config->identity_limits[1].connections, 256);
+        ck_assert_uint_eq(f.config->identity_limits[1].concurrent_streams, 500);
+        ck_assert_uint_eq(f.config->identity_limits[1].client_resets_burst, 0);
+        ck_assert_uint_eq(f.config->identity_limits[0].connections, 0);
         ck_assert_str_eq(f.config->database.url, "postgresql://u:p@h:1/d?sslmode=require");
         ck_assert(!f.config->relay.enabled);
         ck_assert_uint_eq(f.config->relay.window, 7);

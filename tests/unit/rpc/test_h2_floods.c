@@ -149,6 +149,31 @@ START_TEST(test_rapid_reset)
     }
 END_TEST
 
+/* A batch client whose deadlines pass drops streams by the hundred: it may have a budget of its own. */
+START_TEST(test_resets_of_an_identity)
+    {
+        for (uint32_t allowed = 0; allowed < 2; allowed++) {
+            struct rpc_limits limits = rpc_limits_default;
+            limits.client_resets_burst = 10;
+            limits.client_resets_rate = 1;
+            limits.identities[0] = (struct rpc_identity_limits){
+                .identity = allowed ? "admin" : "other", .client_resets_burst = 100};
+            struct script script;
+            begin(&script, &limits);
+            for (uint32_t i = 0; i < 60; i++) {
+                put_call(&script.bytes, 1 + 2 * i, "/test.v1.Pair/Echo", 1);
+                put_number(&script.bytes, NGHTTP2_RST_STREAM, 1 + 2 * i, NGHTTP2_CANCEL);
+            }
+            play(&script);
+            if (allowed)
+                check_alive(&script);
+            else
+                check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "client_resets");
+            finish(&script);
+        }
+    }
+END_TEST
+
 START_TEST(test_resets_within_the_budget)
     {
         struct script script;
@@ -388,6 +413,7 @@ Suite *suite_rpc_h2_floods(void)
     tcase_add_test(tests, test_request_trailers_are_counted);
     tcase_add_test(tests, test_continuations);
     tcase_add_test(tests, test_rapid_reset);
+    tcase_add_test(tests, test_resets_of_an_identity);
     tcase_add_test(tests, test_resets_within_the_budget);
     tcase_add_test(tests, test_made_you_reset);
     tcase_add_test(tests, test_stream_order);

@@ -173,6 +173,45 @@ START_TEST(connections_per_identity)
     }
 END_TEST
 
+/* What is said of an identity comes before what is said of all. */
+START_TEST(an_identitys_own_limits)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.connections_per_identity = 1;
+        limits.identities[0] = (struct rpc_identity_limits){.identity = "nobody", .connections = 9};
+        limits.identities[1] = (struct rpc_identity_limits){
+            .identity = "admin", .connections = 2, .concurrent_streams = 7};
+        struct server server;
+        struct remote remotes[3];
+        server_open(&server, &limits);
+        for (int i = 0; i < 2; i++) {
+            remote_dial(&remotes[i], &server);
+            remote_secure(&remotes[i], server.client_tls);
+            (void)remote_shake(&remotes[i]);
+        }
+        uint64_t limit = clock_now() + 5 * NS_PER_S;
+        while (rpc_worker_connections(server.pair->worker) < 2 && clock_now() < limit)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_eq(pair_limit(server.pair, "connections_per_identity"), 0);
+        remote_dial(&remotes[2], &server);
+        remote_secure(&remotes[2], server.client_tls);
+        (void)remote_shake(&remotes[2]);
+        remote_wait_end(&remotes[2]);
+        ck_assert_uint_eq(pair_limit(server.pair, "connections_per_identity"), 1);
+        for (int i = 0; i < 3; i++)
+            remote_close(&remotes[i]);
+        while (rpc_worker_connections(server.pair->worker) > 0)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        remote_open(&remotes[0], &server);
+        (void)remote_finish(&remotes[0], pair_call(server.pair, "Echo", 1));
+        ck_assert_uint_eq(nghttp2_session_get_remote_settings(
+                              server.pair->client, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
+                          7);
+        remote_close(&remotes[0]);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(connections_in_total)
     {
         struct rpc_limits limits = rpc_limits_default;
@@ -611,6 +650,7 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, plain_probes);
     tcase_add_test(tests, silence_is_bounded);
     tcase_add_test(tests, connections_per_identity);
+    tcase_add_test(tests, an_identitys_own_limits);
     tcase_add_test(tests, connections_in_total);
     tcase_add_test(tests, accept_rate);
     tcase_add_test(tests, draining_finishes_calls);
