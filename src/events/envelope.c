@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define RETENTION_CLASS "operational" /* 30 days hot, 13 months archived */
-
 typedef Tenant__Events__V1__EventEnvelope EventEnvelope;
 
 static struct slice payload_pack(struct arena *arena, const struct event *event);
@@ -22,54 +20,17 @@ static struct slice message_pack(struct arena *arena, const ProtobufCMessage *me
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event);
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event);
 
-/* The hashes are those of docs/events-wire.md; a test computes them anew from the schema, so that a change
- * of the schema cannot keep its old address. */
 const struct event_type *event_type_of(enum event_kind kind)
 {
-    static const struct event_type types[EVENT_KIND_COUNT] = {
-        [EVENT_ORG_PROVISIONED] =
-            {
-                .name = "tenant.org.provisioned",
-                .version = 1,
-                .subject = "tenant.org.provisioned.v1",
-                .schema_uri = "schemas://tenant-service/org/provisioned/v1#sha256-"
-                              "078d0c1440d1809e7ef0093fb6533d7a9bae3a5ed8bdc3cd7026926dcbd7442a",
-            },
-        [EVENT_ORG_UPDATED] =
-            {
-                .name = "tenant.org.updated",
-                .version = 1,
-                .subject = "tenant.org.updated.v1",
-                .schema_uri = "schemas://tenant-service/org/updated/v1#sha256-"
-                              "552424e752725af27a6266641fa6bf27c071bc3868937e16db44b3b8b5de0711",
-            },
-        [EVENT_ORG_SUSPENDED] =
-            {
-                .name = "tenant.org.suspended",
-                .version = 1,
-                .subject = "tenant.org.suspended.v1",
-                .schema_uri = "schemas://tenant-service/org/suspended/v1#sha256-"
-                              "8a4fd41c211ac10645f4a931d408c6f728244467b9aac7cf1472d63a7e2417cb",
-            },
-        [EVENT_ORG_REACTIVATED] =
-            {
-                .name = "tenant.org.reactivated",
-                .version = 1,
-                .subject = "tenant.org.reactivated.v1",
-                .schema_uri = "schemas://tenant-service/org/reactivated/v1#sha256-"
-                              "02f76328353368c05b182b7d06f5ed8559608856c842140bdc5012dd732b6c2f",
-            },
-        [EVENT_ORG_CLOSED] =
-            {
-                .name = "tenant.org.closed",
-                .version = 1,
-                .subject = "tenant.org.closed.v1",
-                .schema_uri = "schemas://tenant-service/org/closed/v1#sha256-"
-                              "2f6d491ec4359fb4a9320cca9a0e62c867fe278ff9a5b67dc3a9228f2bead976",
-            },
+    static const struct event_type *const types[EVENT_KIND_COUNT] = {
+        [EVENT_ORG_PROVISIONED] = &event_org_provisioned_v1,
+        [EVENT_ORG_UPDATED] = &event_org_updated_v1,
+        [EVENT_ORG_SUSPENDED] = &event_org_suspended_v1,
+        [EVENT_ORG_REACTIVATED] = &event_org_reactivated_v1,
+        [EVENT_ORG_CLOSED] = &event_org_closed_v1,
     };
     assert(kind < EVENT_KIND_COUNT);
-    return &types[kind];
+    return types[kind];
 }
 
 /* Called inside the transaction that changes the tenant, so occurred_at is that row's own time. */
@@ -81,7 +42,6 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
     tenant__events__v1__event_envelope__init(&envelope);
     names_put(&envelope, ctx->arena, event);
     origin_put(&envelope, ctx, event);
-    envelope.retention_class = pb_text(RETENTION_CLASS);
     envelope.data_residency = pb_text(region_name(event->tenant->home_region));
     envelope.occurred_at = pb_time(ctx->arena, event->tenant->update_time_us);
     envelope.payload.data = arena_alloc_raw(ctx->arena, payload.size);
@@ -181,11 +141,11 @@ static void names_put(EventEnvelope *envelope, struct arena *arena, const struct
     envelope->event_type = pb_text(type->name);
     envelope->event_version = type->version;
     envelope->schema_uri = pb_text(type->schema_uri);
+    envelope->retention_class = pb_text(type->retention_class);
     envelope->tenant_id = tenant_id;
     envelope->partition_key = tenant_id;
 }
 
-/* Who caused it and from where. */
 /* The actor is who called, by the name of its certificate; our own jobs act as the service. */
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event)
 {

@@ -8,7 +8,7 @@ DEBIAN_BUILD=(
     libnghttp2-dev libssl-dev openssl libpq-dev libhiredis-dev libnats-dev libcyaml-dev libyaml-dev
     libuv1-dev libboost-context1.74-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev
     zlib1g-dev libdeflate-dev check libsubunit-dev
-    universal-ctags clang-format python3 python3-yaml
+    universal-ctags clang-format python3 python3-yaml python3-protobuf
 )
 DEBIAN_STACK=(
     redis-server redis-tools pgbouncer postgresql-client openssl

@@ -12,6 +12,8 @@
 #include "events/subjects.h"
 #include "rpc/coding.h"
 
+#include "gen/events.h"
+
 #include <jansson.h>
 
 #include <stdio.h>
@@ -22,16 +24,12 @@
 #define POLL_NS (200 * NS_PER_MS)
 #define REQUEST_NS (5 * NS_PER_S)
 
-#define EVENT_TYPES                                                                                \
-    "tenant.org.provisioned tenant.org.updated tenant.org.suspended tenant.org.reactivated "       \
-    "tenant.org.closed"
-
 static const struct flag tail_flags[] = {
     FLAG("count", "N",
          "how many of the newest events (default 10, at most 1000; with --since 1000)",
          .letter = 'n'),
     FLAG("tenant", "TENANT_ID", "only this tenant's events"),
-    FLAG("type", "TYPE", "only events of this type", .choices = EVENT_TYPES),
+    FLAG("type", "TYPE", "only events of this type", .choices = EVENT_TYPE_NAMES),
     FLAG("since", "TIME", "only events since then: 2h for two hours ago, or 2026-11-23T07:00:00Z"),
     FLAG("follow", NULL, "go on with events as they come, until Ctrl-C", .letter = 'f'),
     FLAGS_END,

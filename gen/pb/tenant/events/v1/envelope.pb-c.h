@@ -93,6 +93,9 @@ struct  Tenant__Events__V1__EventEnvelope
    * schemas://tenant-service/org/provisioned/v1#sha256-… of the payload's schema.
    */
   char *schema_uri;
+  /*
+   * Which program made it.
+   */
   Tenant__Events__V1__EventSource *source;
   /*
    * When the change was made.
@@ -114,6 +117,9 @@ struct  Tenant__Events__V1__EventEnvelope
    * "tnt_…".
    */
   char *tenant_id;
+  /*
+   * Who caused it.
+   */
   Tenant__Events__V1__EventActor *actor;
   /*
    * What decides the partition: the tenant id.

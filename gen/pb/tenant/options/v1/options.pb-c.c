@@ -52,6 +52,51 @@ void   tenant__options__v1__method_policy__free_unpacked
   assert(message->base.descriptor == &tenant__options__v1__method_policy__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tenant__options__v1__event_type__init
+                     (Tenant__Options__V1__EventType         *message)
+{
+  static const Tenant__Options__V1__EventType init_value = TENANT__OPTIONS__V1__EVENT_TYPE__INIT;
+  *message = init_value;
+}
+size_t tenant__options__v1__event_type__get_packed_size
+                     (const Tenant__Options__V1__EventType *message)
+{
+  assert(message->base.descriptor == &tenant__options__v1__event_type__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__options__v1__event_type__pack
+                     (const Tenant__Options__V1__EventType *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__options__v1__event_type__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__options__v1__event_type__pack_to_buffer
+                     (const Tenant__Options__V1__EventType *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__options__v1__event_type__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__Options__V1__EventType *
+       tenant__options__v1__event_type__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__Options__V1__EventType *)
+     protobuf_c_message_unpack (&tenant__options__v1__event_type__descriptor,
+                                allocator, len, data);
+}
+void   tenant__options__v1__event_type__free_unpacked
+                     (Tenant__Options__V1__EventType *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__options__v1__event_type__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tenant__options__v1__method_policy__field_descriptors[9] =
 {
   {
@@ -194,6 +239,109 @@ const ProtobufCMessageDescriptor tenant__options__v1__method_policy__descriptor 
   (ProtobufCMessageInit) tenant__options__v1__method_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor tenant__options__v1__event_type__field_descriptors[6] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "retention_class",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, retention_class),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "residency",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, residency),
+    &tenant__options__v1__event_residency__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "draft",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, draft),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "summary",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Options__V1__EventType, summary),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__options__v1__event_type__field_indices_by_name[] = {
+  4,   /* field[4] = draft */
+  0,   /* field[0] = name */
+  3,   /* field[3] = residency */
+  2,   /* field[2] = retention_class */
+  5,   /* field[5] = summary */
+  1,   /* field[1] = version */
+};
+static const ProtobufCIntRange tenant__options__v1__event_type__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor tenant__options__v1__event_type__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.options.v1.EventType",
+  "EventType",
+  "Tenant__Options__V1__EventType",
+  "tenant.options.v1",
+  sizeof(Tenant__Options__V1__EventType),
+  6,
+  tenant__options__v1__event_type__field_descriptors,
+  tenant__options__v1__event_type__field_indices_by_name,
+  1,  tenant__options__v1__event_type__number_ranges,
+  (ProtobufCMessageInit) tenant__options__v1__event_type__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue tenant__options__v1__scope__enum_values_by_number[3] =
 {
   { "SCOPE_UNSPECIFIED", "TENANT__OPTIONS__V1__SCOPE__SCOPE_UNSPECIFIED", 0 },
@@ -252,5 +400,33 @@ const ProtobufCEnumDescriptor tenant__options__v1__access__descriptor =
   tenant__options__v1__access__enum_values_by_name,
   1,
   tenant__options__v1__access__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue tenant__options__v1__event_residency__enum_values_by_number[2] =
+{
+  { "EVENT_RESIDENCY_UNSPECIFIED", "TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_UNSPECIFIED", 0 },
+  { "EVENT_RESIDENCY_HOME_REGION", "TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_HOME_REGION", 1 },
+};
+static const ProtobufCIntRange tenant__options__v1__event_residency__value_ranges[] = {
+{0, 0},{0, 2}
+};
+static const ProtobufCEnumValueIndex tenant__options__v1__event_residency__enum_values_by_name[2] =
+{
+  { "EVENT_RESIDENCY_HOME_REGION", 1 },
+  { "EVENT_RESIDENCY_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor tenant__options__v1__event_residency__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "tenant.options.v1.EventResidency",
+  "EventResidency",
+  "Tenant__Options__V1__EventResidency",
+  "tenant.options.v1",
+  2,
+  tenant__options__v1__event_residency__enum_values_by_number,
+  2,
+  tenant__options__v1__event_residency__enum_values_by_name,
+  1,
+  tenant__options__v1__event_residency__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -17,6 +17,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "google/protobuf/descriptor.pb-c.h"
 
 typedef struct Tenant__Options__V1__MethodPolicy Tenant__Options__V1__MethodPolicy;
+typedef struct Tenant__Options__V1__EventType Tenant__Options__V1__EventType;
 
 
 /* --- enums --- */
@@ -54,6 +55,20 @@ typedef enum _Tenant__Options__V1__Access {
   TENANT__OPTIONS__V1__ACCESS__ACCESS_WRITE = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TENANT__OPTIONS__V1__ACCESS)
 } Tenant__Options__V1__Access;
+/*
+ * Whose law an event's data falls under: what its envelope's data_residency names.
+ */
+typedef enum _Tenant__Options__V1__EventResidency {
+  /*
+   * refused by the generator
+   */
+  TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_UNSPECIFIED = 0,
+  /*
+   * The region where the tenant lives when the change is made.
+   */
+  TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_HOME_REGION = 1
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TENANT__OPTIONS__V1__EVENT_RESIDENCY)
+} Tenant__Options__V1__EventResidency;
 
 /* --- messages --- */
 
@@ -101,6 +116,41 @@ struct  Tenant__Options__V1__MethodPolicy
     , (char *)protobuf_c_empty_string, TENANT__OPTIONS__V1__SCOPE__SCOPE_UNSPECIFIED, TENANT__OPTIONS__V1__ACCESS__ACCESS_UNSPECIFIED, 0,NULL, 0,NULL, 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
+/*
+ * The type of event whose payload a message is.
+ */
+struct  Tenant__Options__V1__EventType
+{
+  ProtobufCMessage base;
+  /*
+   * tenant.<aggregate>.<event>, without the version: "tenant.org.provisioned".  The message is called by it:
+   * OrgProvisioned, from version 2 on with the version behind it, OrgProvisionedV2.
+   */
+  char *name;
+  /*
+   * From 1.
+   */
+  uint32_t version;
+  /*
+   * How long it is kept: "operational" is 30 days in the stream and 13 months in the archive.
+   */
+  char *retention_class;
+  Tenant__Options__V1__EventResidency residency;
+  /*
+   * Nobody produces it yet: outside the schema gate (a `draft` line of contracts/schema-gate.conf says so too),
+   * the message may still become another.
+   */
+  protobuf_c_boolean draft;
+  /*
+   * When it happens, in one line without a full stop: "a tenant was created".
+   */
+  char *summary;
+};
+#define TENANT__OPTIONS__V1__EVENT_TYPE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__options__v1__event_type__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_UNSPECIFIED, 0, (char *)protobuf_c_empty_string }
+
+
 /* Tenant__Options__V1__MethodPolicy methods */
 void   tenant__options__v1__method_policy__init
                      (Tenant__Options__V1__MethodPolicy         *message);
@@ -120,10 +170,32 @@ Tenant__Options__V1__MethodPolicy *
 void   tenant__options__v1__method_policy__free_unpacked
                      (Tenant__Options__V1__MethodPolicy *message,
                       ProtobufCAllocator *allocator);
+/* Tenant__Options__V1__EventType methods */
+void   tenant__options__v1__event_type__init
+                     (Tenant__Options__V1__EventType         *message);
+size_t tenant__options__v1__event_type__get_packed_size
+                     (const Tenant__Options__V1__EventType   *message);
+size_t tenant__options__v1__event_type__pack
+                     (const Tenant__Options__V1__EventType   *message,
+                      uint8_t             *out);
+size_t tenant__options__v1__event_type__pack_to_buffer
+                     (const Tenant__Options__V1__EventType   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__Options__V1__EventType *
+       tenant__options__v1__event_type__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__options__v1__event_type__free_unpacked
+                     (Tenant__Options__V1__EventType *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tenant__Options__V1__MethodPolicy_Closure)
                  (const Tenant__Options__V1__MethodPolicy *message,
+                  void *closure_data);
+typedef void (*Tenant__Options__V1__EventType_Closure)
+                 (const Tenant__Options__V1__EventType *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -133,7 +205,9 @@ typedef void (*Tenant__Options__V1__MethodPolicy_Closure)
 
 extern const ProtobufCEnumDescriptor    tenant__options__v1__scope__descriptor;
 extern const ProtobufCEnumDescriptor    tenant__options__v1__access__descriptor;
+extern const ProtobufCEnumDescriptor    tenant__options__v1__event_residency__descriptor;
 extern const ProtobufCMessageDescriptor tenant__options__v1__method_policy__descriptor;
+extern const ProtobufCMessageDescriptor tenant__options__v1__event_type__descriptor;
 
 PROTOBUF_C__END_DECLS
 
