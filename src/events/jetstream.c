@@ -102,17 +102,6 @@ int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, s
     return OK;
 }
 
-/* "NATS/1.0", one line per header, an empty line: what HPUB counts as header bytes, and the
- * payload. */
-size_t jetstream_message_size(const struct jetstream_message *message)
-{
-    size_t size = message->payload.size + strlen("NATS/1.0\r\n\r\n");
-    for (const struct jetstream_header *header = message->headers;
-         header < message->headers + JETSTREAM_HEADERS_MAX && header->name != NULL; header++)
-        size += strlen(header->name) + strlen(header->value) + strlen(": \r\n");
-    return size;
-}
-
 /* A subscription for answers to "_INBOX.xyz.*": the last token is the tag, so one subscription
  * serves all. */
 int jetstream_inbox_open(struct ctx *ctx, struct jetstream *js, struct jetstream_inbox **out)

@@ -6,6 +6,8 @@
 #ifndef EVENTS_JETSTREAM_H
 #define EVENTS_JETSTREAM_H
 
+#include "events/message.h"
+
 #include "base/buf.h"
 #include "base/ctx.h"
 
@@ -37,22 +39,6 @@ int jetstream_request(struct ctx *ctx, struct jetstream *js, const char *verb, s
                       struct buf *reply) MUST_CHECK;
 
 /* --- pipelined messages whose replies come in any order ------------------------------------------- */
-
-#define JETSTREAM_HEADERS_MAX 12
-
-struct jetstream_header {
-    const char *name;
-    const char *value;
-};
-
-struct jetstream_message {
-    const char *subject;
-    struct jetstream_header headers[JETSTREAM_HEADERS_MAX]; /* the first without name ends them */
-    struct slice payload;
-};
-
-/* Bytes that the message takes in the sense of jetstream_max_payload(). */
-size_t jetstream_message_size(const struct jetstream_message *message);
 
 /* Where the replies to pipelined messages arrive. */
 struct jetstream_inbox;

@@ -36,17 +36,6 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
 int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state *state,
                 struct stored_events *out) MUST_CHECK;
 
-#define HEADER_EVENT_TYPE "Event-Type" /* tenant.org.provisioned.v1 */
-#define HEADER_TENANT_ID "Tenant-Id"
-#define HEADER_TENANT_SEQ "Tenant-Sequence"
-#define HEADER_INCARNATION "Tenant-Incarnation"
-#define HEADER_TRACEPARENT "traceparent"
-#define HEADER_MSG_ID "Nats-Msg-Id"
-#define HEADER_EXPECTED_LAST_SEQ "Nats-Expected-Last-Sequence"
-#define HEADER_EXPECTED_LAST_ID "Nats-Expected-Last-Msg-Id"
-
-/* Finds a header's value in the block "NATS/1.0\r\nName: value\r\n…\r\n\r\n". */
-bool nats_header_find(struct slice block, const char *name, struct slice *value);
 /* What the headers that a relay gave a message say.  False: not a message of a relay. */
 bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out);
 

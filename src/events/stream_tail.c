@@ -61,29 +61,6 @@ int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state
     return rc;
 }
 
-/* Names are compared by case, as the server keeps them; the block comes from a server and may
- * hold anything. */
-bool nats_header_find(struct slice block, const char *name, struct slice *value)
-{
-    size_t length = strlen(name);
-    const uint8_t *end = block.data + block.size;
-    for (const uint8_t *line = block.data; line < end;) {
-        const uint8_t *stop = memchr(line, '\r', (size_t)(end - line));
-        if (stop == NULL)
-            return false;
-        size_t size = (size_t)(stop - line);
-        if (size > length && line[length] == ':' && memcmp(line, name, length) == 0) {
-            struct slice rest = slice_make(line + length + 1, size - length - 1);
-            while (rest.size > 0 && rest.data[0] == ' ')
-                rest = slice_skip(rest, 1);
-            *value = rest;
-            return true;
-        }
-        line = stop + (stop + 1 < end && stop[1] == '\n' ? 2 : 1);
-    }
-    return false;
-}
-
 /* False is not an error: tests and operators may publish by hand, and such messages are passed
  * over. */
 bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out)

@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack answer"
+TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack answer dead_letter"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -38,6 +38,9 @@ sources_of() {
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
     answer) echo src/client/stream.c src/client/stream_callbacks.c src/client/answer.c src/client/retry.c src/client/details.c \
         src/rpc/coding.c src/rpc/framing.c src/rpc/status.c src/loop/*.c gen/errors.c src/base/*.c ;;
+    dead_letter) echo src/events/dead_letter.c src/events/message.c src/events/json_scan.c src/events/subjects.c \
+        src/domain/time_text.c src/base/base64.c src/base/id.c src/base/clock.c src/base/hash.c src/base/random.c src/base/arena.c \
+        src/base/buf.c src/base/alloc.c ;;
     image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
         tools/schema-compat/rules.c tools/schema-compat/report_text.c tools/schema-compat/report_json.c \
@@ -65,7 +68,7 @@ build() { # build TARGET VARIANT [FLAG...]
     case $target in
     scan | image) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
-    filter | page_token | metadata | connect) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    filter | page_token | metadata | connect | dead_letter) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     gzip) libraries=$(pkg-config --libs zlib libdeflate) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
     answer)
