@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char *const server_reflection_server_reflection_info_callers[] = {"*", NULL};
+static const char *const server_reflection_server_reflection_info_callers[] = {"admin", "api-gateway", "sync-service", NULL};
 static const char *const server_reflection_server_reflection_info_header_optional[] = {NULL};
 static int server_reflection_server_reflection_info_invoke(const void *server, struct call *call,
     const ProtobufCMessage *in, ProtobufCMessage *out)

@@ -174,7 +174,7 @@ def test_connect_streams(service):
     """Reflection, whose calls end when the client has asked everything."""
     path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
     body = frame(b'{"listServices":""}') + frame(b'{"fileByFilename":"absent.proto"}')
-    answer = curl(service, path, body, "application/connect+json", identity="stranger")
+    answer = curl(service, path, body, "application/connect+json", identity="sync-service")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/connect+json")
     listed, absent, end = answer.envelopes()
     assert {"name": "tenant.v1.TenantService"} in json.loads(listed[1])["listServicesResponse"]["service"]
@@ -182,6 +182,8 @@ def test_connect_streams(service):
     assert end == (2, b"{}")
     (flags, end), = curl(service, path, frame(b"{"), "application/connect+json").envelopes()
     assert flags == 2 and json.loads(end)["error"]["code"] == "invalid_argument"
+    (flags, end), = curl(service, path, body, "application/connect+json", identity="stranger").envelopes()
+    assert flags == 2 and json.loads(end)["error"]["code"] == "permission_denied"
 
 
 def test_metrics_and_log_see_the_method(service):

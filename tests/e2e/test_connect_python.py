@@ -111,6 +111,9 @@ def test_the_server_streams(service, protocol, codec):
 def test_both_stream(service, protocol, codec):
     questions = [reflection_pb2.ServerReflectionRequest(list_services=""),
                  reflection_pb2.ServerReflectionRequest(file_by_filename="absent.proto")]
-    with client(service, protocol, codec, "stranger") as stranger:
-        answers = list(stranger.execute_bidi_stream(request=iter(questions), method=REFLECT))
+    with client(service, protocol, codec, "sync-service") as reader:
+        answers = list(reader.execute_bidi_stream(request=iter(questions), method=REFLECT))
     assert [one.WhichOneof("message_response") for one in answers] == ["list_services_response", "error_response"]
+    with client(service, protocol, codec, "stranger") as stranger, pytest.raises(ConnectError) as caught:
+        list(stranger.execute_bidi_stream(request=iter(questions), method=REFLECT))
+    assert caught.value.code == Code.PERMISSION_DENIED

@@ -5,7 +5,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from grpc_reflection.v1alpha import reflection_pb2 as v1alpha
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from support import create, header
+from support import create, header, refused
 
 SERVICES = ["grpc.channelz.v1.Channelz", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection", "tenant.v1.TenantService"]
@@ -13,12 +13,12 @@ SERVICES = ["grpc.channelz.v1.Channelz", "grpc.health.v1.Health", "grpc.reflecti
 
 @pytest.fixture
 def database(service):
-    return ProtoReflectionDescriptorDatabase(service.channel("stranger"))
+    return ProtoReflectionDescriptorDatabase(service.channel("sync-service"))
 
 
-def ask(service, *requests, version="v1"):
+def ask(service, *requests, version="v1", identity="sync-service"):
     """The stock client knows v1alpha only; the messages of v1 are the same but for their package."""
-    rpc = service.channel("stranger").stream_stream(
+    rpc = service.channel(identity).stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=lambda m: m.SerializeToString(),
         response_deserializer=v1alpha.ServerReflectionResponse.FromString)
@@ -30,6 +30,16 @@ def test_services_are_listed(database, service):
     answer, = ask(service, v1alpha.ServerReflectionRequest(host="me", list_services=""))
     assert sorted(s.name for s in answer.list_services_response.service) == SERVICES
     assert answer.valid_host == "me" and answer.original_request.HasField("list_services")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_who_has_no_business_here_learns_no_schema(service, version):
+    question = v1alpha.ServerReflectionRequest(list_services="")
+    for identity in ("admin", "api-gateway", "sync-service"):
+        answer, = ask(service, question, version=version, identity=identity)
+        assert sorted(s.name for s in answer.list_services_response.service) == SERVICES
+    refusal = refused(ask, service, question, version=version, identity="stranger")
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
 
 
 def test_a_call_without_any_proto(database, service, unique):

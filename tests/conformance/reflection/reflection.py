@@ -47,7 +47,11 @@ def new_tenant(tool):
 
 
 def grpcurl(address):
-    tool = [os.environ["DEPS_GRPCURL"], "-cacert", PKI / "ca.pem", "-cert", PKI / "admin.pem", "-key", PKI / "admin.key"]
+    def as_identity(name):
+        return [os.environ["DEPS_GRPCURL"], "-cacert", PKI / "ca.pem", "-cert", PKI / f"{name}.pem", "-key",
+                PKI / f"{name}.key"]
+
+    tool = as_identity("admin")
     status, out, _ = run(*tool, address, "list")
     yield "list", status == 0 and out.split() == SERVICES
     for name in SERVICES:
@@ -64,11 +68,19 @@ def grpcurl(address):
     yield "a refusal with its details", status != 0 and "NotFound" in err and "google.rpc.ErrorInfo" in err
     status, _, err = run(*tool, address, "tenant.v1.TenantService/Nothing")
     yield "an unknown method", status != 0 and "does not include a method" in err
+    for name in ("api-gateway", "sync-service"):
+        status, out, _ = run(*as_identity(name), address, "list")
+        yield f"list for {name}", status == 0 and out.split() == SERVICES
+    status, out, err = run(*as_identity("stranger"), address, "list")
+    yield "nothing for a stranger", status != 0 and "CALLER_NOT_ALLOWED" in err and not out
 
 
 def buf_curl(address):
-    tool = [os.environ["DEPS_BUF"], "curl", "--cacert", PKI / "ca.pem", "--cert", PKI / "admin.pem", "--key",
-            PKI / "admin.key"]
+    def as_identity(name):
+        return [os.environ["DEPS_BUF"], "curl", "--cacert", PKI / "ca.pem", "--cert", PKI / f"{name}.pem", "--key",
+                PKI / f"{name}.key"]
+
+    tool = as_identity("admin")
     url = "https://localhost:" + address.rsplit(":", 1)[1]
     status, out, _ = run(*tool, "--list-services", url)
     yield "list", status == 0 and out.split() == SERVICES
@@ -83,6 +95,8 @@ def buf_curl(address):
         yield f"look up by {protocol}", status == 0 and json.loads(out)["tenant"]["slug"] == slug
         status, out, err = run(*tool, *options, "-d", '{"slug": "nobody-has-it"}', f"{url}/{LOOKUP}")
         yield f"a refusal by {protocol}", status != 0 and "not_found" in out + err
+    status, out, err = run(*as_identity("stranger"), "--list-services", url)
+    yield "nothing for a stranger", status != 0 and "CALLER_NOT_ALLOWED" in out + err
 
 
 if __name__ == "__main__":

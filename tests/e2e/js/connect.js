@@ -116,8 +116,10 @@ module.exports = (test, address, unique) => {
         await refused(Code.PermissionDenied,
           stranger.client('tenant.v1.TenantService').getTenant({ tenantId: 'x' }));
         await watches(admin.client('grpc.health.v1.Health'));
-        if (!kind.startsWith('gRPC-Web')) // which has no streams from clients
-          await reflects(stranger.client('grpc.reflection.v1.ServerReflection'));
+        if (!kind.startsWith('gRPC-Web')) { // which has no streams from clients
+          await reflects(admin.client('grpc.reflection.v1.ServerReflection'));
+          await refused(Code.PermissionDenied, reflects(stranger.client('grpc.reflection.v1.ServerReflection')));
+        }
       } finally {
         admin.close();
         stranger.close();
