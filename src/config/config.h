@@ -78,8 +78,9 @@ struct config_redis {
 struct config_nats {
     const char *url; /* nats:// or tls://; needed where the relay runs */
     const char *url_file;
-    const char *seed_file; /* file with the NKey seed; "" (default): no NKey */
-    uint32_t replicas;     /* of each stream, 1 to 5; 3 */
+    const char *seed_file;        /* file with the NKey seed; "" (default): no NKey */
+    uint32_t replicas;            /* of each stream, 1 to 5; 3 */
+    uint64_t duplicate_window_ns; /* streams refuse an event id for so long; 2 min */
 };
 
 struct config_relay {

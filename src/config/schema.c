@@ -161,6 +161,8 @@ const struct config_key config_keys[] = {
     {SECRET_FILE("nats.seed_file", nats.seed_file, NULL), .alias = "NATS_CREDS",
      .help = "file with the NKey seed; empty: no NKey"},
     {COUNT("nats.replicas", nats.replicas, "3", 1, 5), .help = "copies of each stream"},
+    {DURATION("nats.duplicate_window", nats.duplicate_window_ns, "2m", NS_PER_S, 24 * HOUR),
+     .help = "how long streams know an event id and refuse it; full seconds count"},
 
     /* Ships the outbox to the streams. */
     {BOOL("relay.enabled", relay.enabled, "true"), .help = "run the relay inside `serve`"},

@@ -11,7 +11,6 @@
 
 #define EVENT_MAX_AGE_S                                                                            \
     ((uint64_t)30 * 24 * 3600) /* 30 days, as the platform's operational class */
-#define DUPLICATE_WINDOW_S 120
 /* how long a read with a consistency token waits for a replica's knowledge before it asks the
  * database */
 
@@ -195,7 +194,7 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
                  .name = app->instance},
         .streams = {.replicas = config->nats.replicas,
                     .max_age_s = EVENT_MAX_AGE_S,
-                    .duplicate_window_s = DUPLICATE_WINDOW_S},
+                    .duplicate_window_s = config->nats.duplicate_window_ns / NS_PER_S},
         .instance = app->instance,
         .token_keys = app->token_keys,
         .window = config->relay.window,

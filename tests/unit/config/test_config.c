@@ -96,6 +96,7 @@ START_TEST(defaults_are_those_of_the_documentation)
         ck_assert_uint_eq(f.config->limits.message_bytes, 1048576);
         ck_assert_uint_eq(f.config->limits.age_ns, 1800 * NS_PER_S);
         ck_assert_uint_eq(f.config->nats.replicas, 3);
+        ck_assert_uint_eq(f.config->nats.duplicate_window_ns, 120 * NS_PER_S);
         ck_assert(f.config->relay.enabled);
         ck_assert_str_eq(f.config->identities[1].name, "api-gateway");
         ck_assert_str_eq(f.config->identities[1].uri, "");
