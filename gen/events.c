@@ -2,8 +2,21 @@
 #include "gen/events.h"
 
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
+#include "gen/pb/tenant/events/v1/withheld_event.pb-c.h"
 
 #include <string.h>
+
+const struct event_type event_event_withheld_v1 = {
+    .name = "tenant.event.withheld",
+    .version = 1,
+    .subject = "tenant.event.withheld.v1",
+    .schema_uri = "schemas://tenant-service/event/withheld/v1#sha256-"
+                  "7ce1c7cf2674a6e3907431d6f3488eb122d985b0cedb8548e002debaef7f52e9",
+    .retention_class = "operational",
+    .summary = "stands in the place of an event that could never be stored",
+    .draft = false,
+    .payload = &tenant__events__v1__event_withheld__descriptor,
+};
 
 const struct event_type event_org_closed_v1 = {
     .name = "tenant.org.closed",
@@ -66,6 +79,7 @@ const struct event_type event_org_updated_v1 = {
 };
 
 const struct event_type *const event_types[] = {
+    &event_event_withheld_v1,
     &event_org_closed_v1,
     &event_org_provisioned_v1,
     &event_org_reactivated_v1,

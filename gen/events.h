@@ -18,6 +18,7 @@ struct event_type {
     const ProtobufCMessageDescriptor *payload;
 };
 
+extern const struct event_type event_event_withheld_v1;
 extern const struct event_type event_org_closed_v1;
 extern const struct event_type event_org_provisioned_v1;
 extern const struct event_type event_org_reactivated_v1;
@@ -30,6 +31,7 @@ extern const size_t event_type_count;
 
 /* The names of those that are released, separated by blanks. */
 #define EVENT_TYPE_NAMES \
+    "tenant.event.withheld " \
     "tenant.org.closed " \
     "tenant.org.provisioned " \
     "tenant.org.reactivated " \
