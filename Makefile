@@ -373,9 +373,9 @@ man: $(CLI) ## Write tenantctl's man pages to build/man
 	@mkdir -p build && $(CLI) man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZ_SECONDS (60) and prove each finds its planted bug
+fuzz: ## Every fuzz target for FUZZ_SECONDS (60) and its planted bug, or FUZZ_RUNS executions of each (FUZZ_TARGET=x: one)
 	@tools/deps fuzz
-	@tests/fuzz/run.sh all $(or $(FUZZ_SECONDS),60)
+	@tests/fuzz/run.sh $(if $(FUZZ_RUNS),--runs $(FUZZ_RUNS) $(or $(FUZZ_TARGET),all),$(or $(FUZZ_TARGET),all) $(or $(FUZZ_SECONDS),60))
 
 .PHONY: clean
 clean: ## Remove build output (a running stack stays)

@@ -3,13 +3,16 @@
 #
 #   tests/fuzz/run.sh TARGET|all [SECONDS]    clean run of SECONDS (60), then the planted bug
 #   tests/fuzz/run.sh --planted TARGET|all    only the proof that the target finds its planted bug
+#   tests/fuzz/run.sh --runs N TARGET...|all  a campaign: N executions of each, however long they take
 #
 # A planted bug is compiled in by a macro and must be found within FUZZ_SECONDS (60).  Output stays
-# under build/fuzz/.  The last line is `N passed, N failed`.
+# under build/fuzz/: a clean run and a campaign go on from the corpus that earlier ones left there.  A
+# campaign that is interrupted says how far it came.  The last line is `N passed, N failed`.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-TARGETS="framing gzip scan filter page_token metadata config json connect session image unpack answer dead_letter"
+# the fastest first
+TARGETS="scan json filter image unpack metadata dead_letter framing page_token connect answer gzip session config"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -116,27 +119,27 @@ report() { # report LOG: executions and edges
     echo "${executions:-0} executions, ${edges:-0} edges"
 }
 
-fuzz() { # fuzz PROGRAM TARGET SECONDS LOG: libFuzzer's status
+fuzz() { # fuzz PROGRAM TARGET LIMIT LOG: libFuzzer's status
     corpus=$OUT/corpus/${1##*/}
     mkdir -p "$corpus"
-    "$1" -max_total_time="$3" -max_len=4096 -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+    "$1" "$3" -max_len=4096 -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
         -artifact_prefix="$OUT/${1##*/}-" "$corpus" "tests/fuzz/corpus/$2" >"$4" 2>&1
 }
 
-run_clean() { # run_clean TARGET SECONDS
+run_clean() { # run_clean TARGET -max_total_time=N|-runs=N [LEAST]: LEAST executions prove something
     log=$OUT/$1-clean.log
     if ! build "$1" clean; then
         verdict 1 "$1: does not build"
         return
     fi
+    began=$(date +%s)
     fuzz "$OUT/$1-clean" "$1" "$2" "$log"
     status=$?
+    took=$(($(date +%s) - began))
     figures=$(report "$log")
     [ "$status" -eq 0 ] || grep -E 'ERROR|SUMMARY|runtime error|artifact|Assertion' "$log"
-    case $figures in
-    0\ *) status=1 ;; # a fuzzer that executed nothing has proved nothing
-    esac
-    verdict "$status" "$1: $2 s, $figures"
+    [ "${figures%% *}" -ge "${3:-1}" ] || status=1
+    verdict "$status" "$1: $took s, $figures"
 }
 
 # The crash must be the sanitizer's or a check's: a program that only fails to start proves nothing.
@@ -152,7 +155,7 @@ run_planted() { # run_planted TARGET
         verdict 1 "$1: does not build with its planted bug"
         return
     fi
-    fuzz "$OUT/$1-planted" "$1" "${FUZZ_SECONDS:-60}" "$log"
+    fuzz "$OUT/$1-planted" "$1" -max_total_time="${FUZZ_SECONDS:-60}" "$log"
     status=$?
     figures=$(report "$log")
     found=$(grep -m 1 '^SUMMARY: ' "$log")
@@ -163,22 +166,43 @@ run_planted() { # run_planted TARGET
     fi
 }
 
-planted_only=no
-if [ "${1:-}" = --planted ]; then
-    planted_only=yes
+mode=clean
+case ${1:-} in
+--planted)
+    mode=planted
     shift
+    ;;
+--runs)
+    mode=campaign
+    runs=${2:?how many executions}
+    shift 2
+    ;;
+esac
+seconds=60
+if [ "$mode" = campaign ]; then
+    chosen=${*:-all}
+else
+    chosen=${1:-all}
+    seconds=${2:-60}
 fi
-chosen=${1:-all}
 [ "$chosen" = all ] && chosen=$TARGETS
-seconds=${2:-60}
 mkdir -p "$OUT/gen"
+interrupted=no
+trap 'interrupted=yes' INT # after the report of the target that runs
 for target in $chosen; do
+    [ "$interrupted" = no ] || break
     if ! sources_of "$target" >/dev/null; then
         verdict 1 "$target: no such target; there are: $TARGETS"
         continue
     fi
-    [ "$planted_only" = yes ] || run_clean "$target" "$seconds"
-    run_planted "$target"
+    case $mode in
+    campaign) run_clean "$target" -runs="$runs" "$runs" ;;
+    clean)
+        run_clean "$target" -max_total_time="$seconds"
+        run_planted "$target"
+        ;;
+    planted) run_planted "$target" ;;
+    esac
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
