@@ -55,7 +55,7 @@ async def connect(stack, identity):
     context = ssl.create_default_context(cafile=stack.pki / "ca.pem")
     context.load_cert_chain(stack.pki / f"{identity}.pem", stack.pki / f"{identity}.key")
     return await nats.connect(
-        stack.env["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
+        stack.env["STACK_NATS_URL"].split(","), tls=context, tls_hostname="localhost",
         nkeys_seed=f"{stack.env['STACK_NATS_CREDS']}/{identity}.nk", connect_timeout=5)
 
 

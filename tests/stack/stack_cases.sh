@@ -325,6 +325,44 @@ resume_and_ask() {
     stack_at "$open_tree" server one redis-1 resume && within one eval 'redis_tls 1 admin PING'
 }
 
+cases_nats_cluster() {
+    check 'another number of NATS nodes is refused' refused "not 1 or 3" env STACK_NATS_NODES=2 \
+        "$open_tree/tools/stack" up three
+    check 'three NATS nodes start' says 'three/stack.env$' env STACK_NATS_NODES=3 "$open_tree/tools/stack" up three
+    check 'all three run' says 'nats-3 +running' stack_at "$open_tree" status three
+    check 'the URL names all three' within three eval '[ "$(tr -cd , <<<"$STACK_NATS_URL")" = ,, ]'
+    check 'they keep a stream with three replicas' says '"num_replicas":3' within three eval \
+        'nats_node 1 request tenant-service "\$JS.API.STREAM.CREATE.TENANT_07" \
+            "{\"name\":\"TENANT_07\",\"subjects\":[\"tenant.*.*.*.07\"],\"num_replicas\":3}"'
+    check 'what one node takes' says '"seq": ?1' within three eval \
+        'nats_node 2 request tenant-service tenant.org.provisioned.v1.07 hello'
+    check 'a node is killed' refused 'nats +down' kill_a_node
+    check 'another shows' says 'aGVsbG8=' within three eval \
+        'nats_node 3 request tenant-service "\$JS.API.STREAM.MSG.GET.TENANT_07" "{\"seq\":1}"'
+    check 'the killed node comes back' stack_at "$open_tree" server three nats start
+    check 'a cluster leaves nothing' stack_at "$open_tree" down three --purge
+    check 'nor a process' no_process_of three
+}
+
+nats_node() { # N VERB WHO SUBJECT [PAYLOAD]
+    local STACK_NATS_URL=$STACK_NATS_URL tries
+    STACK_NATS_URL=$(cut -d, -f"$1" <<<"$STACK_NATS_URL")
+    shift
+    # a stream whose leader was killed has a new one after some seconds
+    for ((tries = 0; tries < 6; tries++)); do
+        nats "$@" && return
+    done
+    return 1
+}
+
+kill_a_node() {
+    stack_at "$open_tree" server three nats kill && stack_at "$open_tree" status three
+}
+
+no_process_of() { # NAME
+    ! pgrep -f "/build/stack/$1/servers" >/dev/null
+}
+
 cases_down() {
     check 'a paused server is stopped too' down_with_pause
     check 'down forgets the env file and the keys' test ! -e "$open_tree/build/stack/one/stack.env" -a \

@@ -42,6 +42,7 @@ main() {
     cases_nats_rights
     cases_files
     cases_single_servers
+    cases_nats_cluster
     cases_down
     cases_broken_start
     cases_killed_start

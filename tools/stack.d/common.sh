@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # What all parts of tools/stack share: where things are, messages, files of the servers' user.
 
-SERVERS_ALL=(postgres pgbouncer redis-1 redis-2 redis-3 nats)
+# The others are NATS nodes, which vary: nats_nodes_load makes SERVERS_ALL and PORT_NAMES.
+SERVERS_BASE=(postgres pgbouncer redis-1 redis-2 redis-3)
 IDENTITIES=(tenant-service api-gateway sync-service admin stranger)
 TIMEOUT=${STACK_TIMEOUT:-30}
 
@@ -25,6 +26,7 @@ stack_select() {
     user_select
     DATA=$DIR/servers
     [ ! -L "$DATA" ] || DATA=$(readlink "$DATA")
+    nats_nodes_load
 }
 
 # Root's servers run as somebody without rights (PostgreSQL insists); anybody else's as themselves.

@@ -63,6 +63,7 @@ env_write() {
         STACK_PGBOUNCER_URL "$(postgres_url pgbouncer "$PASSWORD_SUPERUSER" pgbouncer "$pool")" \
         STACK_REDIS_URL "$(redis_url)" \
         STACK_NATS_URL "$(nats_url)" \
+        STACK_NATS_NODES "${#NATS_SERVERS[@]}" \
         STACK_NATS_CREDS "$DIR/nats" | private_file stack.env
 }
 
@@ -108,7 +109,7 @@ redis:
 nats:
   url: $(yaml "$(nats_url)")
   seed_file: $(yaml "$DIR/nats/tenant-service.nk")
-  replicas: 1
+  replicas: ${#NATS_SERVERS[@]}
 tokens:
   keys_file: $(yaml "$DIR/tokens.keys")
 YAML

@@ -1,30 +1,54 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # NATS with JetStream: TLS with client certificates, an NKey per service, each with the rights it
-# needs.
+# needs. One server "nats", or a cluster of three: "nats", "nats-2" and "nats-3".
 
 nats_find() {
     NATS=${STACK_NATS_SERVER:-$DEPS_NATS_SERVER}
     server_program NATS "$NATS"
+    case ${STACK_NATS_NODES:-1} in
+        1 | 3) ;;
+        *) die "STACK_NATS_NODES is '$STACK_NATS_NODES', not 1 or 3" ;;
+    esac
 }
 
-nats_prepare() {
-    server_folder nats
-    nats_config | server_file nats/nats.conf
+# How many the stack has is kept beside its other facts: later commands have another environment.
+nats_nodes_choose() {
+    printf '%s\n' "${STACK_NATS_NODES:-1}" >"$RUN/nats-nodes"
+    nats_nodes_load
+}
+
+nats_nodes_load() {
+    local server
+    NATS_SERVERS=(nats)
+    if [ "$(cat "$RUN/nats-nodes" 2>/dev/null || true)" = 3 ]; then
+        NATS_SERVERS=(nats nats-2 nats-3)
+    fi
+    SERVERS_ALL=("${SERVERS_BASE[@]}" "${NATS_SERVERS[@]}")
+    PORT_NAMES=("${PORTS_BASE[@]}")
+    for server in "${NATS_SERVERS[@]}"; do
+        PORT_NAMES+=("${server/-/_}")
+        [ ${#NATS_SERVERS[@]} = 1 ] || PORT_NAMES+=("${server/-/_}_route")
+    done
+}
+
+nats_prepare() { # SERVER
+    server_folder "$1"
+    nats_config "$1" | server_file "$1/nats.conf"
 }
 
 # A server older than 2.10 does not know min_version.
-nats_config() {
-    local tls folder relay consumer min='min_version: "1.3"'
+nats_config() { # SERVER
+    local tls folder relay consumer server=$1 min='min_version: "1.3"'
     mapfile -t relay < <(nats_relay_subjects)
     mapfile -t consumer < <(nats_consumer_subjects)
-    folder=$(nats_quoted "$DATA/nats")
+    folder=$(nats_quoted "$DATA/$server")
     tls=$(nats_quoted "$DATA/tls")
     if timeout 2 "$NATS" --version 2>/dev/null | grep -q ' v2\.[0-9]\.'; then
         min=
     fi
     cat <<CONF
-listen: "127.0.0.1:${PORT[nats]}"
-server_name: "stack-$STACK_NAME"
+listen: "127.0.0.1:${PORT[${server/-/_}]}"
+server_name: "stack-$STACK_NAME${server#nats}"
 tls { cert_file: "$tls/nats.pem", key_file: "$tls/nats.key", ca_file: "$tls/ca.pem", verify: true, $min }
 jetstream { store_dir: "$folder/store", max_memory_store: 64MB, max_file_store: 4GB }
 max_payload: 1MB
@@ -47,6 +71,23 @@ accounts {
           publish: { deny: [">"] }, subscribe: { deny: [">"] } } }
     ]
   }
+}
+CONF
+    [ ${#NATS_SERVERS[@]} = 1 ] || nats_cluster_config "$server" "$tls"
+}
+
+nats_cluster_config() { # SERVER TLS-FOLDER
+    local server routes=()
+    for server in "${NATS_SERVERS[@]}"; do
+        routes+=("tls://127.0.0.1:${PORT[${server/-/_}_route]}")
+    done
+    cat <<CONF
+cluster {
+  name: "stack-$STACK_NAME"
+  listen: "127.0.0.1:${PORT[${1/-/_}_route]}"
+  no_advertise: true
+  tls { cert_file: "$2/nats.pem", key_file: "$2/nats.key", ca_file: "$2/ca.pem", verify: true }
+  routes: [$(nats_list "${routes[@]}")]
 }
 CONF
 }
@@ -95,15 +136,33 @@ nats_list() {
     printf '%s\n' "${quoted%, }"
 }
 
-nats_start() {
-    server_spawn nats "$NATS" -c "$DATA/nats/nats.conf"
-    until_ready nats "a request to JetStream" nats_answers
+# A node of a cluster is ready when JetStream has a leader, which takes two nodes.
+nats_start() { # SERVER
+    server_spawn "$1" "$NATS" -c "$DATA/$1/nats.conf"
+    until_ready "$1" "a request to JetStream" nats_answers "$1"
 }
 
-nats_answers() {
-    /usr/bin/python3 "$here/stack.d/nats.py" request "$(nats_url)" "$DIR/pki/ca.pem" \
+nats_answers() { # SERVER
+    /usr/bin/python3 "$here/stack.d/nats.py" request "$(nats_url_of "$1")" "$DIR/pki/ca.pem" \
         "$DIR/pki/admin.pem" "$DIR/pki/admin.key" "$DIR/nats/admin.nk" "\$JS.API.INFO" |
         grep -q '"max_storage"'
 }
 
-nats_url() { printf 'tls://127.0.0.1:%s\n' "${PORT[nats]}"; }
+nats_url_of() { printf 'tls://127.0.0.1:%s\n' "${PORT[${1/-/_}]}"; } # SERVER
+
+nats_ports() {
+    local server ports=()
+    for server in "${NATS_SERVERS[@]}"; do
+        ports+=("${PORT[${server/-/_}]}")
+    done
+    printf '%s\n' "${ports[*]}"
+}
+
+# All nodes, separated by commas.
+nats_url() {
+    local server urls=
+    for server in "${NATS_SERVERS[@]}"; do
+        urls+=${urls:+,}$(nats_url_of "$server")
+    done
+    printf '%s\n' "$urls"
+}

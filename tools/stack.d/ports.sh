@@ -5,9 +5,10 @@
 # file per port, made atomically and naming the choosing process, keeps stacks of one user apart;
 # against others a failed start is repeated with new ports.
 
-PORT_NAMES=(postgres pgbouncer redis_1 redis_2 redis_3 bus_1 bus_2 bus_3 nats)
+PORTS_BASE=(postgres pgbouncer redis_1 redis_2 redis_3 bus_1 bus_2 bus_3)
 declare -A PORT_DEV=([postgres]=15432 [pgbouncer]=15433 [redis_1]=15441 [redis_2]=15442 [redis_3]=15443
-    [bus_1]=15451 [bus_2]=15452 [bus_3]=15453 [nats]=15460)
+    [bus_1]=15451 [bus_2]=15452 [bus_3]=15453 [nats]=15460
+    [nats_2]=15461 [nats_3]=15462 [nats_route]=15470 [nats_2_route]=15471 [nats_3_route]=15472)
 declare -A PORT=()
 CLAIMS=/tmp/tenant-stack-ports-$(id -u)
 

@@ -106,7 +106,7 @@ server_signal() { # NAME SIGNAL
 # What makes each stop at once without waiting for its clients, and still properly.
 server_stop_signal() {
     case $1 in
-        postgres | nats) printf 'INT\n' ;;
+        postgres | nats*) printf 'INT\n' ;;
         *) printf 'TERM\n' ;;
     esac
 }

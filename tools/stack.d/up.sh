@@ -17,7 +17,7 @@ stack_start() {
             ports_release
             trap - EXIT INT TERM HUP
             say "up in $(seconds_since "$started") s: PostgreSQL ${PORT[postgres]}, PgBouncer ${PORT[pgbouncer]}," \
-                "Redis ${PORT[redis_1]} ${PORT[redis_2]} ${PORT[redis_3]}, NATS ${PORT[nats]}"
+                "Redis ${PORT[redis_1]} ${PORT[redis_2]} ${PORT[redis_3]}, NATS $(nats_ports)"
             return 0
         fi
         port_was_taken "$FAILED" || break
@@ -51,6 +51,7 @@ stack_fresh() { # ATTEMPT
     rm -rf "$RUN" "$DIR/pki" "$DIR/nats"
     data_remove
     data_make
+    nats_nodes_choose
     for log in "$LOGS"/*.log; do
         [ ! -e "$log" ] || mv -f "$log" "$log.1"
     done
@@ -65,7 +66,7 @@ stack_fresh() { # ATTEMPT
 servers_start() {
     local server pid
     local -A jobs=()
-    for server in redis-1 redis-2 redis-3 postgres nats pgbouncer; do
+    for server in redis-1 redis-2 redis-3 postgres "${NATS_SERVERS[@]}" pgbouncer; do
         server_bring_up "$server" &
         jobs[$!]=$server
     done
@@ -86,7 +87,7 @@ server_bring_up() {
     case $1 in
         redis-*) redis_prepare "${1#redis-}" && redis_start "${1#redis-}" && redis_join "${1#redis-}" ;;
         postgres) postgres_prepare && postgres_start && postgres_bootstrap ;;
-        nats) nats_prepare && nats_start ;;
+        nats*) nats_prepare "$1" && nats_start "$1" ;;
         pgbouncer) pgbouncer_prepare && pgbouncer_start ;;
     esac
 }
@@ -138,6 +139,7 @@ server_start() {
     secrets_load
     case $1 in
         redis-*) redis_start "${1#redis-}" && redis_cluster_ready "${1#redis-}" ;;
+        nats*) nats_start "$1" ;;
         *) "$1_start" ;;
     esac || {
         failure_tell

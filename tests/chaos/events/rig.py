@@ -52,7 +52,7 @@ async def broker(identity="admin"):
     pki, creds = os.environ["STACK_PKI"], os.environ["STACK_NATS_CREDS"]
     context = ssl.create_default_context(cafile=f"{pki}/ca.pem")
     context.load_cert_chain(f"{pki}/{identity}.pem", f"{pki}/{identity}.key")
-    return await nats.connect(os.environ["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
+    return await nats.connect(os.environ["STACK_NATS_URL"].split(","), tls=context, tls_hostname="localhost",
                               nkeys_seed=f"{creds}/{identity}.nk", connect_timeout=5)
 
 
