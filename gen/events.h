@@ -18,12 +18,42 @@ struct event_type {
     const ProtobufCMessageDescriptor *payload;
 };
 
+extern const struct event_type event_data_residency_changed_v1; /* draft */
+extern const struct event_type event_data_residency_failed_v1; /* draft */
+extern const struct event_type event_data_residency_migration_started_v1; /* draft */
+extern const struct event_type event_dynamic_group_created_v1; /* draft */
+extern const struct event_type event_dynamic_group_deleted_v1; /* draft */
+extern const struct event_type event_dynamic_group_evaluated_v1; /* draft */
+extern const struct event_type event_dynamic_group_updated_v1; /* draft */
 extern const struct event_type event_event_withheld_v1;
+extern const struct event_type event_feature_flag_overridden_v1; /* draft */
+extern const struct event_type event_feature_flag_override_removed_v1; /* draft */
+extern const struct event_type event_invitation_accepted_v1; /* draft */
+extern const struct event_type event_invitation_created_v1; /* draft */
+extern const struct event_type event_invitation_expired_v1; /* draft */
+extern const struct event_type event_invitation_revoked_v1; /* draft */
+extern const struct event_type event_membership_activated_v1; /* draft */
+extern const struct event_type event_membership_invited_v1; /* draft */
+extern const struct event_type event_membership_org_units_changed_v1; /* draft */
+extern const struct event_type event_membership_reactivated_v1; /* draft */
+extern const struct event_type event_membership_removed_v1; /* draft */
+extern const struct event_type event_membership_roles_changed_v1; /* draft */
+extern const struct event_type event_membership_suspended_v1; /* draft */
 extern const struct event_type event_org_closed_v1;
 extern const struct event_type event_org_provisioned_v1;
 extern const struct event_type event_org_reactivated_v1;
 extern const struct event_type event_org_suspended_v1;
 extern const struct event_type event_org_updated_v1;
+extern const struct event_type event_org_unit_created_v1; /* draft */
+extern const struct event_type event_org_unit_deleted_v1; /* draft */
+extern const struct event_type event_org_unit_moved_v1; /* draft */
+extern const struct event_type event_org_unit_updated_v1; /* draft */
+extern const struct event_type event_role_created_v1; /* draft */
+extern const struct event_type event_role_deleted_v1; /* draft */
+extern const struct event_type event_role_updated_v1; /* draft */
+extern const struct event_type event_sso_configured_v1; /* draft */
+extern const struct event_type event_sso_removed_v1; /* draft */
+extern const struct event_type event_sso_secret_rotated_v1; /* draft */
 
 /* All of them, sorted by name and version. */
 extern const struct event_type *const event_types[];

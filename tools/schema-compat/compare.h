@@ -50,6 +50,10 @@ struct place place_of_deleted(const struct image *new, const FileProto *file, co
 bool is_event(const struct comparison *comparison, const struct element *old);
 bool is_ours(const struct element *element); /* not google.protobuf */
 bool listed(const char *const *list, const char *name);
+/* The package is a draft, or everything that the file declares is: then nothing of the file is released. */
+bool is_draft_file(const char *const *drafts, const FileProto *file);
+/* Whether this message, enum or service of the file's top level is one. */
+bool is_draft(const char *const *drafts, const FileProto *file, const char *name);
 
 /* Whether this message, or the one around it, is a payload version that was released beside its successor
  * and is declared retired: then its absence is as it should be. */

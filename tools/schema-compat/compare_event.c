@@ -258,6 +258,29 @@ void compare_drafts(const struct policy *policy, const struct image *new, struct
     }
 }
 
+bool is_draft_file(const char *const *drafts, const FileProto *file)
+{
+    size_t declared = file->n_message_type + file->n_enum_type + file->n_service;
+    bool all = declared > 0 && file->n_extension == 0;
+    for (size_t i = 0; all && i < file->n_message_type; i++)
+        all = is_draft(drafts, file, file->message_type[i]->name);
+    for (size_t i = 0; all && i < file->n_enum_type; i++)
+        all = is_draft(drafts, file, file->enum_type[i]->name);
+    for (size_t i = 0; all && i < file->n_service; i++)
+        all = is_draft(drafts, file, file->service[i]->name);
+    return all || listed(drafts, file_package(file));
+}
+
+bool is_draft(const char *const *drafts, const FileProto *file, const char *name)
+{
+    struct buf full = BUF_EMPTY;
+    const char *package = file_package(file);
+    buf_printf(&full, "%s%s%s", package, package[0] == '\0' ? "" : ".", name);
+    bool draft = listed(drafts, buf_str(&full));
+    buf_deinit(&full);
+    return draft;
+}
+
 /* A released file cannot be compiled without what it imports, used or not. */
 static void imports(const struct policy *policy, const struct image *new, const FileProto *file,
                     struct findings *findings)
@@ -266,10 +289,10 @@ static void imports(const struct policy *policy, const struct image *new, const 
     always.rules[RULE_EVENT_DRAFT_NOT_REFERRED_TO] = true;
     struct comparison comparison = {.policy = &always, .against = "", .findings = findings};
     struct place top = place_of_file(file);
-    for (size_t i = 0; !listed(policy->drafts, file_package(file)) && i < file->n_dependency; i++) {
+    for (size_t i = 0; !is_draft_file(policy->drafts, file) && i < file->n_dependency; i++) {
         const FileProto *imported = image_file(new, file->dependency[i]);
         struct place place = place_inside(&top, FILE_DEPENDENCY, (int)i);
-        if (imported != NULL && listed(policy->drafts, file_package(imported)))
+        if (imported != NULL && is_draft_file(policy->drafts, imported))
             breach(&comparison, RULE_EVENT_DRAFT_NOT_REFERRED_TO, &place, file->name,
                    "%s imports the draft %s", file->name, imported->name);
     }

@@ -67,7 +67,7 @@ static void strip(FileSet *set, const char *const *drafts)
         if (file->source_code_info != NULL)
             google__protobuf__source_code_info__free_unpacked(file->source_code_info, NULL);
         file->source_code_info = NULL;
-        if (listed(drafts, file_package(file))) {
+        if (is_draft_file(drafts, file)) {
             google__protobuf__file_descriptor_proto__free_unpacked(file, NULL);
             continue;
         }
@@ -77,21 +77,11 @@ static void strip(FileSet *set, const char *const *drafts)
     set->n_file = kept;
 }
 
-static bool is_draft(const FileProto *file, const char *name, const char *const *drafts)
-{
-    struct buf full = BUF_EMPTY;
-    const char *package = file_package(file);
-    buf_printf(&full, "%s%s%s", package, package[0] == '\0' ? "" : ".", name);
-    bool draft = listed(drafts, buf_str(&full));
-    buf_deinit(&full);
-    return draft;
-}
-
 static void drop_drafts(FileProto *file, const char *const *drafts)
 {
     size_t kept = 0;
     for (size_t i = 0; i < file->n_message_type; i++) {
-        if (is_draft(file, file->message_type[i]->name, drafts))
+        if (is_draft(drafts, file, file->message_type[i]->name))
             google__protobuf__descriptor_proto__free_unpacked(file->message_type[i], NULL);
         else
             file->message_type[kept++] = file->message_type[i];
@@ -99,7 +89,7 @@ static void drop_drafts(FileProto *file, const char *const *drafts)
     file->n_message_type = kept;
     kept = 0;
     for (size_t i = 0; i < file->n_enum_type; i++) {
-        if (is_draft(file, file->enum_type[i]->name, drafts))
+        if (is_draft(drafts, file, file->enum_type[i]->name))
             google__protobuf__enum_descriptor_proto__free_unpacked(file->enum_type[i], NULL);
         else
             file->enum_type[kept++] = file->enum_type[i];
@@ -107,7 +97,7 @@ static void drop_drafts(FileProto *file, const char *const *drafts)
     file->n_enum_type = kept;
     kept = 0;
     for (size_t i = 0; i < file->n_service; i++) {
-        if (is_draft(file, file->service[i]->name, drafts))
+        if (is_draft(drafts, file, file->service[i]->name))
             google__protobuf__service_descriptor_proto__free_unpacked(file->service[i], NULL);
         else
             file->service[kept++] = file->service[i];

@@ -64,7 +64,7 @@ typedef enum _Tenant__Options__V1__EventResidency {
    */
   TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_UNSPECIFIED = 0,
   /*
-   * The region where the tenant lives when the change is made.
+   * The tenant's home region, as it is after the change.
    */
   TENANT__OPTIONS__V1__EVENT_RESIDENCY__EVENT_RESIDENCY_HOME_REGION = 1
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TENANT__OPTIONS__V1__EVENT_RESIDENCY)
