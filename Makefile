@@ -237,7 +237,7 @@ tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: contracts
-contracts: $(GATE) ## The schema gate on proto/, its own tests, and a sample of edits held against buf
+contracts: $(GATE) ## The schema gate with its tests, a sample of edits held against buf, the golden payloads
 	@tools/run-suites contracts
 
 .PHONY: contracts-buf

@@ -4,6 +4,7 @@
  *   defaults TYPE HEX  the same with defaults
  *   parse TYPE HEX     a JSON text           → ok HEX of the message's bytes
  *   lenient TYPE HEX   the same, unknown members ignored
+ *   repack TYPE HEX    a message's bytes     → ok HEX of the same, unpacked and packed by protobuf-c
  *   maps TYPE -        → ok, and the names of the fields that are maps
  *
  * A refusal is answered with `no PATH: RULE`. */
@@ -78,6 +79,14 @@ static void print(struct ctx *ctx, const ProtobufCMessageDescriptor *type, struc
         printf("no %s\n", ctx->fault.text);
 }
 
+static void pack(struct ctx *ctx, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = arena_alloc(ctx->arena, size);
+    assert(protobuf_c_message_pack(message, bytes) == size);
+    answer(slice_make(bytes, size));
+}
+
 static void parse(struct ctx *ctx, const ProtobufCMessageDescriptor *type, struct slice json,
                   bool lenient)
 {
@@ -87,10 +96,17 @@ static void parse(struct ctx *ctx, const ProtobufCMessageDescriptor *type, struc
         printf("no %s: %s\n", parsed.path, parsed.rule);
         return;
     }
-    size_t size = protobuf_c_message_get_packed_size(parsed.message);
-    uint8_t *bytes = arena_alloc(ctx->arena, size);
-    assert(protobuf_c_message_pack(parsed.message, bytes) == size);
-    answer(slice_make(bytes, size));
+    pack(ctx, parsed.message);
+}
+
+static void repack(struct ctx *ctx, const ProtobufCMessageDescriptor *type, struct slice bytes)
+{
+    const ProtobufCMessage *message =
+        protobuf_c_message_unpack(type, arena_protobuf(ctx->arena), bytes.size, bytes.data);
+    if (message == NULL)
+        puts("no : not a message");
+    else
+        pack(ctx, message);
 }
 
 static void maps(const ProtobufCMessageDescriptor *type)
@@ -120,6 +136,8 @@ static void command_run(char *line)
         maps(type);
     else if (strcmp(verb, "parse") == 0 || strcmp(verb, "lenient") == 0)
         parse(&ctx, type, bytes, verb[0] == 'l');
+    else if (strcmp(verb, "repack") == 0)
+        repack(&ctx, type, bytes);
     else
         print(&ctx, type, bytes, verb[0] == 'd');
     fflush(stdout);

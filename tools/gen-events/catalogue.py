@@ -18,6 +18,17 @@ MESSAGE, ENUM = (descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE, descriptor_pb
 REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
 
 
+def gate_drafts(root):
+    """The names that contracts/schema-gate.conf calls drafts."""
+    lines = (root / "contracts/schema-gate.conf").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith("draft ")]
+
+
+def is_listed(names, name):
+    """The name itself, or what it stands in."""
+    return any(name == one or name.startswith(one + ".") for one in names)
+
+
 class Type:
     """A message or an enum, with where it stands."""
 
