@@ -1,4 +1,5 @@
-/* The JetStream adapter.  Called by the relay; the only file that knows nats.c.
+/* The JetStream adapter: connections, requests, publishes.  With jetstream_pull.c, which fetches, and
+ * nats_options.c the only file that knows nats.c.
  *
  * nats.c's own JetStream functions are not used: js_PublishMsgAsync tells errors only, not which message
  * was acknowledged with which sequence, and it leaves out an expected last sequence of 0, so that the
@@ -8,6 +9,7 @@
 
 #include "base/alloc.h"
 
+#include "events/jetstream_int.h"
 #include "events/nats_options.h"
 
 #include <assert.h>
@@ -18,27 +20,13 @@
 /* nats.c 3.4 takes a signature whose first byte is 0 for none and leaves it out: one nonce in 256 is
  * refused.  Each attempt has a new nonce: three in a row are refused once in 10^7 times. */
 #define SIGN_IN_ATTEMPTS 3
-#define API_PREFIX "$JS.API."
 #define SUBJECT_MAX 256
-#define INBOX_PREFIX_MAX 96
 /* Room for the answers to sixteen full windows and a tail: the library drops what is over, and
  * a dropped answer would look like a server that does not answer. */
 #define INBOX_MESSAGES_MAX 65536
 #define INBOX_BYTES_MAX (256 * 1024 * 1024)
 
-struct jetstream {
-    natsConnection *connection;
-};
-
-struct jetstream_inbox {
-    natsConnection *connection; /* of the jetstream, which outlives the inbox */
-    natsSubscription *subscription;
-    natsMsg *message;              /* the last one received, owned */
-    char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
-};
-
 static int64_t request_timeout_ms(const struct ctx *ctx);
-static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag);
 
 /* Blocks the calling thread.  Certificates and the seed are read here and not kept by us. */
 int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
@@ -160,49 +148,48 @@ int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
     return nats_checked(ctx, status, "publish");
 }
 
-/* Destroys the answer before it: the caller has used or copied that. */
+/* Messages to the inbox that no message of ours asked for are passed over. */
 int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
                       struct jetstream_reply *reply, bool *received)
 {
-    natsMsg_Destroy(inbox->message);
-    inbox->message = NULL;
     for (;;) {
-        int wait_ms = deadline_poll_ms(deadline_ns, clock_now());
-        assert(wait_ms >= 0);
-        natsMsg *message = NULL;
-        natsStatus status =
-            natsSubscription_NextMsg(&message, inbox->subscription, wait_ms == 0 ? 1 : wait_ms);
-        if (status == NATS_TIMEOUT && jetstream_is_open(&(struct jetstream){inbox->connection})) {
-            *received = false;
+        TRY(inbox_next(ctx, inbox, deadline_ns, received));
+        if (!*received)
             return OK;
-        }
-        /* Replies that were lost would look like a server that does not answer. */
-        TRY(nats_checked(ctx, status, "receive"));
-        if (!tag_parse(natsMsg_GetSubject(message), inbox->prefix, &reply->tag)) {
-            natsMsg_Destroy(message);
+        natsMsg *message = inbox->message;
+        if (!inbox_tag(inbox, natsMsg_GetSubject(message), &reply->tag))
             continue;
-        }
-        inbox->message = message;
         reply->no_responders = natsMsg_IsNoResponders(message);
         reply->payload =
             slice_make(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
-        *received = true;
         return OK;
     }
 }
 
-/* 0 when no whole millisecond is left: the library takes no shorter one. */
-static int64_t request_timeout_ms(const struct ctx *ctx)
+/* Destroys the message before it: the caller has used or copied that. */
+int inbox_next(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns, bool *received)
 {
-    uint64_t left = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
-    return left > NATS_TIMEOUT_MS ? NATS_TIMEOUT_MS : (int64_t)left;
+    natsMsg_Destroy(inbox->message);
+    inbox->message = NULL;
+    int wait_ms = deadline_poll_ms(deadline_ns, clock_now());
+    assert(wait_ms >= 0);
+    natsStatus status =
+        natsSubscription_NextMsg(&inbox->message, inbox->subscription, wait_ms == 0 ? 1 : wait_ms);
+    if (status == NATS_TIMEOUT && jetstream_is_open(&(struct jetstream){inbox->connection})) {
+        *received = false;
+        return OK;
+    }
+    /* Replies that were lost would look like a server that does not answer. */
+    TRY(nats_checked(ctx, status, "receive"));
+    *received = true;
+    return OK;
 }
 
 /* Anybody may publish to an inbox: what has no tag of ours is no answer. */
-static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag)
+bool inbox_tag(const struct jetstream_inbox *inbox, const char *subject, uint64_t *tag)
 {
-    size_t length = strlen(prefix);
-    if (subject == NULL || strncmp(subject, prefix, length) != 0)
+    size_t length = strlen(inbox->prefix);
+    if (subject == NULL || strncmp(subject, inbox->prefix, length) != 0)
         return false;
     char *end = NULL;
     errno = 0;
@@ -211,4 +198,11 @@ static bool tag_parse(const char *subject, const char *prefix, uint64_t *tag)
         return false;
     *tag = value;
     return true;
+}
+
+/* 0 when no whole millisecond is left: the library takes no shorter one. */
+static int64_t request_timeout_ms(const struct ctx *ctx)
+{
+    uint64_t left = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
+    return left > NATS_TIMEOUT_MS ? NATS_TIMEOUT_MS : (int64_t)left;
 }

@@ -1,0 +1,30 @@
+/* What the two halves of the JetStream adapter share; for jetstream*.c only. */
+#ifndef EVENTS_JETSTREAM_INT_H
+#define EVENTS_JETSTREAM_INT_H
+
+#include "events/jetstream.h"
+
+#include <nats/nats.h>
+
+#define API_PREFIX "$JS.API."
+#define INBOX_PREFIX_MAX 96
+
+struct jetstream {
+    natsConnection *connection;
+};
+
+struct jetstream_inbox {
+    natsConnection *connection; /* of the jetstream, which outlives the inbox */
+    natsSubscription *subscription;
+    natsMsg *message;              /* the last one received, owned */
+    char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
+};
+
+/* The inbox's next message becomes inbox->message and the one before is destroyed.  False in *received: none
+ * came until deadline_ns.  Fault: BROKER. */
+int inbox_next(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
+               bool *received) MUST_CHECK;
+/* The tag in a subject of this inbox; false: not one of ours. */
+bool inbox_tag(const struct jetstream_inbox *inbox, const char *subject, uint64_t *tag);
+
+#endif
