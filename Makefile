@@ -76,7 +76,7 @@ LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-n
 # --- sources ----------------------------------------------------------------------------------------
 
 # Order: every room stands on those to its left (tools/layers has the exact table).
-ROOMS := base config loop domain tokens tls protojson rpc store cache events service client ops main
+ROOMS := base config loop domain tokens tls protojson rpc store cache events consumer service client ops main
 ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
 room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
 GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
@@ -170,6 +170,41 @@ install-libtenant: libtenant ## Install libtenant and its headers (PREFIX=/usr/l
 	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/tenant/tenant.pc.in >$(LIBTENANT_ROOT)/lib/pkgconfig/tenant.pc
 LIBTENANT_ROOT = $(DESTDIR)$(PREFIX)
 
+# libtenant-events: the consumer room in the same way.  A library of its own, because it needs libnats and libtenant must
+# not.  Messages that both have are weak here, so that a program may link both.
+LIBEVENTS_PB := $(patsubst %.c,$(B)/%.o,$(wildcard gen/pb/tenant/events/v1/*.c gen/pb/tenant/v1/*.c))
+LIBEVENTS_LIBS := $(shell pkg-config --libs libnats libcrypto libprotobuf-c 2>/dev/null) -lpthread
+LIBEVENTS_PUBLIC := 'tenant_consumer_*' 'tenant_event_*' 'tenant_replay_*' 'tenant__*' 'google__*'
+LIBEVENTS_SHARED := 'tenant__*' 'google__*'
+$(B)/lib/libtenant-events.o: $(call room_objects,consumer) $(LIBEVENTS_PB) \
+  $(foreach r,base domain events,$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(CC) -r -nostdlib -o $@.all $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+	@objcopy --wildcard $(LIBEVENTS_PUBLIC:%=--keep-global-symbol=%) $@.all $@.public
+	@objcopy --wildcard $(LIBEVENTS_SHARED:%=--weaken-symbol=%) $@.public $@ && rm $@.all $@.public
+$(B)/lib/libtenant-events.a: $(B)/lib/libtenant-events.o
+	@rm -f $@ && ar rcs $@ $<
+$(B)/lib/libtenant-events.so.0: $(B)/lib/libtenant-events.o
+	@echo "LD  $(MODE) $@"
+	@$(CC) -shared -Wl,-soname,libtenant-events.so.0,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -o $@ $< \
+	  $(LIBEVENTS_LIBS)
+
+.PHONY: libtenant-events
+libtenant-events: ## Build the C library of event consumers, static and shared (build/shared/lib/libtenant-events.*)
+	@$(MAKE) MODE=shared build/shared/lib/libtenant-events.a build/shared/lib/libtenant-events.so.0
+
+.PHONY: install-libtenant-events
+install-libtenant-events: libtenant-events ## Install libtenant-events and its headers (PREFIX=/usr/local, DESTDIR=)
+	@install -d $(LIBTENANT_ROOT)/include/tenant $(LIBTENANT_ROOT)/lib/pkgconfig
+	@install -m 644 include/tenant/event*.h $(LIBTENANT_ROOT)/include/tenant/
+	@cd gen/pb && for h in tenant/events/v1/*.h tenant/v1/*.h tenant/options/v1/*.h google/protobuf/*.h; do \
+	  install -D -m 644 $$h $(LIBTENANT_ROOT)/include/tenant/pb/$$h; done
+	@install -m 644 build/shared/lib/libtenant-events.a $(LIBTENANT_ROOT)/lib/
+	@install -m 755 build/shared/lib/libtenant-events.so.0 $(LIBTENANT_ROOT)/lib/
+	@ln -sf libtenant-events.so.0 $(LIBTENANT_ROOT)/lib/libtenant-events.so
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/tenant/tenant-events.pc.in \
+	  >$(LIBTENANT_ROOT)/lib/pkgconfig/tenant-events.pc
+
 # --- unit and integration tests (Check) ----------------------------------------------------------------
 
 TEST_ROOMS := $(filter-out main,$(if $(ROOM),$(ROOM),$(ROOMS)))
@@ -185,6 +220,7 @@ STANDS_store   := base loop domain store
 STANDS_cache   := base loop tls cache
 STANDS_tokens  := base tokens
 STANDS_events  := base loop domain tokens store events
+STANDS_consumer := base loop domain tokens store events consumer
 STANDS_client  := base loop tls protojson rpc client
 STANDS_ops     := base ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))

@@ -1,0 +1,135 @@
+/* Events that are done: their positions are kept, then they are acknowledged.  Never the other way round: an
+ * event that is acknowledged and not kept would be missing for ever. */
+#include "consumer/consumer_int.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define AGAIN_NS NS_PER_S
+
+static bool is_batched(const struct tenant_consumer *consumer);
+static void move_on(struct tenant_consumer *consumer, struct known_position *position,
+                    struct tenant_position at);
+static int store_dirty(struct tenant_consumer *consumer);
+static void settle(struct tenant_consumer *consumer, int rc);
+
+void batch_init(struct tenant_consumer *consumer)
+{
+    struct batch *batch = &consumer->batch;
+    if (!is_batched(consumer))
+        return;
+    batch->replies = xcalloc(consumer->settings.batch, sizeof *batch->replies);
+    batch->dirty = xcalloc(consumer->settings.batch, sizeof *batch->dirty);
+}
+
+void batch_deinit(struct tenant_consumer *consumer)
+{
+    free(consumer->batch.replies);
+    free(consumer->batch.dirty);
+}
+
+void batch_add(struct tenant_consumer *consumer, const struct event_view *view,
+               struct known_position *position)
+{
+    struct batch *batch = &consumer->batch;
+    if (position != NULL)
+        move_on(consumer, position, view->event.at);
+    if (!is_batched(consumer)) {
+        (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
+        return;
+    }
+    size_t length = strlen(view->reply);
+    assert(length < ACK_SUBJECT_SIZE && batch->count < consumer->settings.batch);
+    memcpy(batch->replies[batch->count++], view->reply, length + 1);
+    if (batch->count == consumer->settings.batch)
+        batch_keep(consumer);
+}
+
+/* After a lost connection positions are kept all the same: their events are delivered again, and are old. */
+void batch_keep(struct tenant_consumer *consumer)
+{
+    if (consumer->batch.count > 0)
+        settle(consumer, store_dirty(consumer));
+}
+
+/* What is in the batch of the same tenant is kept along with it. */
+bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
+                struct known_position *position)
+{
+    const struct tenant_consumer_settings *settings = &consumer->settings;
+    const struct tenant_position_change change = {
+        .tenant_id = view->event.tenant_id,
+        .before = position->kept,
+        .after = view->event.at,
+    };
+    int rc = settings->store == NULL ? 0 : settings->store(settings->context, &change, 1);
+    if (rc != 0) {
+        consumer_count(consumer, rc == TENANT_STORE_STALE ? COUNT_STALE : COUNT_CALLBACK_FAILURES);
+        position_forget(consumer, &view->tenant);
+        return false;
+    }
+    position->current = position->kept = view->event.at;
+    return true;
+}
+
+/* Else the handler has kept the position, or nobody does. */
+static bool is_batched(const struct tenant_consumer *consumer)
+{
+    return consumer->settings.store != NULL && !consumer->settings.handler_keeps_positions;
+}
+
+static void move_on(struct tenant_consumer *consumer, struct known_position *position,
+                    struct tenant_position at)
+{
+    struct batch *batch = &consumer->batch;
+    if (is_batched(consumer) && position_compare(position->current, position->kept) == 0)
+        batch->dirty[batch->dirty_count++] = position->tenant;
+    position->current = at;
+    if (!is_batched(consumer))
+        position->kept = at;
+}
+
+/* One change per tenant, from what is kept to the last event handled.  One that was skipped to meanwhile is
+ * kept already. */
+static int store_dirty(struct tenant_consumer *consumer)
+{
+    const struct tenant_consumer_settings *settings = &consumer->settings;
+    const struct batch *batch = &consumer->batch;
+    struct tenant_position_change *changes = xcalloc(batch->dirty_count + 1, sizeof *changes);
+    char(*ids)[ID_TEXT_SIZE] = xcalloc(batch->dirty_count + 1, sizeof *ids);
+    size_t count = 0;
+    for (size_t i = 0; i < batch->dirty_count; i++) {
+        const struct known_position *known =
+            tenant_map_find(&consumer->positions, &batch->dirty[i]);
+        if (known == NULL || position_compare(known->current, known->kept) == 0)
+            continue;
+        id_format(ID_TENANT, &known->tenant, ids[count]);
+        changes[count] = (struct tenant_position_change){
+            .tenant_id = ids[count], .before = known->kept, .after = known->current};
+        count++;
+    }
+    int rc = count == 0 ? 0 : settings->store(settings->context, changes, count);
+    free(changes);
+    free(ids);
+    return rc;
+}
+
+/* What could not be kept is read anew and handled again. */
+static void settle(struct tenant_consumer *consumer, int rc)
+{
+    struct batch *batch = &consumer->batch;
+    for (size_t i = 0; i < batch->dirty_count; i++) {
+        struct known_position *known = tenant_map_find(&consumer->positions, &batch->dirty[i]);
+        if (known != NULL && rc == 0)
+            known->kept = known->current;
+        if (known != NULL && rc != 0)
+            position_forget(consumer, &batch->dirty[i]);
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        (void)broker_ack(consumer, batch->replies[i], rc == 0 ? ACK_DONE : ACK_AGAIN, AGAIN_NS);
+    if (rc != 0)
+        consumer_count(consumer, rc == TENANT_STORE_STALE ? COUNT_STALE : COUNT_CALLBACK_FAILURES);
+    batch->count = batch->dirty_count = 0;
+}

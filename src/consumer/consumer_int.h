@@ -1,0 +1,130 @@
+/* The consumer's inside; for the files of this room only.
+ *
+ * Everything belongs to the thread in tenant_consumer_run(), but for what is _Atomic.  An event's way:
+ *
+ *    source.c fetches ──> intake.c decides ──> the caller's handler ──> batch.c keeps positions, acknowledges
+ *                            │  waits for another event: delivered again later (waiting.c)
+ *                            └─ can never be handled: dead.c
+ */
+#ifndef CONSUMER_CONSUMER_INT_H
+#define CONSUMER_CONSUMER_INT_H
+
+#include "base/ctx.h"
+
+#include "consumer/parts_int.h"
+
+#include <stdatomic.h>
+
+struct tenant_consumer {
+    struct tenant_consumer_settings
+        settings; /* defaults filled in; texts owned, in the arena below */
+    struct arena *texts;
+    unsigned backoff_ms[BACKOFF_STEPS_MAX];
+    char member[MEMBER_NAME_MAX + 1];
+    char requeue_name[GROUP_NAME_MAX + sizeof "_requeue"];
+    char requeue_filter[GROUP_NAME_MAX + sizeof "TENANT.DLQ.requeue..>"];
+    struct ctx ctx;                  /* of the thread; its arena is emptied each turn */
+    struct arena *event_arena;       /* of the event in hand */
+    struct jetstream *js;            /* NULL while not connected */
+    struct jetstream_inbox *inbox;   /* of deliveries */
+    struct jetstream_inbox *replies; /* of stored letters */
+    bool broken;                     /* js is lost, and closed before the next turn */
+    uint64_t connect_due_ns;
+    unsigned connect_failures;
+    uint64_t next_tag;
+    struct source sources[SOURCE_COUNT];
+    struct tenant_map positions; /* struct known_position */
+    struct tenant_map waiting;   /* struct waiting */
+    uint64_t alarms_due_ns;
+    struct batch batch;
+    uint64_t lease_end_ns; /* by our own clock nobody else holds our partitions until then */
+    uint64_t handler_ns;   /* how long one event takes, smoothed */
+    _Atomic bool stopping;
+    _Atomic bool connected;
+    _Atomic uint64_t waiting_count;
+    _Atomic uint64_t counters[COUNTER_COUNT];
+};
+
+/* --- consumer.c --- */
+void consumer_count(struct tenant_consumer *consumer, enum consumer_counter counter);
+/* One line to the caller's `notice`. */
+void consumer_notice(struct tenant_consumer *consumer, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The ctx with a deadline for the next step, and an empty arena behind it. */
+struct ctx *consumer_step(struct tenant_consumer *consumer, uint64_t duration_ns);
+
+/* --- broker.c --- */
+/* Connects when it is time; false while there is no connection. */
+bool broker_ready(struct tenant_consumer *consumer);
+bool broker_is_up(const struct tenant_consumer *consumer);
+/* Something failed on the connection: it will be dropped, with all that was fetched. */
+void broker_lost(struct tenant_consumer *consumer, const char *detail);
+/* Says what became of a message; false: the connection is lost. */
+bool broker_ack(struct tenant_consumer *consumer, const char *reply, enum jetstream_verdict verdict,
+                uint64_t delay_ns);
+
+/* --- source.c --- */
+void sources_init(struct tenant_consumer *consumer);
+/* This member handles it from now on. */
+void source_hold(struct tenant_consumer *consumer, unsigned number);
+/* No more pulls for it; true once those under way are over and everything that came is handled. */
+bool source_leave(struct tenant_consumer *consumer, unsigned number);
+/* It is somebody else's, or nobody's: what was fetched of it goes back when it is met. */
+void source_drop(struct tenant_consumer *consumer, unsigned number);
+/* Everything fetched is gone with the connection. */
+void sources_reset(struct tenant_consumer *consumer);
+/* Makes sure that the held ones have consumers and pulls under way. */
+void sources_tick(struct tenant_consumer *consumer);
+/* The number of a delivery's source; SOURCE_COUNT: of none that there is. */
+unsigned source_of(const struct tenant_consumer *consumer,
+                   const struct jetstream_delivery *delivery);
+/* A message of it came. */
+void source_took(struct source *source, const struct jetstream_delivery *delivery);
+/* A pull is over. */
+void source_status(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
+
+/* --- intake.c --- */
+/* Handles what comes until the deadline. */
+void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns);
+/* Gives back what was fetched and not handled. */
+void intake_return(struct tenant_consumer *consumer);
+
+/* --- positions.c --- */
+/* The tenant's position, from memory or by the caller's `load`; valid until another tenant's is found.
+ * False: the caller cannot tell now. */
+bool position_find(struct tenant_consumer *consumer, const struct event_view *view,
+                   struct known_position **out);
+void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant);
+/* All of a source. */
+void positions_forget(struct tenant_consumer *consumer, unsigned source);
+
+/* --- batch.c --- */
+void batch_init(struct tenant_consumer *consumer);
+void batch_deinit(struct tenant_consumer *consumer);
+/* An event is done and `position` (NULL: none is kept of it) moves to it.  Acknowledged at once, or by
+ * batch_keep(). */
+void batch_add(struct tenant_consumer *consumer, const struct event_view *view,
+               struct known_position *position);
+/* Keeps positions, then acknowledges. */
+void batch_keep(struct tenant_consumer *consumer);
+/* Moves a tenant behind an event that no handler has done.  False: it could not be kept; `position` is gone. */
+bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
+                struct known_position *position);
+
+/* --- waiting.c --- */
+/* The pause before attempt number `attempts` + 1. */
+uint64_t waiting_pause_ns(const struct tenant_consumer *consumer, unsigned attempts);
+/* The entry of a tenant that waits for this event; any other one of the tenant gives way. */
+struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event_view *view);
+/* The event is done with: nobody waits for it or one before it. */
+void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view);
+/* Those whose gap is old: tells the caller. */
+void waiting_alarms(struct tenant_consumer *consumer);
+void waiting_forget(struct tenant_consumer *consumer, unsigned source);
+
+/* --- dead.c --- */
+/* Stores the event as a dead letter.  False: it could not be. */
+bool dead_store(struct tenant_consumer *consumer, const struct event_view *view,
+                const struct tenant_reason *reason, unsigned attempts);
+
+#endif

@@ -1,0 +1,81 @@
+/* Events that are given up go to stream TENANT_DLQ, in the form of events/dead_letter.h. */
+#include "consumer/consumer_int.h"
+
+#include "events/dead_letter.h"
+#include "events/window.h"
+
+#include <stdio.h>
+
+#define STORE_PATIENCE_NS (5 * NS_PER_S)
+#define CAUSE_DEFAULT "HANDLER_FAILED"
+
+static struct slice header(const struct event_view *view, const char *name);
+static int store(struct tenant_consumer *consumer, struct ctx *ctx,
+                 const struct jetstream_message *message);
+
+bool dead_store(struct tenant_consumer *consumer, const struct event_view *view,
+                const struct tenant_reason *reason, unsigned attempts)
+{
+    if (!broker_is_up(consumer))
+        return false;
+    struct slice cause = slice_make(reason->cause, strnlen(reason->cause, sizeof reason->cause));
+    struct slice detail =
+        slice_make(reason->detail, strnlen(reason->detail, sizeof reason->detail));
+    const struct source *source = &consumer->sources[view->source];
+    struct dead_letter letter = {
+        .kind = DEAD_LETTER_OF_CONSUMER,
+        .partition = view->event.partition,
+        .consumer = slice_of_str(consumer->settings.group),
+        .event_id = header(view, HEADER_MSG_ID),
+        .event_type = header(view, HEADER_EVENT_TYPE),
+        .tenant_id = header(view, HEADER_TENANT_ID),
+        .tenant_seq = header(view, HEADER_TENANT_SEQ),
+        .incarnation = header(view, HEADER_INCARNATION),
+        .traceparent = header(view, HEADER_TRACEPARENT),
+        .cause = dead_letter_cause_ok(cause) ? cause : slice_of_str(CAUSE_DEFAULT),
+        .detail = detail.size > 0 || view->fault == NULL ? detail : slice_of_str(view->fault),
+        .stream = slice_of_str(source->stream),
+        .stream_seq = view->event.stream_sequence,
+        .subject = slice_of_str(view->event.subject),
+        .deliveries = attempts,
+        .time_us = clock_wall() / NS_PER_US,
+        .body = slice_make(view->event.bytes, view->event.size),
+    };
+    struct jetstream_message message;
+    struct ctx *ctx = consumer_step(consumer, STORE_PATIENCE_NS);
+    dead_letter_message(view->arena, &letter, jetstream_max_payload(consumer->js), &message);
+    if (store(consumer, ctx, &message) == OK)
+        return true;
+    consumer_count(consumer, COUNT_BROKER_FAILURES);
+    consumer_notice(consumer, 2, "a dead letter cannot be stored: %s", ctx_fault_text(ctx));
+    return false;
+}
+
+static struct slice header(const struct event_view *view, const char *name)
+{
+    const char *value = tenant_event_header(&view->event, name);
+    return value == NULL ? slice_make(NULL, 0) : slice_of_str(value);
+}
+
+/* A letter that is stored already is as good as one stored now. */
+static int store(struct tenant_consumer *consumer, struct ctx *ctx,
+                 const struct jetstream_message *message)
+{
+    uint64_t tag = ++consumer->next_tag;
+    struct jetstream_reply reply;
+    bool received = true;
+    TRY(jetstream_send(ctx, consumer->replies, message, tag));
+    do {
+        TRY(jetstream_receive(ctx, consumer->replies, ctx->deadline_ns, &reply, &received));
+        if (!received)
+            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", message->subject);
+    } while (reply.tag != tag);
+    uint64_t seq = 0;
+    uint64_t err_code = 0;
+    enum ack_kind kind = reply.no_responders ? ACK_REFUSED
+                                             : ack_parse(reply.payload, &seq, &err_code);
+    if (kind != ACK_STORED && kind != ACK_DUPLICATE)
+        return FAULT(ctx, FAULT_BROKER, "%s: %s, error %llu", message->subject, ack_kind_name(kind),
+                     (unsigned long long)err_code);
+    return OK;
+}

@@ -1,0 +1,297 @@
+/* Decides what becomes of each message that was fetched.  Called by the loop.
+ *
+ * Whatever the decision, the message is answered: done, delivered again, or a dead letter.  A message that
+ * is delivered again may come before or behind others of its tenant: its place in the tenant's history
+ * decides, not the order of deliveries. */
+#include "consumer/consumer_int.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define FETCH_PATIENCE_NS (5 * NS_PER_S)
+#define RETURN_NS (300 * NS_PER_MS)
+#define AGAIN_NS NS_PER_S
+/* a waiting event comes back just behind the one that it waits for */
+#define BEHIND_NS (20 * NS_PER_MS)
+#define EARLY_NS (20 * NS_PER_MS)
+#define GAP_FLOOR_NS (100 * NS_PER_MS)
+#define GAP_CAP_NS (2 * NS_PER_S)
+#define DECIDE_ROUNDS 3
+
+static void take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
+static void send_back(struct tenant_consumer *consumer, const struct event_view *view,
+                      uint64_t delay_ns);
+static void decide(struct tenant_consumer *consumer, struct event_view *view);
+static bool decide_once(struct tenant_consumer *consumer, struct event_view *view);
+static void old(struct tenant_consumer *consumer, const struct event_view *view,
+                const struct known_position *position);
+static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view);
+static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
+                      enum order order);
+static void gap(struct tenant_consumer *consumer, const struct event_view *view,
+                struct tenant_position last);
+static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
+                                   struct known_position *position, struct tenant_reason *reason);
+static void done(struct tenant_consumer *consumer, const struct event_view *view,
+                 struct known_position *position);
+static void failed(struct tenant_consumer *consumer, const struct event_view *view,
+                   struct known_position *position, const struct tenant_reason *reason);
+static void dead(struct tenant_consumer *consumer, const struct event_view *view,
+                 struct known_position *position, const struct tenant_reason *reason);
+
+/* While something waits to be kept, an empty inbox is reason enough to keep it. */
+void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns)
+{
+    struct jetstream_delivery delivery;
+    while (broker_is_up(consumer) && !atomic_load(&consumer->stopping)) {
+        bool received = false;
+        uint64_t until = consumer->batch.count > 0 ? clock_now() : deadline_ns;
+        struct ctx *ctx = consumer_step(consumer, FETCH_PATIENCE_NS);
+        if (jetstream_fetch(ctx, consumer->inbox, until, &delivery, &received) != OK) {
+            broker_lost(consumer, ctx_fault_text(ctx));
+            break;
+        }
+        if (!received)
+            break;
+        take(consumer, &delivery);
+        if (clock_now() >= deadline_ns)
+            break;
+    }
+    batch_keep(consumer);
+}
+
+/* No pull is served any more once the server knows that nobody listens; what it sent before goes back. */
+void intake_return(struct tenant_consumer *consumer)
+{
+    struct jetstream_delivery delivery;
+    bool received = true;
+    struct ctx *ctx = consumer_step(consumer, RETURN_NS);
+    uint64_t deadline = ctx->deadline_ns;
+    int rc = jetstream_inbox_drain(ctx, consumer->inbox);
+    while (rc == OK && received) {
+        rc = jetstream_fetch(consumer_step(consumer, RETURN_NS), consumer->inbox, deadline,
+                             &delivery, &received);
+        if (rc == OK && received && delivery.status == PULL_MESSAGE)
+            (void)broker_ack(consumer, delivery.reply, ACK_AGAIN, 0);
+    }
+}
+
+static void take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery)
+{
+    if (delivery->status != PULL_MESSAGE) {
+        source_status(consumer, delivery);
+        return;
+    }
+    unsigned number = source_of(consumer, delivery);
+    struct event_view view = {.event = {.partition = number}, .source = number};
+    if (number < SOURCE_COUNT)
+        source_took(&consumer->sources[number], delivery);
+    if (number == SOURCE_COUNT || !consumer->sources[number].held ||
+        clock_now() >= consumer->lease_end_ns) {
+        consumer_count(consumer, COUNT_FOREIGN);
+        (void)broker_ack(consumer, delivery->reply, ACK_AGAIN, 0);
+        return;
+    }
+    arena_reset(consumer->event_arena);
+    if (delivery->place.delivered > 1)
+        consumer_count(consumer, COUNT_REDELIVERED);
+    event_read(&view, delivery, consumer->inbox, consumer->event_arena);
+    decide(consumer, &view);
+}
+
+static void send_back(struct tenant_consumer *consumer, const struct event_view *view,
+                      uint64_t delay_ns)
+{
+    (void)broker_ack(consumer, view->reply, ACK_AGAIN, delay_ns);
+}
+
+/* Again when the position was not what it seemed to be. */
+static void decide(struct tenant_consumer *consumer, struct event_view *view)
+{
+    if (view->form == EVENT_NAMELESS) {
+        const struct tenant_reason reason = {.cause = "MALFORMED"};
+        if (dead_store(consumer, view, &reason, 1) &&
+            broker_ack(consumer, view->reply, ACK_DONE, 0))
+            consumer_count(consumer, COUNT_DEAD);
+        else
+            send_back(consumer, view, AGAIN_NS);
+        return;
+    }
+    for (int round = 0; round < DECIDE_ROUNDS; round++) {
+        if (decide_once(consumer, view))
+            return;
+        consumer_count(consumer, COUNT_STALE);
+        position_forget(consumer, &view->tenant);
+    }
+    send_back(consumer, view, AGAIN_NS);
+}
+
+/* False: the position was stale. */
+static bool decide_once(struct tenant_consumer *consumer, struct event_view *view)
+{
+    struct known_position *position = NULL;
+    struct tenant_reason reason = {.cause = ""};
+    if (!position_find(consumer, view, &position)) {
+        send_back(consumer, view, AGAIN_NS);
+        return true;
+    }
+    enum order order = order_of(position->current, view->event.at);
+    if (order == ORDER_OLD) {
+        old(consumer, view, position);
+        return true;
+    }
+    if (must_wait(consumer, view))
+        return true;
+    if (order != ORDER_NEXT && !may_begin(consumer, view, order)) {
+        gap(consumer, view, position->current);
+        return true;
+    }
+    switch (attempt(consumer, view, position, &reason)) {
+    case TENANT_DONE:
+        done(consumer, view, position);
+        return true;
+    case TENANT_RETRY:
+        failed(consumer, view, position, &reason);
+        return true;
+    case TENANT_DEAD:
+        dead(consumer, view, position, &reason);
+        return true;
+    case TENANT_STALE:
+        return false;
+    }
+    assert(!"an outcome that is none");
+    return true;
+}
+
+/* One that is handled and not yet kept must not be acknowledged by a second delivery of itself. */
+static void old(struct tenant_consumer *consumer, const struct event_view *view,
+                const struct known_position *position)
+{
+    consumer_count(consumer, COUNT_OLD);
+    waiting_passed(consumer, view);
+    if (position_compare(view->event.at, position->kept) > 0)
+        batch_add(consumer, view, NULL);
+    else
+        (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
+}
+
+/* Behind another event of its tenant, or before its own time. */
+static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view)
+{
+    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    uint64_t now = clock_now();
+    if (waiting == NULL)
+        return false;
+    uint64_t left = deadline_left(waiting->not_before_ns, now);
+    int order = position_compare(view->event.at, waiting->at);
+    if (order < 0 || (order == 0 && (waiting->attempts == 0 || left <= EARLY_NS)))
+        return false;
+    consumer_count(consumer, COUNT_WAITED);
+    send_back(consumer, view, order == 0 ? left : left + BEHIND_NS);
+    return true;
+}
+
+/* An event that is not its tenant's next one, all the same: when the gap was accepted, or when it is the
+ * first that this group ever gets of the tenant.  That is certain only when nothing earlier is with another
+ * member. */
+static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
+                      enum order order)
+{
+    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    if (waiting != NULL && waiting->is_accepted &&
+        position_compare(view->event.at, waiting->at) == 0)
+        return true;
+    return order == ORDER_FIRST && consumer->sources[view->source].inherited_seq == 0;
+}
+
+static void gap(struct tenant_consumer *consumer, const struct event_view *view,
+                struct tenant_position last)
+{
+    uint64_t now = clock_now();
+    struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    if (waiting == NULL) {
+        waiting = tenant_map_put(&consumer->waiting, &view->tenant);
+        waiting->source = view->source;
+        waiting->since_ns = now;
+        waiting->alarm_ns = deadline_after(now, consumer->settings.gap_alarm_ms * NS_PER_MS);
+        consumer_count(consumer, COUNT_GAPS);
+    }
+    waiting->at = view->event.at;
+    waiting->last = last;
+    uint64_t age = (now - waiting->since_ns) / 4;
+    uint64_t pause = age < GAP_FLOOR_NS ? GAP_FLOOR_NS : age > GAP_CAP_NS ? GAP_CAP_NS : age;
+    waiting->not_before_ns = deadline_after(now, pause);
+    send_back(consumer, view, pause);
+}
+
+static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
+                                   struct known_position *position, struct tenant_reason *reason)
+{
+    const struct tenant_consumer_settings *settings = &consumer->settings;
+    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    bool again = waiting != NULL && position_compare(waiting->at, view->event.at) == 0;
+    if (again && waiting->is_dead) {
+        *reason = waiting->reason;
+        return TENANT_DEAD;
+    }
+    if (view->form == EVENT_MALFORMED) {
+        snprintf(reason->cause, sizeof reason->cause, "MALFORMED");
+        snprintf(reason->detail, sizeof reason->detail, "%s", view->fault);
+        return TENANT_DEAD;
+    }
+    view->event.attempt = 1 + (again ? waiting->attempts : 0);
+    view->event.before = position->current;
+    uint64_t began = clock_now();
+    enum tenant_outcome outcome = settings->handle(settings->context, &view->event, reason);
+    uint64_t took = clock_now() - began;
+    consumer->handler_ns = (consumer->handler_ns * 15 + took) / 16;
+    return outcome;
+}
+
+static void done(struct tenant_consumer *consumer, const struct event_view *view,
+                 struct known_position *position)
+{
+    consumer_count(consumer, COUNT_DONE);
+    waiting_passed(consumer, view);
+    atomic_store_explicit(&consumer->sources[view->source].stored_ns, view->event.stored_ns,
+                          memory_order_relaxed);
+    batch_add(consumer, view, position);
+}
+
+static void failed(struct tenant_consumer *consumer, const struct event_view *view,
+                   struct known_position *position, const struct tenant_reason *reason)
+{
+    struct waiting *waiting = waiting_put(consumer, view);
+    waiting->attempts++;
+    waiting->reason = *reason;
+    if (waiting->attempts >= consumer->settings.attempts_max) {
+        dead(consumer, view, position, reason);
+        return;
+    }
+    uint64_t pause = waiting_pause_ns(consumer, waiting->attempts);
+    waiting->not_before_ns = deadline_after(clock_now(), pause);
+    consumer_count(consumer, COUNT_RETRIED);
+    send_back(consumer, view, pause);
+}
+
+/* The letter first: an event whose place was passed and that is nowhere would be lost. */
+static void dead(struct tenant_consumer *consumer, const struct event_view *view,
+                 struct known_position *position, const struct tenant_reason *reason)
+{
+    struct waiting *waiting = waiting_put(consumer, view);
+    unsigned attempts = waiting->attempts > 0 ? waiting->attempts : 1;
+    waiting->attempts = attempts;
+    waiting->is_dead = true;
+    waiting->reason = *reason;
+    waiting->is_stored = waiting->is_stored || dead_store(consumer, view, reason, attempts);
+    if (!waiting->is_stored || !batch_skip(consumer, view, position)) {
+        waiting->not_before_ns = deadline_after(clock_now(), AGAIN_NS);
+        send_back(consumer, view, AGAIN_NS);
+        return;
+    }
+    consumer_count(consumer, COUNT_DEAD);
+    consumer_notice(consumer, 2, "%s %s of %s is a dead letter: %s %s", view->event.type,
+                    view->event.id, view->event.tenant_id, reason->cause, reason->detail);
+    waiting_passed(consumer, view);
+    (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
+}

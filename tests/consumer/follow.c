@@ -1,0 +1,306 @@
+/* A program of somebody else's that follows the events: prints a line for each event that it handles and misbehaves as
+ * it is told on standard input, one word list per line:
+ *
+ *   retry TENANT SEQUENCE TIMES    answer TENANT_RETRY that often
+ *   dead TENANT SEQUENCE           answer TENANT_DEAD
+ *   crash TENANT SEQUENCE          end as if killed, at once
+ *   slow TENANT SEQUENCE MS        take that long
+ *   accept                         accept every gap
+ *   refuse-store TIMES             the next TIMES calls of `store` fail
+ *   metrics                        print the metrics and "."
+ *   stop                           tenant_consumer_stop()
+ *
+ *   follow KEY=VALUE...            settings: url seed_file ca_file cert_file key_file group member start start_value batch
+ *                                  max_ack_pending ack_wait_ms lease_ttl_ms attempts_max gap_alarm_ms positions backoff_ms
+ *
+ * positions=FILE keeps positions there by callbacks, one line per change; without it nothing is kept.  The end of standard
+ * input stops it as well. */
+#include <tenant/events.h>
+#include <tenant/events_metrics.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RULES_MAX 64
+#define TENANTS_MAX 4096
+
+struct rule {
+    char what[16];
+    char tenant[40];
+    unsigned long long sequence;
+    int times;
+};
+
+struct kept {
+    char tenant[40];
+    struct tenant_position at;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct rule rules[RULES_MAX];
+    int rule_count;
+    int refuse_store;
+    bool accept;
+    struct kept kept[TENANTS_MAX];
+    int kept_count;
+    FILE *positions;
+    struct tenant_consumer *consumer;
+} world = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct rule *rule_find(const struct tenant_event *event)
+{
+    for (int i = 0; i < world.rule_count; i++) {
+        struct rule *rule = &world.rules[i];
+        if (rule->times != 0 && rule->sequence == event->at.sequence &&
+            strcmp(rule->tenant, event->tenant_id) == 0)
+            return rule;
+    }
+    return NULL;
+}
+
+static void show(const struct tenant_event *event, const char *what)
+{
+    const ProtobufCMessage *payload = tenant_event_payload(event);
+    const char *type = tenant_event_header(event, "Event-Type");
+    printf("%s %s %llu.%llu %u %llu %s.v%u %s attempt=%u before=%llu.%llu payload=%s header=%s%s\n", what,
+           event->tenant_id, (unsigned long long)event->at.incarnation, (unsigned long long)event->at.sequence,
+           event->partition, (unsigned long long)event->stream_sequence, event->type, event->version, event->id,
+           event->attempt, (unsigned long long)event->before.incarnation,
+           (unsigned long long)event->before.sequence, payload == NULL ? "-" : payload->descriptor->short_name,
+           type == NULL ? "-" : type, event->is_requeued ? " requeued" : "");
+    fflush(stdout);
+}
+
+static enum tenant_outcome apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
+{
+    (void)context;
+    enum tenant_outcome outcome = TENANT_DONE;
+    int pause_ms = 0;
+    pthread_mutex_lock(&world.lock);
+    struct rule *rule = rule_find(event);
+    if (rule != NULL && strcmp(rule->what, "crash") == 0) {
+        show(event, "crash");
+        kill(getpid(), SIGKILL);
+    }
+    if (rule != NULL && strcmp(rule->what, "slow") == 0) {
+        pause_ms = rule->times;
+    } else if (rule != NULL) {
+        outcome = strcmp(rule->what, "retry") == 0 ? TENANT_RETRY : TENANT_DEAD;
+        rule->times -= rule->times > 0;
+        snprintf(reason->cause, sizeof reason->cause, "TOLD_TO");
+        snprintf(reason->detail, sizeof reason->detail, "by rule %s", rule->what);
+    }
+    pthread_mutex_unlock(&world.lock);
+    if (pause_ms > 0)
+        usleep((unsigned)pause_ms * 1000u);
+    show(event, outcome == TENANT_DONE ? "done" : outcome == TENANT_RETRY ? "retry" : "dead");
+    return outcome;
+}
+
+static struct kept *kept_find(const char *tenant)
+{
+    for (int i = 0; i < world.kept_count; i++) {
+        if (strcmp(world.kept[i].tenant, tenant) == 0)
+            return &world.kept[i];
+    }
+    return NULL;
+}
+
+static int load(void *context, const char *tenant_id, struct tenant_position *position)
+{
+    (void)context;
+    const struct kept *kept = kept_find(tenant_id);
+    if (kept != NULL)
+        *position = kept->at;
+    return 0;
+}
+
+static void keep(const char *tenant, struct tenant_position at)
+{
+    struct kept *kept = kept_find(tenant);
+    if (kept == NULL)
+        kept = &world.kept[world.kept_count++];
+    snprintf(kept->tenant, sizeof kept->tenant, "%s", tenant);
+    kept->at = at;
+}
+
+static int store(void *context, const struct tenant_position_change *changes, size_t count)
+{
+    (void)context;
+    pthread_mutex_lock(&world.lock);
+    bool refused = world.refuse_store > 0;
+    world.refuse_store -= refused;
+    pthread_mutex_unlock(&world.lock);
+    if (refused)
+        return 2;
+    for (size_t i = 0; i < count; i++) {
+        const struct kept *kept = kept_find(changes[i].tenant_id);
+        const struct tenant_position now = kept == NULL ? (struct tenant_position){0, 0} : kept->at;
+        if (now.incarnation != changes[i].before.incarnation || now.sequence != changes[i].before.sequence)
+            return TENANT_STORE_STALE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        keep(changes[i].tenant_id, changes[i].after);
+        fprintf(world.positions, "%s %llu %llu\n", changes[i].tenant_id,
+                (unsigned long long)changes[i].after.incarnation,
+                (unsigned long long)changes[i].after.sequence);
+    }
+    fflush(world.positions);
+    return 0;
+}
+
+static bool alarmed(void *context, const struct tenant_gap *gap)
+{
+    (void)context;
+    printf("gap %s %llu.%llu behind %llu.%llu\n", gap->tenant_id, (unsigned long long)gap->found.incarnation,
+           (unsigned long long)gap->found.sequence, (unsigned long long)gap->last.incarnation,
+           (unsigned long long)gap->last.sequence);
+    fflush(stdout);
+    return world.accept;
+}
+
+static void notice(void *context, int level, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%d %s\n", level, text);
+}
+
+static void metrics_print(void)
+{
+    size_t size = tenant_consumer_metrics(world.consumer, NULL, 0) + 1024;
+    char *text = malloc(size);
+    tenant_consumer_metrics(world.consumer, text, size);
+    printf("%s.\n", text);
+    fflush(stdout);
+    free(text);
+}
+
+static void command(const char *line)
+{
+    struct rule rule = {.times = 1};
+    if (strncmp(line, "metrics", 7) == 0) {
+        metrics_print();
+        return;
+    }
+    pthread_mutex_lock(&world.lock);
+    if (strncmp(line, "accept", 6) == 0)
+        world.accept = true;
+    else if (sscanf(line, "refuse-store %d", &world.refuse_store) == 1)
+        ;
+    else if (sscanf(line, "%15s %39s %llu %d", rule.what, rule.tenant, &rule.sequence, &rule.times) >= 3 &&
+             world.rule_count < RULES_MAX)
+        world.rules[world.rule_count++] = rule;
+    pthread_mutex_unlock(&world.lock);
+    printf("ok\n");
+    fflush(stdout);
+}
+
+static void *listen(void *context)
+{
+    char line[256];
+    while (fgets(line, sizeof line, stdin) != NULL && strncmp(line, "stop", 4) != 0)
+        command(line);
+    tenant_consumer_stop(context);
+    return NULL;
+}
+
+static void positions_open(const char *path)
+{
+    char tenant[40];
+    unsigned long long incarnation, sequence;
+    FILE *old = fopen(path, "r");
+    while (old != NULL && fscanf(old, "%39s %llu %llu\n", tenant, &incarnation, &sequence) == 3)
+        keep(tenant, (struct tenant_position){incarnation, sequence});
+    if (old != NULL)
+        fclose(old);
+    world.positions = fopen(path, "a");
+}
+
+static bool take(struct tenant_consumer_settings *settings, char *argument)
+{
+    static unsigned backoff[1];
+    const struct {
+        const char *name;
+        const char **place;
+    } texts[] = {{"url", &settings->url},           {"seed_file", &settings->seed_file},
+                 {"ca_file", &settings->ca_file},   {"cert_file", &settings->cert_file},
+                 {"key_file", &settings->key_file}, {"group", &settings->group},
+                 {"member", &settings->member}};
+    const struct {
+        const char *name;
+        unsigned *place;
+    } numbers[] = {{"batch", &settings->batch},
+                   {"max_ack_pending", &settings->max_ack_pending},
+                   {"ack_wait_ms", &settings->ack_wait_ms},
+                   {"lease_ttl_ms", &settings->lease_ttl_ms},
+                   {"attempts_max", &settings->attempts_max},
+                   {"gap_alarm_ms", &settings->gap_alarm_ms},
+                   {"backoff_ms", &backoff[0]},
+                   {"start", (unsigned *)&settings->start}};
+    char *value = strchr(argument, '=');
+    if (value == NULL)
+        return false;
+    *value++ = '\0';
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strcmp(argument, texts[i].name) == 0) {
+            *texts[i].place = value;
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (strcmp(argument, numbers[i].name) == 0) {
+            *numbers[i].place = (unsigned)strtoul(value, NULL, 10);
+            if (numbers[i].place == backoff) {
+                settings->backoff_ms = backoff;
+                settings->backoff_count = 1;
+            }
+            return true;
+        }
+    }
+    if (strcmp(argument, "start_value") == 0)
+        settings->start_value = strtoull(value, NULL, 10);
+    else if (strcmp(argument, "positions") == 0)
+        positions_open(value);
+    else
+        return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct tenant_consumer_settings settings = TENANT_CONSUMER_SETTINGS;
+    struct tenant_consumer_error error;
+    pthread_t listener;
+    settings.handle = apply;
+    settings.gap = alarmed;
+    settings.notice = notice;
+    for (int i = 1; i < argc; i++) {
+        if (!take(&settings, argv[i])) {
+            fprintf(stderr, "follow: unknown setting %s\n", argv[i]);
+            return 2;
+        }
+    }
+    if (world.positions != NULL) {
+        settings.load = load;
+        settings.store = store;
+    }
+    if (tenant_consumer_new(&settings, &world.consumer, &error) != TENANT_CONSUMER_OK) {
+        fprintf(stderr, "follow: %s\n", error.text);
+        return 1;
+    }
+    pthread_create(&listener, NULL, listen, world.consumer);
+    tenant_consumer_run(world.consumer);
+    printf("ended\n");
+    fflush(stdout);
+    metrics_print();
+    pthread_cancel(listener);
+    pthread_join(listener, NULL);
+    tenant_consumer_free(world.consumer);
+    return 0;
+}

@@ -1,0 +1,137 @@
+"""One member: order, positions, repeats, stops."""
+import time
+
+from broker import tenant_in
+from follower import until
+
+
+def test_events_arrive_in_order_with_their_payloads(broker, follow):
+    tenants = [tenant_in(n) for n in range(16)]
+    broker.publish_many([(tenant, n) for n in range(1, 21) for tenant in tenants])
+    follower = follow()
+    events = follower.wait(320)
+    for tenant in tenants:
+        assert follower.sequences(tenant) == list(range(1, 21))
+    first = events[0]
+    assert (first.payload, first.header, first.type) == ("OrgUpdated", "tenant.org.updated.v1", "tenant.org.updated.v1")
+    assert first.attempt == 1 and first.before == (0, 0)
+    assert {e.partition for e in events} == set(range(16))
+    follower.stop()
+    for n in range(16):
+        info = broker.consumer(f"TENANT_{n:02d}", "sync-service")
+        assert (info.num_ack_pending, info.num_pending) == (0, 0)
+
+
+def test_a_second_life_goes_on_where_the_first_ended(broker, follow):
+    tenant = tenant_in(None)
+    broker.publish_many([(tenant, n) for n in range(1, 6)])
+    first = follow(positions=True)
+    first.wait(5)
+    first.stop()
+    broker.publish_many([(tenant, n) for n in range(6, 11)])
+    second = follow(positions=True)
+    second.wait(5)
+    assert second.sequences(tenant) == [6, 7, 8, 9, 10]
+    assert second.done()[0].before == (1, 5)
+    second.stop()
+
+
+def test_what_was_applied_is_not_applied_again(broker, follow):
+    tenant = tenant_in(None)
+    broker.publish_many([(tenant, n) for n in range(1, 6)])
+    first = follow(positions=True)
+    first.wait(5)
+    first.stop()
+    broker.run(broker.js().delete_consumer(f"TENANT_{first.done()[0].partition:02d}", "sync-service"))
+    second = follow(positions=True)
+    broker.publish(tenant, 6)
+    second.wait(1)
+    assert second.sequences(tenant) == [6]
+    assert second.value("old_total") == 5
+    second.stop()
+
+
+def test_types_that_nobody_knows_reach_the_handler(broker, follow):
+    tenant = tenant_in(None)
+    broker.publish(tenant, 1, kind="transmogrified", version=7)
+    broker.publish(tenant, 2)
+    follower = follow()
+    strange, known = follower.wait(2)
+    assert (strange.type, strange.payload) == ("tenant.org.transmogrified.v7", "-")
+    assert known.payload == "OrgUpdated"
+
+
+def test_a_gap_is_waited_for_and_told(broker, follow):
+    tenant, other = tenant_in(3), tenant_in(3)
+    broker.publish_many([(tenant, 1), (tenant, 3), (tenant, 4), (other, 1)])
+    follower = follow(positions=True)
+    follower.wait(1, other)
+    until(lambda: any(line.startswith("gap") for line in follower.others))
+    assert f"gap {tenant} 1.3 behind 1.1" in follower.others
+    assert follower.sequences(tenant) == [1]
+    broker.publish(tenant, 2)
+    follower.wait(4, tenant)
+    assert follower.sequences(tenant) == [1, 2, 3, 4]
+    assert follower.value("gaps_total") == 1 and follower.value("gap_alarms_total") >= 1
+    follower.stop()
+
+
+def test_a_gap_can_be_accepted(broker, follow):
+    tenant = tenant_in(3)
+    broker.publish_many([(tenant, 1), (tenant, 5), (tenant, 6)])
+    follower = follow(positions=True)
+    follower.tell("accept")
+    follower.wait(3, tenant)
+    assert follower.sequences(tenant) == [1, 5, 6]
+    assert follower.done(tenant)[1].before == (1, 1)
+    follower.stop()
+
+
+def test_a_greater_incarnation_begins_anew(broker, follow):
+    tenant = tenant_in(None)
+    broker.publish_many([(tenant, n) for n in range(1, 4)])
+    broker.publish_many([(tenant, n) for n in range(1, 3)], incarnation=2)
+    broker.publish(tenant, 4, incarnation=1)  # of the history that was taken back
+    broker.publish(tenant, 3, incarnation=2)
+    follower = follow(positions=True)
+    follower.wait(6)
+    assert [e.at for e in follower.done()] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert follower.value("old_total") == 1
+    follower.stop()
+
+
+def test_a_tenant_whose_beginning_is_gone_begins_with_what_there_is(broker, follow):
+    tenant = tenant_in(5)
+    broker.publish_many([(tenant, n) for n in range(41, 46)])
+    follower = follow(positions=True)
+    follower.wait(5)
+    assert follower.sequences(tenant) == [41, 42, 43, 44, 45]
+    follower.stop()
+
+
+def test_positions_that_cannot_be_kept_let_events_come_again(broker, follow):
+    tenant = tenant_in(None)
+    follower = follow(positions=True)
+    follower.tell("refuse-store 1")
+    broker.publish_many([(tenant, n) for n in range(1, 4)])
+    until(lambda: 3 in follower.sequences(tenant))
+    until(lambda: follower.sequences(tenant)[-3:] == [1, 2, 3] and len(follower.done()) > 3 or
+          broker.consumer(f"TENANT_{follower.done()[0].partition:02d}", "sync-service").num_ack_pending == 0)
+    follower.stop()
+    second = follow(positions=True)
+    broker.publish(tenant, 4)
+    second.wait(1)
+    assert second.sequences(tenant) == [4]
+
+
+def test_it_waits_for_streams_and_servers(broker, follow):
+    broker.run(broker.js().delete_stream("TENANT_07"))
+    tenant, late = tenant_in(6), tenant_in(7)
+    broker.publish(tenant, 1)
+    follower = follow()
+    follower.wait(1, tenant)
+    time.sleep(0.5)
+    broker.stream(7)
+    broker.publish(late, 1)
+    follower.wait(1, late)
+    follower.stop()

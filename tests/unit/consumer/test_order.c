@@ -1,0 +1,107 @@
+/* What an event's place means, and the table of tenants against a plain list. */
+#include "consumer/order.h"
+#include "consumer/tenant_map.h"
+
+#include "base/random.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(every_cell_of_the_table)
+    {
+        static const struct {
+            struct tenant_position last, event;
+            enum order order;
+        } cells[] = {
+            {{0, 0}, {1, 1}, ORDER_NEXT},  {{0, 0}, {7, 1}, ORDER_NEXT}, {{0, 0}, {1, 2}, ORDER_FIRST},
+            {{0, 0}, {3, 9}, ORDER_FIRST}, {{1, 5}, {1, 6}, ORDER_NEXT}, {{1, 5}, {1, 5}, ORDER_OLD},
+            {{1, 5}, {1, 1}, ORDER_OLD},   {{1, 5}, {1, 7}, ORDER_GAP},  {{1, 5}, {2, 1}, ORDER_NEXT},
+            {{1, 5}, {2, 2}, ORDER_GAP},   {{1, 5}, {9, 1}, ORDER_NEXT}, {{2, 1}, {1, 2}, ORDER_OLD},
+            {{2, 1}, {1, 900}, ORDER_OLD}, {{2, 1}, {2, 2}, ORDER_NEXT}, {{2, 9}, {2, 1}, ORDER_OLD},
+        };
+        for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+            ck_assert_msg(order_of(cells[i].last, cells[i].event) == cells[i].order, "cell %zu", i);
+    }
+END_TEST
+
+START_TEST(a_history_in_any_delivery_order_is_applied_in_order)
+    {
+        /* Two incarnations of ten events each, redelivered at random until all are applied. */
+        for (int round = 0; round < 200; round++) {
+            struct tenant_position last = {0, 0};
+            struct tenant_position log[64];
+            size_t count = 0;
+            for (int delivery = 0; delivery < 4000 && position_compare(last, (struct tenant_position){2, 10}) < 0;
+                 delivery++) {
+                struct tenant_position event = {1 + random_below(2), 1 + random_below(10)};
+                if (order_of(last, event) != ORDER_NEXT)
+                    continue;
+                log[count++] = last = event;
+            }
+            ck_assert(position_compare(last, (struct tenant_position){2, 10}) == 0);
+            for (size_t i = 1; i < count; i++) {
+                ck_assert(position_compare(log[i - 1], log[i]) < 0);
+                ck_assert(log[i].sequence == (log[i].incarnation == log[i - 1].incarnation
+                                                  ? log[i - 1].sequence + 1
+                                                  : 1));
+            }
+        }
+    }
+END_TEST
+
+struct number {
+    struct uuid tenant;
+    uint64_t value;
+};
+
+#define IDS 300
+
+START_TEST(a_table_of_tenants_is_a_list_of_pairs)
+    {
+        struct tenant_map map;
+        struct uuid ids[IDS];
+        uint64_t values[IDS] = {0}; /* 0: not there */
+        tenant_map_init(&map, sizeof(struct number));
+        for (size_t i = 0; i < IDS; i++)
+            ids[i] = uuid_new();
+        for (uint64_t step = 1; step < 60000; step++) {
+            size_t i = (size_t)random_below(IDS);
+            if (random_below(2) == 0) {
+                struct number *record = tenant_map_put(&map, &ids[i]);
+                ck_assert_uint_eq(record->value, values[i]);
+                record->value = values[i] = step;
+            } else {
+                tenant_map_remove(&map, &ids[i]);
+                values[i] = 0;
+            }
+            size_t j = (size_t)random_below(IDS);
+            const struct number *found = tenant_map_find(&map, &ids[j]);
+            ck_assert_uint_eq(found == NULL ? 0 : found->value, values[j]);
+        }
+        size_t there = 0, walked = 0, cursor = 0;
+        for (size_t i = 0; i < IDS; i++)
+            there += values[i] != 0;
+        while (tenant_map_next(&map, &cursor) != NULL)
+            walked++;
+        ck_assert_uint_eq(there, map.count);
+        ck_assert_uint_eq(there, walked);
+        ck_assert(tenant_map_any(&map) != NULL);
+        tenant_map_deinit(&map);
+        ck_assert(tenant_map_any(&map) == NULL);
+        ck_assert(tenant_map_find(&map, &ids[0]) == NULL);
+        tenant_map_remove(&map, &ids[0]);
+    }
+END_TEST
+
+Suite *suite_consumer_order(void);
+Suite *suite_consumer_order(void)
+{
+    Suite *suite = suite_create("consumer_order");
+    TCase *tcase = tcase_create("order");
+    tcase_add_test(tcase, every_cell_of_the_table);
+    tcase_add_test(tcase, a_history_in_any_delivery_order_is_applied_in_order);
+    tcase_add_test(tcase, a_table_of_tenants_is_a_list_of_pairs);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
