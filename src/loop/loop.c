@@ -35,6 +35,7 @@ struct loop *loop_new(size_t max_tasks)
     uv_timer_init(&loop->uv, &loop->turn_limit);
     loop->turn_end.data = loop;
     loop->keep_going.data = loop;
+    loop->turn_limit.data = loop;
     uv_check_start(&loop->turn_end, on_turn_end);
     list_init(&loop->ready);
     list_init(&loop->deferred);
@@ -78,6 +79,8 @@ void loop_turn(struct loop *loop, uint64_t timeout_ns)
         loop_timer_arm(loop, &loop->turn_limit, limit, on_turn_limit);
     run(loop, UV_RUN_ONCE);
     uv_timer_stop(&loop->turn_limit);
+    if (list_is_empty(&loop->ready) && list_is_empty(&loop->deferred))
+        uv_idle_stop(&loop->keep_going); /* which on_turn_limit() may have started behind the poll */
 }
 
 /* On the loop's thread only: uv_stop() is not thread-safe.  Others post to a mailbox. */
@@ -185,8 +188,9 @@ static void on_keep_going(uv_idle_t *idle)
     (void)idle; /* being active is the point: libuv polls without waiting */
 }
 
-/* The timer only ends the poll. */
+/* Ends the poll that waits, and keeps the one that is still to come from waiting: libuv runs timers before the
+ * poll too, and without one nothing might end it. */
 static void on_turn_limit(uv_timer_t *timer)
 {
-    (void)timer;
+    loop_keep_going(timer->data);
 }

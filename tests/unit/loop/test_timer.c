@@ -272,6 +272,20 @@ static void stop_loop(void *owner)
     loop_stop(((struct tick *)owner)->loop);
 }
 
+/* The limit passes between its arming and the poll, as when the thread is preempted there: libuv then runs the
+ * timer first, and nothing else would end the poll. */
+START_TEST(turn_ends_when_its_limit_passes_before_the_poll)
+    {
+        struct loop *loop = loop_new(0);
+        for (int turns = 0; turns < 200; turns++) {
+            while (clock_now() % NS_PER_MS < 999 * NS_PER_US)
+                continue;
+            loop_turn(loop, 1);
+        }
+        loop_free(loop);
+    }
+END_TEST
+
 START_TEST(run_ends_at_stop_and_can_run_again)
 {
     struct loop *loop = loop_new(0);
@@ -359,6 +373,7 @@ Suite *suite_loop_timer(void)
     tcase_add_test(turns, deferred_work_defers_itself_to_the_next_turn);
     tcase_add_test(turns, deferred_work_is_cancelled_before_and_by_its_neighbour);
     tcase_add_test(turns, turn_runs_callbacks_then_tasks_then_deferred);
+    tcase_add_test(turns, turn_ends_when_its_limit_passes_before_the_poll);
     tcase_add_test(turns, run_ends_at_stop_and_can_run_again);
     tcase_add_test(turns, watchdog_sees_work_and_not_waiting);
     tcase_add_test_raise_signal(turns, freeing_a_loop_with_an_open_timer_is_a_bug, SIGABRT);
