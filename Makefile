@@ -273,7 +273,7 @@ tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: contracts
-contracts: $(GATE) ## The schema gate with its tests, a sample of edits held against buf, the golden payloads
+contracts: $(GATE) ## The schema gate with its tests, a sample of edits held against buf, golden payloads, catalogue
 	@tools/run-suites contracts
 
 .PHONY: contracts-buf
@@ -397,7 +397,7 @@ demo: ## The whole path by itself: create over mTLS, row, cache entry, event
 # --- the tree -------------------------------------------------------------------------------------------
 
 .PHONY: gen
-gen: ## Regenerate gen/ from proto/ and contracts/
+gen: ## Regenerate gen/, the catalogue and the registry from proto/ and contracts/
 	@tools/gen
 
 .PHONY: fmt

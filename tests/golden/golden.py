@@ -176,9 +176,9 @@ def check_that_it_bites(python, ours):
     planted("a field without a sample", "full-2: is missing",
             lambda copy: edited(copy, "proto/tenant/v1/tenants.proto", "string slug = 2;", "string slug = 2;\n  string more = 40;"))
     planted("a new event without samples", "tenant.events.v1.OrgMade/full: is missing", lambda copy: edited(
-        copy, "proto/tenant/events/v1/tenant_events.proto", "// A tenant was created.\n", "// A.\nmessage OrgMade {\n"
+        copy, "proto/tenant/events/v1/tenant_events.proto", "// The first event of a tenant.", "// A.\nmessage OrgMade {\n"
         '  option (tenant.options.v1.event) = {name: "tenant.org.made" version: 1 retention_class: "operational" '
-        'residency: EVENT_RESIDENCY_HOME_REGION summary: "x"};\n  // B.\n  string b = 1;\n}\n\n// A tenant was created.\n'))
+        'residency: EVENT_RESIDENCY_HOME_REGION summary: "x"};\n  // B.\n  string b = 1;\n}\n\n// The first event of a tenant.'))
     planted("an edit of sample and sum that git remembers", "once, and its message is released", with_history)
     name = "tenant.v1.Tenant"
     try:

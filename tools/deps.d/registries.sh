@@ -184,9 +184,9 @@ venv_fill() {
 part_install_npm() {
     local folder
     folder=$(part_folder npm)
-    have npm || die "npm is missing: the tests need grpc-js and buf from it"
+    have npm || die "npm is missing: the tests need grpc-js, buf and the AsyncAPI parser from it"
     part_begin "$folder"
-    step_run npm "installing grpc-js and buf from npm" npm_fill "$folder" ||
+    step_run npm "installing grpc-js, buf and the AsyncAPI parser from npm" npm_fill "$folder" ||
         die "the tests need the packages of tools/deps.d/npm-test/package.json from npm"
     echo registry >"$folder/.complete"
 }

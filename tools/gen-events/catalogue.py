@@ -29,6 +29,12 @@ def is_listed(names, name):
     return any(name == one or name.startswith(one + ".") for one in names)
 
 
+def payload_name(name, version):
+    """tenant.org_unit.moved and 1: OrgUnitMoved."""
+    camel = "".join(part.capitalize() for part in re.split("[._]", name.removeprefix("tenant.")))
+    return camel + (f"V{version}" if version > 1 else "")
+
+
 class Type:
     """A message or an enum, with where it stands."""
 
@@ -66,26 +72,14 @@ class Event:
         return f"schemas://tenant-service/{self.path}#sha256-{self.digest}"
 
 
-class Catalogue:
-    """events: sorted by subject.  errors: lines, empty when all is well."""
+class Types:
+    """All messages and enums of a descriptor set."""
 
-    def __init__(self, bytes_, drafts):
+    def __init__(self, bytes_):
         self.set = descriptor_pb2.FileDescriptorSet.FromString(bytes_)
-        self.drafts = drafts
-        self.errors, self.types = [], {}
-        self.comments = {}  # (file name, path) → text
+        self.types = {}
         for file in self.set.file:
-            for location in file.source_code_info.location:
-                self.comments[file.name, tuple(location.path)] = location
             self.gather(file, file, (), file.package)
-        self.events = sorted(self.read_events(), key=lambda event: (event.name, event.version))
-        self.check_once()
-        self.check_documented()
-        self.check_drafts()
-        for event in self.events:
-            self.check_payload(event)
-            event.text = self.schema_text(event.type)
-            event.digest = hashlib.sha256(event.text.encode()).hexdigest()
 
     def gather(self, file, around, path, prefix):
         messages, enums = ((around.message_type, around.enum_type) if not path else
@@ -99,14 +93,67 @@ class Catalogue:
             place = path + (4 if path else 5, i)
             self.types[f"{prefix}.{proto.name}"] = Type(file, place, proto, f"{prefix}.{proto.name}", True)
 
-    def read_events(self):
-        pool = descriptor_pool.DescriptorPool()
+    def closure(self, type_):
+        """The type and all that it refers to, sorted by name."""
+        found, todo = set(), [type_]
+        while todo:
+            one = todo.pop()
+            if one in found:
+                continue
+            found.add(one)
+            if not one.is_enum:
+                todo += [self.types[field.type_name[1:]] for field in one.proto.field if field.type_name]
+        return sorted(found)
+
+    def schema_text(self, payload):
+        """The text whose SHA-256 stands in schema_uri: docs/events-wire.md."""
+        lines = []
+        for type_ in self.closure(payload):
+            lines.append(("enum " if type_.is_enum else "message ") + type_.name)
+            if type_.is_enum:
+                lines += [f"{value.number} {value.name}" for value in sorted(type_.proto.value, key=lambda v: v.number)]
+                continue
+            for field in sorted(type_.proto.field, key=lambda f: f.number):
+                kind = field.type_name[1:] if field.type in (MESSAGE, ENUM) else SCALARS[field.type]
+                lines.append(f"{field.number} {'repeated ' if field.label == REPEATED else ''}{kind} {field.name}")
+        return "".join(line + "\n" for line in lines)
+
+
+class Catalogue(Types):
+    """events: sorted by subject.  errors: lines, empty when all is well."""
+
+    def __init__(self, bytes_, drafts):
+        super().__init__(bytes_)
+        self.drafts = drafts
+        self.errors = []
+        self.comments = {}  # (file name, path) → location
         for file in self.set.file:
-            pool.Add(file)
-        factory = message_factory.MessageFactory(pool)
-        extension = pool.FindExtensionByName(EXTENSION)
+            for location in file.source_code_info.location:
+                self.comments[file.name, tuple(location.path)] = location
+        self.events = sorted(self.read_events(), key=lambda event: (event.name, event.version))
+        self.check_once()
+        self.check_documented()
+        self.check_drafts()
+        for event in self.events:
+            self.check_payload(event)
+            event.text = self.schema_text(event.type)
+            event.digest = hashlib.sha256(event.text.encode()).hexdigest()
+
+    def make_classes(self):
+        """Full name → Python class, of all messages."""
+        self.pool = descriptor_pool.DescriptorPool()
+        for file in self.set.file:
+            self.pool.Add(file)
+        factory = message_factory.MessageFactory(self.pool)
         factory.GetMessages([file.name for file in self.set.file])  # registers the extension
-        options = factory.GetPrototype(pool.FindMessageTypeByName("google.protobuf.MessageOptions"))
+        self.classes = {name: factory.GetPrototype(self.pool.FindMessageTypeByName(name))
+                        for name, type_ in self.types.items()
+                        if not type_.is_enum and not type_.proto.options.map_entry}
+
+    def read_events(self):
+        self.make_classes()
+        extension = self.pool.FindExtensionByName(EXTENSION)
+        options = self.classes["google.protobuf.MessageOptions"]
         for type_ in sorted(self.types.values()):
             if type_.is_enum:
                 continue
@@ -129,14 +176,10 @@ class Catalogue:
         def wrong(rule):
             self.complain(event.type, event.type.path, rule)
 
-        words = re.fullmatch(r"tenant\.([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)", event.name)
-        if words is None:
+        if re.fullmatch(r"tenant(\.[a-z][a-z0-9_]*){2}", event.name) is None:
             wrong(f': event name "{event.name}" is not tenant.<aggregate>.<event> in lower case')
-        else:
-            camel = "".join(part.capitalize() for part in "_".join(words.groups()).split("_"))
-            camel += f"V{event.version}" if event.version > 1 else ""
-            if event.type.name != f"{PACKAGE}.{camel}":
-                wrong(f": the payload of {event.subject} is called {PACKAGE}.{camel}")
+        elif event.type.name != f"{PACKAGE}.{payload_name(event.name, event.version)}":
+            wrong(f": the payload of {event.subject} is called {PACKAGE}.{payload_name(event.name, event.version)}")
         if not 1 <= event.version <= 9999:
             wrong(": event version is 1 to 9999")
         if event.retention not in RETENTION:
@@ -197,31 +240,6 @@ class Catalogue:
         location = self.comments.get((type_.file.name, path))
         text = location and (location.leading_comments or location.trailing_comments) or ""
         return "\n".join(line.removeprefix(" ") for line in text.rstrip("\n").split("\n"))
-
-    def closure(self, type_):
-        """The type and all that it refers to, sorted by name."""
-        found, todo = set(), [type_]
-        while todo:
-            one = todo.pop()
-            if one in found:
-                continue
-            found.add(one)
-            if not one.is_enum:
-                todo += [self.types[field.type_name[1:]] for field in one.proto.field if field.type_name]
-        return sorted(found)
-
-    def schema_text(self, payload):
-        """The text whose SHA-256 stands in schema_uri: docs/events-wire.md."""
-        lines = []
-        for type_ in self.closure(payload):
-            lines.append(("enum " if type_.is_enum else "message ") + type_.name)
-            if type_.is_enum:
-                lines += [f"{value.number} {value.name}" for value in sorted(type_.proto.value, key=lambda v: v.number)]
-                continue
-            for field in sorted(type_.proto.field, key=lambda f: f.number):
-                kind = field.type_name[1:] if field.type in (MESSAGE, ENUM) else SCALARS[field.type]
-                lines.append(f"{field.number} {'repeated ' if field.label == REPEATED else ''}{kind} {field.name}")
-        return "".join(line + "\n" for line in lines)
 
     def released(self):
         return [event for event in self.events if not event.draft]

@@ -30,7 +30,7 @@ typedef struct Tenant__Events__V1__OrgClosed Tenant__Events__V1__OrgClosed;
 /* --- messages --- */
 
 /*
- * A tenant was created.
+ * The first event of a tenant.  It begins in trial.
  */
 struct  Tenant__Events__V1__OrgProvisioned
 {
@@ -46,7 +46,7 @@ struct  Tenant__Events__V1__OrgProvisioned
 
 
 /*
- * Fields of a tenant were changed.
+ * One for every write that changed something.  Changes of the status have events of their own.
  */
 struct  Tenant__Events__V1__OrgUpdated
 {
@@ -67,7 +67,7 @@ struct  Tenant__Events__V1__OrgUpdated
 
 
 /*
- * A tenant may not be used for now.
+ * Services stop serving its members until tenant.org.reactivated.
  */
 struct  Tenant__Events__V1__OrgSuspended
 {
@@ -91,7 +91,7 @@ struct  Tenant__Events__V1__OrgSuspended
 
 
 /*
- * A tenant became active, after a suspension or a trial.
+ * Services serve its members from now on, with all features of its plan.
  */
 struct  Tenant__Events__V1__OrgReactivated
 {
@@ -115,7 +115,7 @@ struct  Tenant__Events__V1__OrgReactivated
 
 
 /*
- * A tenant has ended, for ever.
+ * Its slug stays taken.  It does not become active again.
  */
 struct  Tenant__Events__V1__OrgClosed
 {
