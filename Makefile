@@ -85,9 +85,10 @@ GEN_OBJECTS    := $(GEN_PB_OBJECTS) $(patsubst %.c,$(B)/%.o,$(wildcard gen/*.c g
 SERVER := $(B)/tenant-service
 CLI    := $(B)/tenantctl
 GATE   := $(B)/schema-compat
+VERIFY := $(B)/contract-verify
 
 .PHONY: all
-all: $(if $(wildcard src/main/main.c),$(SERVER)) $(if $(wildcard tools/tenantctl/*.c),$(CLI)) $(GATE) ## Build the programs (MODE=release)
+all: $(if $(wildcard src/main/main.c),$(SERVER)) $(if $(wildcard tools/tenantctl/*.c),$(CLI)) $(GATE) $(VERIFY) ## Build the programs (MODE=release)
 
 $(B)/lib/gen.a: $(GEN_OBJECTS)
 define room_archive
@@ -134,6 +135,15 @@ $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
 $(GATE): $(patsubst %.c,$(B)/%.o,$(wildcard tools/schema-compat/*.c)) $(B)/lib/base.a $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"
 	@$(link)
+
+# Of the schema gate: the reader of descriptors.
+VERIFY_IMAGE := $(patsubst %,$(B)/tools/schema-compat/%.o,image image_check place wire_depth)
+VERIFY_ROOMS := base loop tls protojson rpc client
+VERIFY_LIBS = $(shell pkg-config --libs libcurl libpcre2-8 2>/dev/null)
+$(VERIFY): $(patsubst %.c,$(B)/%.o,$(wildcard tools/contract-verify/*.c)) $(VERIFY_IMAGE) \
+  $(foreach r,$(VERIFY_ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(link) $(VERIFY_LIBS)
 
 # libtenant: the client room and what it stands on as one object, of which only the public names are seen, so that
 # nothing of it meets a name of the program it is linked into.
@@ -273,7 +283,7 @@ tsan: ## Unit and end-to-end tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: contracts
-contracts: $(GATE) ## The schema gate with its tests, a sample of edits held against buf, golden payloads, catalogue
+contracts: ## The schema gate with its tests, golden payloads, the catalogue, and the consumers' pacts against a running service
 	@tools/run-suites contracts
 
 .PHONY: contracts-buf
@@ -287,6 +297,11 @@ install-schema-compat: $(GATE) ## Install the schema gate for other projects (PR
 	@install -D -m 755 $(GATE) $(DESTDIR)$(PREFIX)/bin/schema-compat
 	@install -D -m 644 docs/schema-gate.md $(DESTDIR)$(PREFIX)/share/doc/schema-compat/schema-gate.md
 	@echo "$(DESTDIR)$(PREFIX)/bin/schema-compat"
+
+.PHONY: pacts
+pacts: ## Write contracts/pacts/*.json from the YAML beside them
+	@tools/deps test
+	@tools/pacts
 
 .PHONY: integration-runner
 integration-runner: $(integration_RUNNER)

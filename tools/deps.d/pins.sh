@@ -7,7 +7,7 @@ DEBIAN_BUILD=(
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotoc-dev libprotobuf-dev
     libnghttp2-dev libssl-dev openssl libpq-dev libhiredis-dev libnats-dev libcyaml-dev libyaml-dev
     libuv1-dev libboost-context1.74-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev
-    zlib1g-dev libdeflate-dev check libsubunit-dev
+    zlib1g-dev libdeflate-dev libpcre2-dev check libsubunit-dev
     universal-ctags clang-format python3 python3-yaml python3-protobuf
 )
 DEBIAN_STACK=(

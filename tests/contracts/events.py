@@ -1,0 +1,58 @@
+"""Finds an event of a tenant in its stream, as a consumer would read it."""
+import asyncio
+import pathlib
+import ssl
+import time
+from collections import namedtuple
+
+import nats
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+Found = namedtuple("Found", "body headers")
+PARTITIONS = 16
+PATIENCE_S = 10
+
+
+def partition_of(tenant_id):
+    value = 2166136261
+    for byte in tenant_id.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value % PARTITIONS
+
+
+class Reader:
+    def __init__(self, env):
+        self.env = env
+        self.pki = pathlib.Path(env["STACK_PKI"])
+        self.loop = asyncio.new_event_loop()
+        self.client = self.loop.run_until_complete(self.connect())
+
+    async def connect(self):
+        context = ssl.create_default_context(cafile=self.pki / "ca.pem")
+        context.load_cert_chain(self.pki / "sync-service.pem", self.pki / "sync-service.key")
+        return await nats.connect(
+            self.env["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
+            nkeys_seed=f"{self.env['STACK_NATS_CREDS']}/sync-service.nk", connect_timeout=5)
+
+    def find(self, tenant_id, event_type):
+        """The newest event of this type and tenant; waits for the relay a while."""
+        return self.loop.run_until_complete(self.search(tenant_id, event_type))
+
+    async def search(self, tenant_id, event_type):
+        partition = partition_of(tenant_id)
+        subject = f"{event_type}.{partition:02d}"
+        js = self.client.jetstream()
+        subscription = await js.subscribe(
+            subject, stream=f"TENANT_{partition:02d}", ordered_consumer=True,
+            config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL))
+        end = time.monotonic() + PATIENCE_S
+        try:
+            while time.monotonic() < end:
+                message = await subscription.next_msg(timeout=max(0.1, end - time.monotonic()))
+                if (message.headers or {}).get("Tenant-Id") == tenant_id:
+                    return Found(message.data, dict(message.headers))
+        except nats.errors.TimeoutError:
+            pass
+        finally:
+            await subscription.unsubscribe()
+        raise LookupError(f"no event {event_type} of {tenant_id} within {PATIENCE_S} s")

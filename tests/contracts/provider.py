@@ -1,0 +1,117 @@
+"""tenant-service's side of contract verification: brings about provider states by its public API, and hands out
+the events that it sent.  Speaks contract-verify's lines (docs/contracts.md):
+
+    {"action": "setup", "state": NAME, "params": {...}}    -> the values of the state, or {"error": TEXT}
+    {"action": "message", "description": ..., "values": {...}}  -> {"contents": BASE64, "metadata": {...}}
+
+    provider.py            needs SERVICE_ADDR and STACK_* in the environment (build/stack/NAME/stack.env)
+"""
+import base64
+import json
+import os
+import pathlib
+import secrets
+import sys
+
+import grpc
+
+import events
+import protos
+
+sys.path.insert(0, str(protos.compiled()))
+
+from tenant.v1 import tenants_pb2, tenants_pb2_grpc  # noqa: E402  (needs the compiled protos)
+
+STATES = {}
+
+
+def state(name):
+    def register(function):
+        STATES[name] = function
+        return function
+    return register
+
+
+class Provider:
+    def __init__(self, env):
+        self.env = env
+        self.pki = pathlib.Path(env["STACK_PKI"])
+        self.reader = None
+        self.stubs = {}
+
+    def stub(self, identity="admin"):
+        if identity not in self.stubs:
+            read = lambda name: (self.pki / name).read_bytes()
+            channel = grpc.secure_channel(self.env["SERVICE_ADDR"], grpc.ssl_channel_credentials(
+                read("ca.pem"), read(f"{identity}.key"), read(f"{identity}.pem")))
+            self.stubs[identity] = tenants_pb2_grpc.TenantServiceStub(channel)
+        return self.stubs[identity]
+
+    def create(self, identity="admin", metadata=(), **fields):
+        """A new tenant with what the state asks for; (tenant, consistency token)."""
+        tenant = tenants_pb2.Tenant(slug=new_slug(), display_name="Acme", home_region="eu")
+        if "plan" in fields:
+            tenant.plan.plan_id = fields["plan"]
+            tenant.plan.addons.extend(fields.get("addons", []))
+        tenant.labels.update(fields.get("labels", {}))
+        if "settings" in fields:
+            for name, value in fields["settings"].items():
+                setattr(tenant.settings, name, value)
+        response, call = self.stub(identity).CreateTenant.with_call(
+            tenants_pb2.CreateTenantRequest(tenant=tenant), timeout=10, metadata=metadata)
+        return response.tenant, dict(call.initial_metadata()).get("x-consistency-token", "")
+
+    def change(self, verb, tenant_id, **fields):
+        request = getattr(tenants_pb2, f"{verb}TenantRequest")(tenant_id=tenant_id, **fields)
+        return getattr(self.stub(), f"{verb}Tenant")(request, timeout=10).tenant
+
+    def update(self, tenant_id, **fields):
+        request = tenants_pb2.UpdateTenantRequest(tenant=tenants_pb2.Tenant(tenant_id=tenant_id, **fields))
+        request.update_mask.paths.extend(fields)
+        return self.stub().UpdateTenant(request, timeout=10).tenant
+
+    def answer(self, question):
+        if question["action"] == "message":
+            return self.message(question)
+        function = STATES.get(question["state"])
+        if function is None:
+            return {"error": f"tenant-service knows no state {question['state']!r}"}
+        if question["action"] != "setup":
+            return {}
+        return function(self, **question["params"]) or {}
+
+    def message(self, question):
+        if self.reader is None:
+            self.reader = events.Reader(self.env)
+        values = question["values"]
+        found = self.reader.find(values["tenant_id"], values["event_type"])
+        return {"contents": base64.b64encode(found.body).decode(), "metadata": found.headers}
+
+
+def new_slug():
+    return f"acme-{secrets.token_hex(8)}"
+
+
+def values_of(tenant, **more):
+    return {"tenant_id": tenant.tenant_id, "slug": tenant.slug, "etag": tenant.etag,
+            "display_name": tenant.display_name, **more}
+
+
+@state("a tenant exists")
+def tenant_exists(provider, **fields):
+    tenant, token = provider.create(**fields)
+    return values_of(tenant, consistency_token=token)
+
+
+def main():
+    provider = Provider(os.environ)
+    for line in sys.stdin:
+        try:
+            answer = provider.answer(json.loads(line))
+        except Exception as error:  # whatever it is, the verifier must hear of it
+            answer = {"error": f"{type(error).__name__}: {getattr(error, 'details', lambda: error)()}"[:300]}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
