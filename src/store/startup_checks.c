@@ -107,10 +107,12 @@ static const char *app_rights[] = {
     "platform_audit INSERT",
     "schema_migrations SELECT",
     "installation SELECT",
+    "rewound SELECT",
 };
 static const char *platform_rights[] = {
     "tenants SELECT",
     "authz_epoch SELECT",
+    "rewound SELECT",
     "platform_audit INSERT",
 };
 static const char *relay_rights[] = {
@@ -119,6 +121,12 @@ static const char *relay_rights[] = {
     "outbox_sent SELECT",
     "outbox_sent INSERT",
     "outbox_sent DELETE",
+    "outbox_dead SELECT",
+    "outbox_dead INSERT",
+    "outbox_dead DELETE",
+    "rewound SELECT",
+    "rewound INSERT",
+    "relay_stream SELECT",
     "relay_lease SELECT",
     "relay_owner SELECT",
     "relay_owner INSERT",
@@ -139,7 +147,7 @@ static const char *known_names[] = {
     "outbox",          "outbox_sent",    "idempotency",       "platform_idempotency",
     "relay_lease",     "relay_owner",    "slug_reservations", "partition_retention",
     "installation",    "platform_audit", "schema_migrations", "partitions_make",
-    "partitions_drop",
+    "partitions_drop", "outbox_dead",    "rewound",           "relay_stream",
 };
 
 static struct string_list rights_of(enum store_login login);

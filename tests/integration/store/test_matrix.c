@@ -57,6 +57,12 @@ static void seed(const struct tenant *tenant)
         "INSERT INTO tenant.outbox_sent SELECT shard, id, tenant_id, seq, incarnation, msg_id, "
         "subject, payload, traceparent, created_at, now(), 1 FROM tenant.outbox WHERE tenant_id = '%s'",
         id);
+    sql(root, "INSERT INTO tenant.outbox_dead (shard, id, tenant_id, seq, incarnation, epoch, msg_id, subject, "
+              "payload, traceparent, created_at, cause) SELECT shard, id, tenant_id, seq, incarnation, 1, "
+              "msg_id, subject, payload, traceparent, created_at, 'TOO_LARGE' FROM tenant.outbox WHERE "
+              "tenant_id = '%s'", id);
+    sql(root, "INSERT INTO tenant.rewound (tenant_id, incarnation, previous_incarnation, last_valid_seq, "
+              "lost_from, lost_to) VALUES ('%s', 2, 1, 1, 2, 3)", id);
     sql(root, "INSERT INTO tenant.authz_epoch (tenant_id, incarnation, epoch) VALUES ('%s', 1, 1) "
               "ON CONFLICT DO NOTHING", id);
     sql(root, "INSERT INTO tenant.slug_reservations (home_region, slug, tenant_id) VALUES ('eu', '%s', "
@@ -282,12 +288,59 @@ static void expect_deleted(struct findings *findings, const char *table, long co
             table, deleted.state, deleted.rows);
 }
 
+/* One command of the relay's in a transaction that is rolled back. */
+static void expect_done(struct findings *findings, long count, const char *command)
+{
+    struct attempt done = attempt(relay, NULL, "%s", command);
+    finding(findings, is(&done, "00000") && done.rows == count, "%s: %s, %ld rows", command, done.state,
+            done.rows);
+}
+
+/* Each of its policies at work, and where it ends. */
+static void try_relay(struct findings *findings)
+{
+    expect_done(findings, 1, "INSERT INTO tenant.outbox_dead (shard, id, tenant_id, seq, incarnation, epoch, "
+                             "msg_id, subject, payload, traceparent, created_at, cause) SELECT shard, id + "
+                             "1000000, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, "
+                             "traceparent, created_at, 'TOO_LARGE' FROM tenant.outbox LIMIT 1");
+    expect_done(findings, 2, "UPDATE tenant.outbox_dead SET lettered_at = now()");
+    expect_done(findings, 0, "DELETE FROM tenant.outbox_dead");
+    sql(root, "UPDATE tenant.outbox_dead SET lettered_at = now() - interval '91 days'");
+    expect_done(findings, 0, "UPDATE tenant.outbox_dead SET lettered_at = NULL");
+    expect_done(findings, 2, "DELETE FROM tenant.outbox_dead");
+    sql(root, "UPDATE tenant.outbox_dead SET lettered_at = NULL");
+    expect_done(findings, 1, "INSERT INTO tenant.rewound (tenant_id, incarnation, previous_incarnation, "
+                             "last_valid_seq, lost_from, lost_to) SELECT tenant_id, 9, 1, 0, 1, 1 FROM "
+                             "tenant.outbox LIMIT 1");
+    expect_done(findings, 2, "UPDATE tenant.outbox SET seq = seq, incarnation = incarnation, epoch = epoch, "
+                             "subject = subject, payload = payload");
+    expect_done(findings, 2, "UPDATE tenant.outbox_sent SET stream_seq = stream_seq");
+    expect_done(findings, 2, "UPDATE tenant.tenant_seq SET seq = seq, incarnation = incarnation");
+    expect_done(findings, 2, "UPDATE tenant.authz_epoch SET epoch = epoch, incarnation = incarnation");
+    expect_done(findings, 1, "UPDATE tenant.installation SET incarnation = incarnation");
+    static const char *const refused[] = {
+        "UPDATE tenant.outbox SET tenant_id = tenant_id", "UPDATE tenant.outbox_dead SET payload = ''",
+        "UPDATE tenant.tenant_seq SET tenant_id = tenant_id", "DELETE FROM tenant.tenant_seq",
+        "INSERT INTO tenant.tenant_seq VALUES (gen_random_uuid(), 1, 1)", "DELETE FROM tenant.authz_epoch",
+        "UPDATE tenant.rewound SET applied_at = now()", "DELETE FROM tenant.rewound",
+        "DELETE FROM tenant.installation", "UPDATE tenant.outbox_sent SET payload = ''",
+        "SELECT * FROM tenant.tenant_audit",
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct attempt made = attempt(relay, NULL, "%s", refused[i]);
+        finding(findings, is(&made, "42501"), "relay: %s: %s", refused[i], made.state);
+    }
+}
+
 /* Relay and platform see every tenant, each where it may, whatever the setting is; of answers that are kept
  * for repeated keys the relay sees those that ran out. */
 static void try_across(struct findings *findings)
 {
     expect_seen(findings, relay, "outbox", 2);
     expect_seen(findings, relay, "outbox_sent", 2);
+    expect_seen(findings, relay, "outbox_dead", 2);
+    expect_seen(findings, relay, "rewound", 2);
+    try_relay(findings);
     expect_seen(findings, relay, "idempotency", 1);
     expect_seen(findings, relay, "platform_idempotency", 1);
     expect_deleted(findings, "outbox", 2);
@@ -295,6 +348,7 @@ static void try_across(struct findings *findings)
     expect_deleted(findings, "platform_idempotency", 1);
     expect_seen(findings, platform, "tenants", 2);
     expect_seen(findings, platform, "authz_epoch", 2);
+    expect_seen(findings, platform, "rewound", 2);
     expect_seen(findings, app, "platform_idempotency", 2);
     struct attempt blocked = attempt(relay, NULL, "SELECT 1 FROM tenant.tenants");
     finding(findings, is(&blocked, "42501"), "relay on tenants: %s", blocked.state);
@@ -340,7 +394,7 @@ END_TEST
 START_TEST(tables_without_a_tenant_are_on_the_list)
 {
     static const char list[] = "installation partition_retention platform_audit platform_idempotency "
-                               "relay_lease relay_owner schema_migrations";
+                               "relay_lease relay_owner relay_stream schema_migrations";
     ck_assert_str_eq(sql(root, "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c "
                                "WHERE c.relnamespace = 'tenant'::regnamespace AND c.relkind IN ('r', "
                                "'p') AND c.relname <> 'tenants' AND NOT EXISTS (SELECT 1 FROM "
@@ -387,8 +441,9 @@ START_TEST(every_lost_policy_is_noticed)
 {
     PGresult *policies = PQexec(
         root, "SELECT format('DROP POLICY %I ON tenant.%I', policyname, tablename), "
-              "format('CREATE POLICY %I ON tenant.%I AS %s FOR %s TO %s USING (%s) %s', policyname, "
-              "tablename, permissive, cmd, array_to_string(roles, ', '), qual, "
+              "format('CREATE POLICY %I ON tenant.%I AS %s FOR %s TO %s %s %s', policyname, "
+              "tablename, permissive, cmd, array_to_string(roles, ', '), "
+              "coalesce('USING (' || qual || ')', ''), "
               "coalesce('WITH CHECK (' || with_check || ')', '')) "
               "FROM pg_policies WHERE schemaname = 'tenant' AND NOT (SELECT relispartition FROM "
               "pg_class WHERE oid = ('tenant.' || tablename)::regclass) ORDER BY tablename, policyname");
