@@ -118,6 +118,7 @@ struct relay {
     uint64_t stats_due_ns;
     uint64_t prune_due_ns;
     uint64_t partitions_due_ns; /* 0: at once */
+    uint64_t groups_due_ns;     /* see that consumer groups have their stream */
     uint64_t broker_due_ns;     /* connect not before */
     unsigned broker_failures;
     uint64_t database_due_ns; /* ask not before */

@@ -4,6 +4,8 @@
  * slice at most. */
 #include "events/relay_int.h"
 
+#include "events/group_stream.h"
+
 #include <assert.h>
 
 #define READ_PATIENCE_NS (5 * NS_PER_S)
@@ -11,9 +13,12 @@
  * longer */
 #define SLICE_NS (20 * NS_PER_MS)
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
+#define GROUPS_EVERY_NS (60 * NS_PER_S)
+#define GROUPS_AGAIN_NS (5 * NS_PER_S)
 #define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
 
 static void streams_check(struct relay *relay);
+static void groups_check(struct relay *relay);
 static bool rows_send(struct relay *relay);
 static uint16_t shards_waiting(const struct relay *relay);
 static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
@@ -33,6 +38,7 @@ bool relay_turn(struct relay *relay)
     if (!relay_broker_ready(relay))
         return false;
     streams_check(relay);
+    groups_check(relay);
     bool moved = relay->js != NULL && rows_send(relay);
     if (relay->js != NULL)
         acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
@@ -57,6 +63,19 @@ static void streams_check(struct relay *relay)
         if (due && checks++ < RESOLVES_PER_TURN)
             shard_check(relay, shard);
     }
+}
+
+/* Consumers may not make streams, so the stream of their groups' records is made here. */
+static void groups_check(struct relay *relay)
+{
+    uint64_t now = clock_now();
+    if (relay->js == NULL || now < relay->groups_due_ns)
+        return;
+    struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
+    bool there = group_stream_ensure(ctx, relay->js, relay->settings->streams.replicas) == OK;
+    if (!there)
+        relay_failed(relay, RELAY_ERROR_STREAM, -1, ctx_fault_text(ctx));
+    relay->groups_due_ns = deadline_after(now, there ? GROUPS_EVERY_NS : GROUPS_AGAIN_NS);
 }
 
 /* Always read from the lowest id: a tenant's event may be committed late under an id below those that were

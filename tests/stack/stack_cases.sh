@@ -240,6 +240,23 @@ cases_nats_rights() {
         'nats publish sync-service "\$JS.ACK.TENANT_07.sync.1.1.1.1.0" +ACK'
     check 'sync-service publishes no event' refused 'Permissions Violation' within one eval \
         'nats publish sync-service tenant.org.provisioned.v1.07 forged'
+    CONFIG=$(stream_config TENANT_GROUPS 'TENANT.GROUPS.*')
+    check 'tenant-service makes room for the groups' says '"name":"TENANT_GROUPS"' within one eval \
+        'nats request tenant-service "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "$CONFIG"'
+    check "sync-service keeps its group's record" says '"seq": ?1' within one eval \
+        'nats request sync-service TENANT.GROUPS.sync-service hello'
+    check 'sync-service reads it' says 'aGVsbG8=' within one eval \
+        'nats request sync-service "\$JS.API.STREAM.MSG.GET.TENANT_GROUPS" "{\"last_by_subj\":\"TENANT.GROUPS.sync-service\"}"'
+    check "sync-service touches no other group's record" refused 'Permissions Violation' within one eval \
+        'nats publish sync-service TENANT.GROUPS.other hello'
+    check 'sync-service stores its dead letters' within one eval \
+        'nats publish sync-service TENANT.DLQ.consumer.sync-service.07 letter'
+    check "sync-service stores no other group's, nor the relay's" refused 'Permissions Violation' within one eval \
+        'nats publish sync-service TENANT.DLQ.consumer.other.07 letter; nats publish sync-service TENANT.DLQ.relay.07 letter'
+    check 'sync-service sends nothing back to itself' refused 'Permissions Violation' within one eval \
+        'nats publish sync-service TENANT.DLQ.requeue.sync-service.07 letter'
+    check 'sync-service reads no dead letters but its own' refused 'Permissions Violation' within one eval \
+        'nats request sync-service "\$JS.API.CONSUMER.CREATE.TENANT_DLQ.sync-service_requeue.TENANT.DLQ.>" "{}"'
     check 'sync-service makes no stream' refused 'Permissions Violation' within one eval \
         'nats request sync-service "\$JS.API.STREAM.CREATE.TENANT_08" "{}"'
     check 'admin publishes no event' refused 'Permissions Violation' within one eval \

@@ -2,6 +2,8 @@
 # NATS with JetStream: TLS with client certificates, an NKey per service, each with the rights it
 # needs. One server "nats", or a cluster of three: "nats", "nats-2" and "nats-3".
 
+PARTITIONS=({00..15})
+
 nats_find() {
     NATS=${STACK_NATS_SERVER:-$DEPS_NATS_SERVER}
     server_program NATS "$NATS"
@@ -92,17 +94,29 @@ cluster {
 CONF
 }
 
-# The relay makes and checks the streams, writes to them and reads back what it wrote.
+# The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
+# makes room for.
 nats_relay_subjects() {
-    printf '%s\n' 'tenant.>' 'TENANT.DLQ.>' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST"
-    nats_per_stream STREAM.CREATE STREAM.UPDATE STREAM.INFO STREAM.MSG.GET DIRECT.GET 'DIRECT.GET+'
+    printf '%s\n' 'tenant.>' 'TENANT.DLQ.>' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
+        "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
+    nats_per_stream "${PARTITIONS[*]} DLQ" STREAM.CREATE STREAM.UPDATE STREAM.INFO STREAM.MSG.GET DIRECT.GET 'DIRECT.GET+'
 }
 
-# A consuming service makes consumers of its own, fetches and acknowledges.
+# A consuming service makes consumers of its own, fetches and acknowledges. For its groups (STACK_GROUPS) it keeps
+# the record of who has which partition, stores dead letters, and gets those that an operator sent back.
 nats_consumer_subjects() {
-    printf '%s\n' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST"
-    nats_per_stream STREAM.INFO CONSUMER.CREATE 'CONSUMER.CREATE+' 'CONSUMER.DURABLE.CREATE+' \
+    local group
+    printf '%s\n' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
+        "\$JS.API.STREAM.INFO.TENANT_DLQ" "\$JS.API.STREAM.MSG.GET.TENANT_GROUPS"
+    nats_per_stream "${PARTITIONS[*]}" STREAM.INFO CONSUMER.CREATE 'CONSUMER.CREATE+' 'CONSUMER.DURABLE.CREATE+' \
         'CONSUMER.INFO+' 'CONSUMER.DELETE+' 'CONSUMER.MSG.NEXT+' CONSUMER.NAMES CONSUMER.LIST 'ACK+' 'FC+'
+    for group in ${STACK_GROUPS:-sync-service}; do
+        printf '%s\n' "TENANT.GROUPS.$group" "TENANT.DLQ.consumer.$group.*" \
+            "\$JS.API.CONSUMER.CREATE.TENANT_DLQ.${group}_requeue.TENANT.DLQ.requeue.$group.>" \
+            "\$JS.API.CONSUMER.INFO.TENANT_DLQ.${group}_requeue" \
+            "\$JS.API.CONSUMER.DELETE.TENANT_DLQ.${group}_requeue" \
+            "\$JS.API.CONSUMER.MSG.NEXT.TENANT_DLQ.${group}_requeue" "\$JS.ACK.TENANT_DLQ.${group}_requeue.>"
+    done
 }
 
 nats_public() { cat "$DIR/nats/$1.pub"; }
@@ -112,10 +126,11 @@ nats_quoted() {
     printf '%s\n' "${text//\"/\\\"}"
 }
 
-# nats_per_stream VERB...: the API subjects of these verbs for each of our streams. A "+" stands for
+# nats_per_stream STREAMS VERB...: the API subjects of these verbs for each of the streams. A "+" stands for
 # everything below. Acknowledgements and flow control do not lie below the API.
 nats_per_stream() {
-    local verb stream tail prefix
+    local verb stream tail prefix streams=$1
+    shift
     for verb in "$@"; do
         tail='' prefix="\$JS.API."
         case $verb in
@@ -124,7 +139,7 @@ nats_per_stream() {
         case $verb in
             *+) tail='.>' ;;
         esac
-        for stream in {00..15} DLQ; do
+        for stream in $streams; do
             printf '%s%s.TENANT_%s%s\n' "$prefix" "${verb%+}" "$stream" "$tail"
         done
     done

@@ -1,0 +1,96 @@
+/* Records of consumer groups; see group_stream.h. */
+#include "events/group_stream.h"
+
+#include "events/jetstream_api.h"
+#include "events/json_scan.h"
+#include "events/window.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define SUBJECT_MAX 96
+#define RECORD_MAX (64 * 1024)
+#define HEADER_EXPECTED_SUBJECT_SEQ "Nats-Expected-Last-Subject-Sequence"
+
+int group_stream_ensure(struct ctx *ctx, struct jetstream *js, unsigned replicas)
+{
+    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
+    AUTO(buf_deinit) struct buf config = BUF_EMPTY;
+    uint64_t err_code = 0;
+    TRY(jetstream_api(ctx, js, "STREAM.INFO." GROUP_STREAM, slice_make(NULL, 0), &reply,
+                      &err_code));
+    if (err_code == 0)
+        return OK;
+    if (err_code != ERR_STREAM_MISSING)
+        return FAULT(ctx, FAULT_BROKER, GROUP_STREAM ": error %" PRIu64, err_code);
+    buf_printf(&config,
+               "{\"name\":\"" GROUP_STREAM "\",\"subjects\":[\"" GROUP_SUBJECTS "\"],"
+               "\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_msgs\":-1,"
+               "\"max_bytes\":-1,\"max_age\":0,\"max_msgs_per_subject\":1,\"max_msg_size\":%d,"
+               "\"num_replicas\":%u}",
+               RECORD_MAX, replicas);
+    TRY(jetstream_api(ctx, js, "STREAM.CREATE." GROUP_STREAM, buf_slice(&config), &reply,
+                      &err_code));
+    if (err_code != 0)
+        return FAULT(ctx, FAULT_BROKER, GROUP_STREAM " cannot be made: error %" PRIu64, err_code);
+    return OK;
+}
+
+/* STREAM.MSG.GET is answered by the stream's leader, so a record that was written is the one that is read. */
+int group_record_read(struct ctx *ctx, struct jetstream *js, const char *group, struct buf *record,
+                      uint64_t *revision)
+{
+    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
+    char question[SUBJECT_MAX + 32];
+    uint64_t err_code = 0;
+    struct slice data;
+    struct slice seq;
+    int length = snprintf(question, sizeof question,
+                          "{\"last_by_subj\":\"" GROUP_SUBJECT_PREFIX "%s\"}", group);
+    TRY(jetstream_api(ctx, js, "STREAM.MSG.GET." GROUP_STREAM, slice_make(question, (size_t)length),
+                      &reply, &err_code));
+    buf_clear(record);
+    *revision = 0;
+    if (err_code == ERR_MESSAGE_NOT_FOUND)
+        return OK;
+    if (err_code != 0)
+        return FAULT(ctx, FAULT_BROKER, GROUP_STREAM "%s: error %" PRIu64,
+                     err_code == ERR_STREAM_MISSING ? " is missing" : "", err_code);
+    if (!json_scan_member(buf_slice(&reply), "message.seq", &seq) ||
+        !json_scan_uint(seq, revision) ||
+        !json_scan_member(buf_slice(&reply), "message.data", &data) || data.size < 2 ||
+        !json_scan_base64_decode(slice_make(data.data + 1, data.size - 2), record))
+        return FAULT(ctx, FAULT_PROTOCOL, GROUP_STREAM ": a message that is none");
+    return OK;
+}
+
+int group_record_write(struct ctx *ctx, struct jetstream_inbox *inbox,
+                       const struct group_record *record, uint64_t tag, uint64_t *written)
+{
+    char subject[SUBJECT_MAX];
+    char expected[24];
+    struct jetstream_reply reply;
+    bool received = true;
+    uint64_t err_code = 0;
+    snprintf(subject, sizeof subject, GROUP_SUBJECT_PREFIX "%s", record->group);
+    snprintf(expected, sizeof expected, "%" PRIu64, record->revision);
+    const struct jetstream_message message = {
+        .subject = subject,
+        .headers = {{HEADER_EXPECTED_SUBJECT_SEQ, expected}},
+        .payload = record->bytes,
+    };
+    TRY(jetstream_send(ctx, inbox, &message, tag));
+    do {
+        TRY(jetstream_receive(ctx, inbox, ctx->deadline_ns, &reply, &received));
+        if (!received)
+            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", subject);
+    } while (reply.tag != tag);
+    enum ack_kind kind = reply.no_responders ? ACK_REFUSED
+                                             : ack_parse(reply.payload, written, &err_code);
+    if (kind == ACK_STORED)
+        return OK;
+    *written = 0;
+    return kind == ACK_FENCED ? OK
+                              : FAULT(ctx, FAULT_BROKER, "%s: %s, error %" PRIu64, subject,
+                                      ack_kind_name(kind), err_code);
+}
