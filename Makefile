@@ -76,7 +76,7 @@ LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-n
 # --- sources ----------------------------------------------------------------------------------------
 
 # Order: every room stands on those to its left (tools/layers has the exact table).
-ROOMS := base config loop domain tokens tls protojson rpc store cache events consumer service client ops main
+ROOMS := base config loop domain tokens tls protojson rpc store cache events consumer inbox service client ops main
 ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
 room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
 GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
@@ -199,9 +199,22 @@ $(B)/lib/libtenant-events.so.0: $(B)/lib/libtenant-events.o
 	@$(CC) -shared -Wl,-soname,libtenant-events.so.0,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -o $@ $< \
 	  $(LIBEVENTS_LIBS)
 
+# Its helper for PostgreSQL, which alone needs libpq.
+$(B)/lib/libtenant-events-postgres.o: $(call room_objects,inbox) $(B)/lib/base.a
+	@echo "LD  $(MODE) $@"
+	@$(CC) -r -nostdlib -o $@.all $(filter %.o,$^) $(filter %.a,$^)
+	@objcopy --wildcard --keep-global-symbol='tenant_inbox_*' $@.all $@ && rm $@.all
+$(B)/lib/libtenant-events-postgres.a: $(B)/lib/libtenant-events-postgres.o
+	@rm -f $@ && ar rcs $@ $<
+$(B)/lib/libtenant-events-postgres.so.0: $(B)/lib/libtenant-events-postgres.o
+	@echo "LD  $(MODE) $@"
+	@$(CC) -shared -Wl,-soname,libtenant-events-postgres.so.0,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -o $@ \
+	  $< $(shell pkg-config --libs libpq 2>/dev/null)
+
+LIBEVENTS_FILES := $(foreach l,libtenant-events libtenant-events-postgres,$(l).a $(l).so.0)
 .PHONY: libtenant-events
-libtenant-events: ## Build the C library of event consumers, static and shared (build/shared/lib/libtenant-events.*)
-	@$(MAKE) MODE=shared build/shared/lib/libtenant-events.a build/shared/lib/libtenant-events.so.0
+libtenant-events: ## Build the C libraries of event consumers, static and shared (build/shared/lib/libtenant-events*)
+	@$(MAKE) MODE=shared $(LIBEVENTS_FILES:%=build/shared/lib/%)
 
 .PHONY: install-libtenant-events
 install-libtenant-events: libtenant-events ## Install libtenant-events and its headers (PREFIX=/usr/local, DESTDIR=)
@@ -209,11 +222,12 @@ install-libtenant-events: libtenant-events ## Install libtenant-events and its h
 	@install -m 644 include/tenant/event*.h $(LIBTENANT_ROOT)/include/tenant/
 	@cd gen/pb && for h in tenant/events/v1/*.h tenant/v1/*.h tenant/options/v1/*.h google/protobuf/*.h; do \
 	  install -D -m 644 $$h $(LIBTENANT_ROOT)/include/tenant/pb/$$h; done
-	@install -m 644 build/shared/lib/libtenant-events.a $(LIBTENANT_ROOT)/lib/
-	@install -m 755 build/shared/lib/libtenant-events.so.0 $(LIBTENANT_ROOT)/lib/
-	@ln -sf libtenant-events.so.0 $(LIBTENANT_ROOT)/lib/libtenant-events.so
-	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/tenant/tenant-events.pc.in \
-	  >$(LIBTENANT_ROOT)/lib/pkgconfig/tenant-events.pc
+	@for l in tenant-events tenant-events-postgres; do \
+	  install -m 644 build/shared/lib/lib$$l.a $(LIBTENANT_ROOT)/lib/ && \
+	  install -m 755 build/shared/lib/lib$$l.so.0 $(LIBTENANT_ROOT)/lib/ && \
+	  ln -sf lib$$l.so.0 $(LIBTENANT_ROOT)/lib/lib$$l.so && \
+	  sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' include/tenant/$$l.pc.in \
+	    >$(LIBTENANT_ROOT)/lib/pkgconfig/$$l.pc || exit 1; done
 
 # --- unit and integration tests (Check) ----------------------------------------------------------------
 
@@ -231,6 +245,7 @@ STANDS_cache   := base loop tls cache
 STANDS_tokens  := base tokens
 STANDS_events  := base loop domain tokens store events
 STANDS_consumer := base loop domain tokens store events consumer
+STANDS_inbox   := base inbox
 STANDS_client  := base loop tls protojson rpc client
 STANDS_ops     := base ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))

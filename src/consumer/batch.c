@@ -7,13 +7,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define AGAIN_NS NS_PER_S
-
 static bool is_batched(const struct tenant_consumer *consumer);
 static void move_on(struct tenant_consumer *consumer, struct known_position *position,
                     struct tenant_position at);
 static int store_dirty(struct tenant_consumer *consumer);
 static void settle(struct tenant_consumer *consumer, int rc);
+static void store_failed(struct tenant_consumer *consumer, int rc);
 
 void batch_init(struct tenant_consumer *consumer)
 {
@@ -66,7 +65,7 @@ bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
     };
     int rc = settings->store == NULL ? 0 : settings->store(settings->context, &change, 1);
     if (rc != 0) {
-        consumer_count(consumer, rc == TENANT_STORE_STALE ? COUNT_STALE : COUNT_CALLBACK_FAILURES);
+        store_failed(consumer, rc);
         position_forget(consumer, &view->tenant);
         return false;
     }
@@ -101,8 +100,7 @@ static int store_dirty(struct tenant_consumer *consumer)
     char(*ids)[ID_TEXT_SIZE] = xcalloc(batch->dirty_count + 1, sizeof *ids);
     size_t count = 0;
     for (size_t i = 0; i < batch->dirty_count; i++) {
-        const struct known_position *known =
-            tenant_map_find(&consumer->positions, &batch->dirty[i]);
+        const struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
         if (known == NULL || position_compare(known->current, known->kept) == 0)
             continue;
         id_format(ID_TENANT, &known->tenant, ids[count]);
@@ -121,15 +119,23 @@ static void settle(struct tenant_consumer *consumer, int rc)
 {
     struct batch *batch = &consumer->batch;
     for (size_t i = 0; i < batch->dirty_count; i++) {
-        struct known_position *known = tenant_map_find(&consumer->positions, &batch->dirty[i]);
+        struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
         if (known != NULL && rc == 0)
             known->kept = known->current;
         if (known != NULL && rc != 0)
             position_forget(consumer, &batch->dirty[i]);
     }
     for (size_t i = 0; i < batch->count; i++)
-        (void)broker_ack(consumer, batch->replies[i], rc == 0 ? ACK_DONE : ACK_AGAIN, AGAIN_NS);
+        (void)broker_ack(consumer, batch->replies[i], rc == 0 ? ACK_DONE : ACK_AGAIN, 0);
     if (rc != 0)
-        consumer_count(consumer, rc == TENANT_STORE_STALE ? COUNT_STALE : COUNT_CALLBACK_FAILURES);
+        store_failed(consumer, rc);
     batch->count = batch->dirty_count = 0;
+}
+
+static void store_failed(struct tenant_consumer *consumer, int rc)
+{
+    if (rc == TENANT_STORE_STALE)
+        consumer_count(consumer, COUNT_STALE);
+    else
+        consumer_pause(consumer);
 }

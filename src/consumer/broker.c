@@ -27,6 +27,7 @@ bool broker_ready(struct tenant_consumer *consumer)
         return false;
     }
     consumer->connect_failures = 0;
+    group_reset(consumer);
     consumer_count(consumer, COUNT_CONNECTS);
     atomic_store(&consumer->connected, true);
     consumer_notice(consumer, 0, "connected to NATS");

@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/random.h"
 
-#include "consumer/group.h"
 #include "consumer/settings.h"
 
 #include <assert.h>
@@ -22,6 +21,8 @@
 /* without a connection there is nothing to wait for but the next attempt and the stop */
 #define OFFLINE_PAUSE_MS 20
 #define ALARMS_EVERY_NS (250 * NS_PER_MS)
+#define PAUSE_FLOOR_NS (100 * NS_PER_MS)
+#define PAUSE_CAP_NS (10 * NS_PER_S)
 #define LEAVE_NS (5 * NS_PER_S)
 /* bytes that one event may unpack to */
 #define EVENT_ARENA_MAX (64u << 20)
@@ -47,8 +48,8 @@ enum tenant_consumer_result tenant_consumer_new(const struct tenant_consumer_set
     member_name(consumer);
     ctx_init(&consumer->ctx, NULL, arena_new(0));
     consumer->event_arena = arena_new(EVENT_ARENA_MAX);
-    tenant_map_init(&consumer->positions, sizeof(struct known_position));
-    tenant_map_init(&consumer->waiting, sizeof(struct waiting));
+    id_map_init(&consumer->positions, sizeof(struct known_position));
+    id_map_init(&consumer->waiting, sizeof(struct waiting));
     batch_init(consumer);
     sources_init(consumer);
     *out = consumer;
@@ -79,9 +80,10 @@ void tenant_consumer_free(struct tenant_consumer *consumer)
     jetstream_inbox_close(consumer->inbox);
     jetstream_inbox_close(consumer->replies);
     jetstream_close(consumer->js);
-    tenant_map_deinit(&consumer->positions);
-    tenant_map_deinit(&consumer->waiting);
+    id_map_deinit(&consumer->positions);
+    id_map_deinit(&consumer->waiting);
     batch_deinit(consumer);
+    sources_deinit(consumer);
     arena_free(consumer->event_arena);
     arena_free(consumer->ctx.arena);
     arena_free(consumer->texts);
@@ -103,6 +105,16 @@ void consumer_notice(struct tenant_consumer *consumer, int level, const char *fo
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     consumer->settings.notice(consumer->settings.context, level, text);
+}
+
+void consumer_pause(struct tenant_consumer *consumer)
+{
+    consumer_count(consumer, COUNT_CALLBACK_FAILURES);
+    if (consumer->pauses == 0)
+        consumer_notice(consumer, 1, "what the callbacks need is not there: everything waits");
+    uint64_t pause = backoff_ns(consumer->pauses, PAUSE_FLOOR_NS, PAUSE_CAP_NS);
+    consumer->pauses += consumer->pauses < 16;
+    consumer->paused_until_ns = deadline_after(clock_now(), pause);
 }
 
 struct ctx *consumer_step(struct tenant_consumer *consumer, uint64_t duration_ns)
@@ -140,11 +152,14 @@ static void turn(struct tenant_consumer *consumer)
         return;
     }
     group_tick(consumer);
-    if (broker_is_up(consumer))
+    uint64_t now = clock_now();
+    bool paused = now < consumer->paused_until_ns;
+    if (paused)
+        poll(NULL, 0, OFFLINE_PAUSE_MS);
+    if (!paused && broker_is_up(consumer))
         sources_tick(consumer);
-    if (broker_is_up(consumer))
-        intake_run(consumer, deadline_after(clock_now(), SLICE_NS));
-    uint64_t now = clock_tick();
+    if (!paused && broker_is_up(consumer))
+        intake_run(consumer, deadline_after(now, SLICE_NS));
     if (now >= consumer->alarms_due_ns) {
         waiting_alarms(consumer);
         consumer->alarms_due_ns = deadline_after(now, ALARMS_EVERY_NS);

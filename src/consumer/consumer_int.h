@@ -11,7 +11,9 @@
 
 #include "base/ctx.h"
 
+#include "consumer/group.h"
 #include "consumer/parts_int.h"
+#include "events/dead_letter.h"
 
 #include <stdatomic.h>
 
@@ -33,12 +35,14 @@ struct tenant_consumer {
     unsigned connect_failures;
     uint64_t next_tag;
     struct source sources[SOURCE_COUNT];
-    struct tenant_map positions; /* struct known_position */
-    struct tenant_map waiting;   /* struct waiting */
+    struct id_map positions; /* struct known_position */
+    struct id_map waiting;   /* struct waiting */
     uint64_t alarms_due_ns;
     struct batch batch;
-    uint64_t lease_end_ns; /* by our own clock nobody else holds our partitions until then */
-    uint64_t handler_ns;   /* how long one event takes, smoothed */
+    struct group group;
+    uint64_t paused_until_ns; /* what callbacks need is not there: nothing is handled before */
+    unsigned pauses;          /* in a row */
+    uint64_t handler_ns;      /* how long one event takes, smoothed */
     _Atomic bool stopping;
     _Atomic bool connected;
     _Atomic uint64_t waiting_count;
@@ -50,6 +54,8 @@ void consumer_count(struct tenant_consumer *consumer, enum consumer_counter coun
 /* One line to the caller's `notice`. */
 void consumer_notice(struct tenant_consumer *consumer, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A callback cannot do its work now: everything waits for a while, for longer each time. */
+void consumer_pause(struct tenant_consumer *consumer);
 /* The ctx with a deadline for the next step, and an empty arena behind it. */
 struct ctx *consumer_step(struct tenant_consumer *consumer, uint64_t duration_ns);
 
@@ -65,6 +71,7 @@ bool broker_ack(struct tenant_consumer *consumer, const char *reply, enum jetstr
 
 /* --- source.c --- */
 void sources_init(struct tenant_consumer *consumer);
+void sources_deinit(struct tenant_consumer *consumer);
 /* This member handles it from now on. */
 void source_hold(struct tenant_consumer *consumer, unsigned number);
 /* No more pulls for it; true once those under way are over and everything that came is handled. */
@@ -80,6 +87,8 @@ unsigned source_of(const struct tenant_consumer *consumer,
                    const struct jetstream_delivery *delivery);
 /* A message of it came. */
 void source_took(struct source *source, const struct jetstream_delivery *delivery);
+/* Whether nothing before this message can still come from a member before us. */
+bool source_may_begin(const struct source *source, uint64_t stream_seq);
 /* A pull is over. */
 void source_status(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
 
@@ -88,6 +97,13 @@ void source_status(struct tenant_consumer *consumer, const struct jetstream_deli
 void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns);
 /* Gives back what was fetched and not handled. */
 void intake_return(struct tenant_consumer *consumer);
+/* The caller's handler, with a clock beside it. */
+enum tenant_outcome handler_call(struct tenant_consumer *consumer, struct event_view *view,
+                                 struct tenant_reason *reason);
+
+/* --- requeued.c --- */
+/* A dead letter that an operator sent back to this group. */
+void requeued_take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
 
 /* --- positions.c --- */
 /* The tenant's position, from memory or by the caller's `load`; valid until another tenant's is found.
@@ -126,5 +142,8 @@ void waiting_forget(struct tenant_consumer *consumer, unsigned source);
 /* Stores the event as a dead letter.  False: it could not be. */
 bool dead_store(struct tenant_consumer *consumer, const struct event_view *view,
                 const struct tenant_reason *reason, unsigned attempts);
+/* The same of one that is a dead letter already, as it was parsed. */
+bool dead_store_again(struct tenant_consumer *consumer, const struct event_view *view,
+                      const struct tenant_reason *reason, struct dead_letter *letter);
 
 #endif

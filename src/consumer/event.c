@@ -2,7 +2,6 @@
 #include "consumer/event.h"
 
 #include "events/json_scan.h"
-#include "events/message.h"
 #include "events/subjects.h"
 
 #include "gen/events.h"
@@ -14,31 +13,6 @@ static const char *envelope_fault(struct event_view *view,
 static bool headers_read(struct event_view *view, const struct event_headers *headers);
 static const char *tenant_text(const struct event_view *view);
 static bool is_place(struct tenant_position at);
-
-void event_read(struct event_view *view, const struct jetstream_delivery *delivery,
-                const struct jetstream_inbox *inbox, struct arena *arena)
-{
-    struct event_headers headers = {.tenant_id = NULL};
-    unsigned partition = view->event.partition;
-    *view = (struct event_view){
-        .event = {.partition = partition,
-                  .subject = delivery->subject,
-                  .stream_sequence = delivery->place.stream_seq,
-                  .stored_ns = delivery->place.stored_ns},
-        .source = view->source,
-        .reply = delivery->reply,
-        .delivered = delivery->place.delivered,
-        .arena = arena,
-        .inbox = inbox,
-    };
-    event_unpack(view, delivery->payload, NULL);
-    if (view->form == EVENT_GOOD)
-        return;
-    headers.tenant_id = jetstream_header(inbox, HEADER_TENANT_ID);
-    headers.sequence = jetstream_header(inbox, HEADER_TENANT_SEQ);
-    headers.incarnation = jetstream_header(inbox, HEADER_INCARNATION);
-    event_unpack(view, delivery->payload, &headers);
-}
 
 /* The body is what counts; headers help only to tell whose place a broken one takes. */
 void event_unpack(struct event_view *view, struct slice bytes, const struct event_headers *headers)
@@ -61,12 +35,6 @@ void event_unpack(struct event_view *view, struct slice bytes, const struct even
     }
     event->id = event->type = event->tenant_id = "";
     view->form = headers != NULL && headers_read(view, headers) ? EVENT_MALFORMED : EVENT_NAMELESS;
-}
-
-const char *tenant_event_header(const struct tenant_event *event, const char *name)
-{
-    const struct event_view *view = (const struct event_view *)event;
-    return view->inbox == NULL ? NULL : jetstream_header(view->inbox, name);
 }
 
 /* Looked up when it is asked for: many handlers decide by the type alone. */

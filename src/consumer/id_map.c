@@ -1,6 +1,6 @@
 /* Open addressing with linear probing; a removal closes its gap, so there are no tombstones.  See
- * tenant_map.h. */
-#include "consumer/tenant_map.h"
+ * id_map.h. */
+#include "consumer/id_map.h"
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -11,25 +11,25 @@
 
 #define ROOM_FIRST 64
 
-static size_t home_of(const struct tenant_map *map, const struct uuid *id);
-static uint8_t *record_at(const struct tenant_map *map, size_t index);
-static bool is_used(const struct tenant_map *map, size_t index);
-static size_t index_of(const struct tenant_map *map, const struct uuid *id);
-static void grow(struct tenant_map *map);
+static size_t home_of(const struct id_map *map, const struct uuid *id);
+static uint8_t *record_at(const struct id_map *map, size_t index);
+static bool is_used(const struct id_map *map, size_t index);
+static size_t index_of(const struct id_map *map, const struct uuid *id);
+static void grow(struct id_map *map);
 
-void tenant_map_init(struct tenant_map *map, size_t size)
+void id_map_init(struct id_map *map, size_t size)
 {
     assert(size >= sizeof(struct uuid));
-    *map = (struct tenant_map){.size = size};
+    *map = (struct id_map){.size = size};
 }
 
-void tenant_map_deinit(struct tenant_map *map)
+void id_map_deinit(struct id_map *map)
 {
     free(map->records);
-    tenant_map_init(map, map->size);
+    id_map_init(map, map->size);
 }
 
-void *tenant_map_find(const struct tenant_map *map, const struct uuid *id)
+void *id_map_find(const struct id_map *map, const struct uuid *id)
 {
     if (map->room == 0)
         return NULL;
@@ -37,9 +37,9 @@ void *tenant_map_find(const struct tenant_map *map, const struct uuid *id)
     return is_used(map, index) ? record_at(map, index) : NULL;
 }
 
-void *tenant_map_put(struct tenant_map *map, const struct uuid *id)
+void *id_map_put(struct id_map *map, const struct uuid *id)
 {
-    void *found = tenant_map_find(map, id);
+    void *found = id_map_find(map, id);
     if (found != NULL)
         return found;
     if (map->count >= map->room / 4 * 3)
@@ -52,7 +52,7 @@ void *tenant_map_put(struct tenant_map *map, const struct uuid *id)
 }
 
 /* Knuth's algorithm R (volume 3, 6.4): what stands behind and may come forward does. */
-void tenant_map_remove(struct tenant_map *map, const struct uuid *id)
+void id_map_remove(struct id_map *map, const struct uuid *id)
 {
     if (map->room == 0)
         return;
@@ -71,7 +71,7 @@ void tenant_map_remove(struct tenant_map *map, const struct uuid *id)
     map->count--;
 }
 
-void *tenant_map_next(const struct tenant_map *map, size_t *cursor)
+void *id_map_next(const struct id_map *map, size_t *cursor)
 {
     for (size_t index = *cursor; index < map->room; index++) {
         if (is_used(map, index)) {
@@ -83,7 +83,7 @@ void *tenant_map_next(const struct tenant_map *map, size_t *cursor)
     return NULL;
 }
 
-void *tenant_map_any(const struct tenant_map *map)
+void *id_map_any(const struct id_map *map)
 {
     if (map->count == 0)
         return NULL;
@@ -94,24 +94,24 @@ void *tenant_map_any(const struct tenant_map *map)
 }
 
 /* Keyed, because the ids come from a stream. */
-static size_t home_of(const struct tenant_map *map, const struct uuid *id)
+static size_t home_of(const struct id_map *map, const struct uuid *id)
 {
     assert(!uuid_is_nil(id));
     return (size_t)hash_table(slice_make(id, sizeof *id)) & (map->room - 1);
 }
 
-static uint8_t *record_at(const struct tenant_map *map, size_t index)
+static uint8_t *record_at(const struct id_map *map, size_t index)
 {
     return map->records + index * map->size;
 }
 
-static bool is_used(const struct tenant_map *map, size_t index)
+static bool is_used(const struct id_map *map, size_t index)
 {
     return !uuid_is_nil((const struct uuid *)record_at(map, index));
 }
 
 /* Where it is, or where it would be put. */
-static size_t index_of(const struct tenant_map *map, const struct uuid *id)
+static size_t index_of(const struct id_map *map, const struct uuid *id)
 {
     size_t index = home_of(map, id);
     while (is_used(map, index) && !uuid_equal((const struct uuid *)record_at(map, index), id))
@@ -119,17 +119,17 @@ static size_t index_of(const struct tenant_map *map, const struct uuid *id)
     return index;
 }
 
-static void grow(struct tenant_map *map)
+static void grow(struct id_map *map)
 {
-    struct tenant_map larger = {
+    struct id_map larger = {
         .size = map->size,
         .room = map->room == 0 ? ROOM_FIRST : 2 * map->room,
         .count = map->count,
     };
     larger.records = xcalloc(larger.room, larger.size);
     size_t cursor = 0;
-    for (uint8_t *record = tenant_map_next(map, &cursor); record != NULL;
-         record = tenant_map_next(map, &cursor))
+    for (uint8_t *record = id_map_next(map, &cursor); record != NULL;
+         record = id_map_next(map, &cursor))
         memcpy(record_at(&larger, index_of(&larger, (const struct uuid *)record)), record,
                map->size);
     free(map->records);

@@ -17,6 +17,8 @@
 #define GAP_FLOOR_NS (100 * NS_PER_MS)
 #define GAP_CAP_NS (2 * NS_PER_S)
 #define DECIDE_ROUNDS 3
+/* first, and once more because a member or a connection was lost */
+#define DELIVERED_BY_CHANCE 2
 
 static void take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
 static void send_back(struct tenant_consumer *consumer, const struct event_view *view,
@@ -29,9 +31,14 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order);
 static void gap(struct tenant_consumer *consumer, const struct event_view *view,
-                struct tenant_position last);
+                struct tenant_position last, bool is_certain);
 static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
                                    struct known_position *position, struct tenant_reason *reason);
+static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct event_view *view,
+                                     struct tenant_reason *reason);
+static bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,
+                          unsigned attempts, bool now);
+static void attempts_forget(struct tenant_consumer *consumer, const struct event_view *view);
 static void done(struct tenant_consumer *consumer, const struct event_view *view,
                  struct known_position *position);
 static void failed(struct tenant_consumer *consumer, const struct event_view *view,
@@ -54,7 +61,8 @@ void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns)
         if (!received)
             break;
         take(consumer, &delivery);
-        if (clock_now() >= deadline_ns)
+        uint64_t now = clock_now();
+        if (now >= deadline_ns || now < consumer->paused_until_ns)
             break;
     }
     batch_keep(consumer);
@@ -87,7 +95,7 @@ static void take(struct tenant_consumer *consumer, const struct jetstream_delive
     if (number < SOURCE_COUNT)
         source_took(&consumer->sources[number], delivery);
     if (number == SOURCE_COUNT || !consumer->sources[number].held ||
-        clock_now() >= consumer->lease_end_ns) {
+        clock_now() >= consumer->group.lease_end_ns) {
         consumer_count(consumer, COUNT_FOREIGN);
         (void)broker_ack(consumer, delivery->reply, ACK_AGAIN, 0);
         return;
@@ -95,6 +103,10 @@ static void take(struct tenant_consumer *consumer, const struct jetstream_delive
     arena_reset(consumer->event_arena);
     if (delivery->place.delivered > 1)
         consumer_count(consumer, COUNT_REDELIVERED);
+    if (number == SOURCE_REQUEUED) {
+        requeued_take(consumer, delivery);
+        return;
+    }
     event_read(&view, delivery, consumer->inbox, consumer->event_arena);
     decide(consumer, &view);
 }
@@ -132,7 +144,8 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
     struct known_position *position = NULL;
     struct tenant_reason reason = {.cause = ""};
     if (!position_find(consumer, view, &position)) {
-        send_back(consumer, view, AGAIN_NS);
+        consumer_pause(consumer);
+        send_back(consumer, view, 0);
         return true;
     }
     enum order order = order_of(position->current, view->event.at);
@@ -143,7 +156,7 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
     if (must_wait(consumer, view))
         return true;
     if (order != ORDER_NEXT && !may_begin(consumer, view, order)) {
-        gap(consumer, view, position->current);
+        gap(consumer, view, position->current, order == ORDER_GAP);
         return true;
     }
     switch (attempt(consumer, view, position, &reason)) {
@@ -158,6 +171,10 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
         return true;
     case TENANT_STALE:
         return false;
+    case TENANT_UNAVAILABLE:
+        consumer_pause(consumer);
+        send_back(consumer, view, 0);
+        return true;
     }
     assert(!"an outcome that is none");
     return true;
@@ -178,7 +195,7 @@ static void old(struct tenant_consumer *consumer, const struct event_view *view,
 /* Behind another event of its tenant, or before its own time. */
 static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view)
 {
-    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     uint64_t now = clock_now();
     if (waiting == NULL)
         return false;
@@ -197,22 +214,27 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order)
 {
-    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     if (waiting != NULL && waiting->is_accepted &&
         position_compare(view->event.at, waiting->at) == 0)
         return true;
-    return order == ORDER_FIRST && consumer->sources[view->source].inherited_seq == 0;
+    return order == ORDER_FIRST &&
+           source_may_begin(&consumer->sources[view->source], view->event.stream_sequence);
 }
 
+/* Not certain: an event before it may still come from a member before us, and does so in time. */
 static void gap(struct tenant_consumer *consumer, const struct event_view *view,
-                struct tenant_position last)
+                struct tenant_position last, bool is_certain)
 {
     uint64_t now = clock_now();
-    struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     if (waiting == NULL) {
-        waiting = tenant_map_put(&consumer->waiting, &view->tenant);
+        waiting = id_map_put(&consumer->waiting, &view->tenant);
         waiting->source = view->source;
         waiting->since_ns = now;
+        waiting->alarm_ns = NO_DEADLINE;
+    }
+    if (is_certain && waiting->alarm_ns == NO_DEADLINE) {
         waiting->alarm_ns = deadline_after(now, consumer->settings.gap_alarm_ms * NS_PER_MS);
         consumer_count(consumer, COUNT_GAPS);
     }
@@ -227,10 +249,26 @@ static void gap(struct tenant_consumer *consumer, const struct event_view *view,
 static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
                                    struct known_position *position, struct tenant_reason *reason)
 {
-    const struct tenant_consumer_settings *settings = &consumer->settings;
-    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
-    bool again = waiting != NULL && position_compare(waiting->at, view->event.at) == 0;
-    if (again && waiting->is_dead) {
+    enum tenant_outcome outcome = unspoiled(consumer, view, reason);
+    view->event.before = position->current;
+    return outcome == TENANT_DONE ? handler_call(consumer, view, reason) : outcome;
+}
+
+/* TENANT_DONE: nothing speaks against an attempt.
+ *
+ * An event at which the process ends every time is never answered.  One that was delivered more often than that
+ * happens by chance is noted in the group's record before it is tried, so that whoever comes next knows. */
+static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct event_view *view,
+                                     struct tenant_reason *reason)
+{
+    const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
+    bool known = waiting != NULL && position_compare(waiting->at, view->event.at) == 0;
+    unsigned before = known && waiting->attempts > 0
+                          ? waiting->attempts
+                          : group_table_attempts(&consumer->group.table, view->source,
+                                                 view->event.stream_sequence);
+    view->event.attempt = before + 1;
+    if (known && waiting->is_dead) {
         *reason = waiting->reason;
         return TENANT_DEAD;
     }
@@ -239,8 +277,37 @@ static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct even
         snprintf(reason->detail, sizeof reason->detail, "%s", view->fault);
         return TENANT_DEAD;
     }
-    view->event.attempt = 1 + (again ? waiting->attempts : 0);
-    view->event.before = position->current;
+    if ((known && waiting->attempts > 0) || view->delivered <= DELIVERED_BY_CHANCE)
+        return TENANT_DONE;
+    if (before >= consumer->settings.attempts_max) {
+        snprintf(reason->cause, sizeof reason->cause, "CRASHED");
+        snprintf(reason->detail, sizeof reason->detail,
+                 "%u attempts, and none of them came to its end", before);
+        return TENANT_DEAD;
+    }
+    return attempts_note(consumer, view, before + 1, true) ? TENANT_DONE : TENANT_UNAVAILABLE;
+}
+
+static bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,
+                          unsigned attempts, bool now)
+{
+    const struct group_attempt attempt = {
+        .partition = view->source,
+        .stream_seq = view->event.stream_sequence,
+        .attempts = attempts,
+    };
+    return group_note(consumer, &attempt, now);
+}
+
+static void attempts_forget(struct tenant_consumer *consumer, const struct event_view *view)
+{
+    (void)attempts_note(consumer, view, 0, false);
+}
+
+enum tenant_outcome handler_call(struct tenant_consumer *consumer, struct event_view *view,
+                                 struct tenant_reason *reason)
+{
+    const struct tenant_consumer_settings *settings = &consumer->settings;
     uint64_t began = clock_now();
     enum tenant_outcome outcome = settings->handle(settings->context, &view->event, reason);
     uint64_t took = clock_now() - began;
@@ -252,7 +319,9 @@ static void done(struct tenant_consumer *consumer, const struct event_view *view
                  struct known_position *position)
 {
     consumer_count(consumer, COUNT_DONE);
+    consumer->pauses = 0;
     waiting_passed(consumer, view);
+    attempts_forget(consumer, view);
     atomic_store_explicit(&consumer->sources[view->source].stored_ns, view->event.stored_ns,
                           memory_order_relaxed);
     batch_add(consumer, view, position);
@@ -262,7 +331,7 @@ static void failed(struct tenant_consumer *consumer, const struct event_view *vi
                    struct known_position *position, const struct tenant_reason *reason)
 {
     struct waiting *waiting = waiting_put(consumer, view);
-    waiting->attempts++;
+    waiting->attempts = view->event.attempt;
     waiting->reason = *reason;
     if (waiting->attempts >= consumer->settings.attempts_max) {
         dead(consumer, view, position, reason);
@@ -271,6 +340,7 @@ static void failed(struct tenant_consumer *consumer, const struct event_view *vi
     uint64_t pause = waiting_pause_ns(consumer, waiting->attempts);
     waiting->not_before_ns = deadline_after(clock_now(), pause);
     consumer_count(consumer, COUNT_RETRIED);
+    (void)attempts_note(consumer, view, view->event.attempt, false);
     send_back(consumer, view, pause);
 }
 
@@ -279,7 +349,7 @@ static void dead(struct tenant_consumer *consumer, const struct event_view *view
                  struct known_position *position, const struct tenant_reason *reason)
 {
     struct waiting *waiting = waiting_put(consumer, view);
-    unsigned attempts = waiting->attempts > 0 ? waiting->attempts : 1;
+    unsigned attempts = view->event.attempt;
     waiting->attempts = attempts;
     waiting->is_dead = true;
     waiting->reason = *reason;
@@ -293,5 +363,6 @@ static void dead(struct tenant_consumer *consumer, const struct event_view *view
     consumer_notice(consumer, 2, "%s %s of %s is a dead letter: %s %s", view->event.type,
                     view->event.id, view->event.tenant_id, reason->cause, reason->detail);
     waiting_passed(consumer, view);
+    attempts_forget(consumer, view);
     (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
 }

@@ -3,8 +3,8 @@
 #define CONSUMER_PARTS_INT_H
 
 #include "consumer/event.h"
+#include "consumer/id_map.h"
 #include "consumer/order.h"
-#include "consumer/tenant_map.h"
 #include "events/pull_consumer.h"
 #include "events/subjects.h"
 
@@ -56,10 +56,15 @@ struct source {
     uint64_t not_before_ns; /* after a failure: not before then */
     unsigned failures;      /* in a row */
     struct pull pulls[PULLS];
-    /* Messages up to this one were given out before this member held the partition, and not all of them are
-     * acknowledged: some may be with a member that died.  0: none. */
-    uint64_t inherited_seq;
-    uint64_t look_due_ns; /* ask then whether they are */
+    /* What was given out before this member held the partition, or before its connection was lost, and was not
+     * acknowledged: some of it may be with a member that died, and comes late. */
+    uint64_t
+        inherited_seq; /* all of it lies up to here; 0: nothing of it is out of sight any more */
+    uint64_t inherited_count;  /* so many messages … */
+    struct id_map inherited;   /* … of which these have come (inherited_id()) */
+    uint64_t inherited_end_ns; /* everything has come by then */
+    uint64_t floor_seq;        /* everything up to it is acknowledged, as of the last look */
+    uint64_t look_due_ns;      /* look again then */
     /* for the snapshot */
     _Atomic bool shown_held;
     _Atomic uint64_t pending;   /* events not fetched yet, as the last delivery said */

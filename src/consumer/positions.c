@@ -10,19 +10,17 @@ bool position_find(struct tenant_consumer *consumer, const struct event_view *vi
                    struct known_position **out)
 {
     const struct tenant_consumer_settings *settings = &consumer->settings;
-    struct known_position *known = tenant_map_find(&consumer->positions, &view->tenant);
+    struct known_position *known = id_map_find(&consumer->positions, &view->tenant);
     if (known != NULL) {
         *out = known;
         return true;
     }
     struct tenant_position position = {0};
     if (settings->load != NULL &&
-        settings->load(settings->context, view->event.tenant_id, &position) != 0) {
-        consumer_count(consumer, COUNT_CALLBACK_FAILURES);
+        settings->load(settings->context, view->event.tenant_id, &position) != 0)
         return false;
-    }
     make_room(consumer);
-    known = tenant_map_put(&consumer->positions, &view->tenant);
+    known = id_map_put(&consumer->positions, &view->tenant);
     known->source = view->source;
     known->current = known->kept = position;
     *out = known;
@@ -31,23 +29,23 @@ bool position_find(struct tenant_consumer *consumer, const struct event_view *vi
 
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant)
 {
-    tenant_map_remove(&consumer->positions, tenant);
+    id_map_remove(&consumer->positions, tenant);
 }
 
 /* Found first and removed then: a table must not change while it is walked. */
 void positions_forget(struct tenant_consumer *consumer, unsigned source)
 {
-    struct tenant_map kept;
+    struct id_map kept;
     size_t cursor = 0;
-    tenant_map_init(&kept, sizeof(struct known_position));
-    for (struct known_position *known = tenant_map_next(&consumer->positions, &cursor);
-         known != NULL; known = tenant_map_next(&consumer->positions, &cursor)) {
+    id_map_init(&kept, sizeof(struct known_position));
+    for (struct known_position *known = id_map_next(&consumer->positions, &cursor); known != NULL;
+         known = id_map_next(&consumer->positions, &cursor)) {
         if (known->source == source)
             continue;
-        struct known_position *copy = tenant_map_put(&kept, &known->tenant);
+        struct known_position *copy = id_map_put(&kept, &known->tenant);
         *copy = *known;
     }
-    tenant_map_deinit(&consumer->positions);
+    id_map_deinit(&consumer->positions);
     consumer->positions = kept;
 }
 
@@ -57,10 +55,10 @@ static void make_room(struct tenant_consumer *consumer)
 {
     while (consumer->settings.load != NULL &&
            consumer->positions.count >= consumer->settings.positions_max) {
-        const struct known_position *any = tenant_map_any(&consumer->positions);
+        const struct known_position *any = id_map_any(&consumer->positions);
         while (position_compare(any->current, any->kept) != 0)
-            any = tenant_map_any(&consumer->positions);
+            any = id_map_any(&consumer->positions);
         struct uuid tenant = any->tenant;
-        tenant_map_remove(&consumer->positions, &tenant);
+        id_map_remove(&consumer->positions, &tenant);
     }
 }

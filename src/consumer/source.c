@@ -21,8 +21,12 @@
 #define POSTPONE_FLOOR_NS (100 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
 #define LOOK_EVERY_NS NS_PER_S
+#define LATE_NS (2 * NS_PER_S)
 
 static bool ensure(struct tenant_consumer *consumer, struct source *source);
+static void inherit(const struct tenant_consumer *consumer, struct source *source,
+                    const struct pull_consumer_state *state);
+static void inherited_came(struct source *source, uint64_t stream_seq);
 static void postpone(struct tenant_consumer *consumer, struct source *source, const char *why);
 static void look(struct tenant_consumer *consumer, struct source *source);
 static void pulls_tick(struct tenant_consumer *consumer, struct source *source);
@@ -49,6 +53,7 @@ void sources_init(struct tenant_consumer *consumer)
             snprintf(source->stream, sizeof source->stream, DEAD_LETTER_STREAM);
         else
             stream_name(i, source->stream);
+        id_map_init(&source->inherited, sizeof(struct uuid));
         source->consumer = (struct pull_consumer){
             .stream = source->stream,
             .name = letters ? consumer->requeue_name : settings->group,
@@ -60,6 +65,12 @@ void sources_init(struct tenant_consumer *consumer)
             .max_ack_pending = settings->max_ack_pending,
         };
     }
+}
+
+void sources_deinit(struct tenant_consumer *consumer)
+{
+    for (unsigned i = 0; i < SOURCE_COUNT; i++)
+        id_map_deinit(&consumer->sources[i].inherited);
 }
 
 void source_hold(struct tenant_consumer *consumer, unsigned number)
@@ -141,6 +152,7 @@ void source_took(struct source *source, const struct jetstream_delivery *deliver
 {
     struct pull *pull = pull_oldest(source);
     atomic_store_explicit(&source->pending, delivery->place.pending, memory_order_relaxed);
+    inherited_came(source, delivery->place.stream_seq);
     if (pull == NULL)
         return;
     pull->left--;
@@ -182,10 +194,43 @@ static bool ensure(struct tenant_consumer *consumer, struct source *source)
     }
     source->ready = true;
     source->failures = 0;
-    source->inherited_seq = state.ack_pending == 0 ? 0 : state.delivered_seq;
-    source->look_due_ns = deadline_after(clock_now(), LOOK_EVERY_NS);
+    inherit(consumer, source, &state);
     atomic_store_explicit(&source->pending, state.pending, memory_order_relaxed);
     return true;
+}
+
+/* The last of it comes when its time to be acknowledged is over, or the longest pause between two attempts. */
+static void inherit(const struct tenant_consumer *consumer, struct source *source,
+                    const struct pull_consumer_state *state)
+{
+    const struct tenant_consumer_settings *settings = &consumer->settings;
+    uint64_t now = clock_now();
+    uint64_t longest_ms = settings->ack_wait_ms;
+    for (size_t i = 0; i < settings->backoff_count; i++)
+        longest_ms = settings->backoff_ms[i] > longest_ms ? settings->backoff_ms[i] : longest_ms;
+    id_map_deinit(&source->inherited);
+    source->inherited_seq = state->ack_pending == 0 ? 0 : state->delivered_seq;
+    source->inherited_count = state->ack_pending;
+    source->inherited_end_ns = deadline_after(now, longest_ms * 5 / 4 * NS_PER_MS + LATE_NS);
+    source->floor_seq = state->floor_seq;
+    source->look_due_ns = deadline_after(now, LOOK_EVERY_NS);
+}
+
+/* Each message counts once, however often it comes. */
+static void inherited_came(struct source *source, uint64_t stream_seq)
+{
+    struct uuid id = {{0}};
+    if (source->inherited_seq == 0 || stream_seq > source->inherited_seq)
+        return;
+    memcpy(id.bytes, &stream_seq, sizeof stream_seq);
+    (void)id_map_put(&source->inherited, &id);
+    if (source->inherited.count >= source->inherited_count)
+        source->inherited_seq = 0;
+}
+
+bool source_may_begin(const struct source *source, uint64_t stream_seq)
+{
+    return source->inherited_seq == 0 || source->floor_seq + 1 >= stream_seq;
 }
 
 /* Said once, then counted. */
@@ -209,9 +254,11 @@ static void look(struct tenant_consumer *consumer, struct source *source)
         postpone(consumer, source, "its consumer cannot be asked");
         return;
     }
-    if (state.floor_seq >= source->inherited_seq || state.ack_pending == 0)
+    uint64_t now = clock_now();
+    source->floor_seq = state.floor_seq;
+    source->look_due_ns = deadline_after(now, LOOK_EVERY_NS);
+    if (state.floor_seq >= source->inherited_seq || now >= source->inherited_end_ns)
         source->inherited_seq = 0;
-    source->look_due_ns = deadline_after(clock_now(), LOOK_EVERY_NS);
 }
 
 /* The second pull is asked for when the first is half over, so that the server never waits for us. */
@@ -238,7 +285,7 @@ static void pulls_tick(struct tenant_consumer *consumer, struct source *source)
 static bool pull_start(struct tenant_consumer *consumer, struct source *source, struct pull *pull)
 {
     uint64_t now = clock_now();
-    uint64_t left = deadline_left(consumer->lease_end_ns, now);
+    uint64_t left = deadline_left(consumer->group.lease_end_ns, now);
     size_t payload = jetstream_max_payload(consumer->js);
     size_t two = payload > PAYLOAD_KNOWN_MAX ? 0 : 2 * payload;
     const struct jetstream_pull ask = {

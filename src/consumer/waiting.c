@@ -22,7 +22,7 @@ uint64_t waiting_pause_ns(const struct tenant_consumer *consumer, unsigned attem
 /* One that waited for a gap and came to its turn waits for itself from now on. */
 struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event_view *view)
 {
-    struct waiting *waiting = tenant_map_put(&consumer->waiting, &view->tenant);
+    struct waiting *waiting = id_map_put(&consumer->waiting, &view->tenant);
     if (position_compare(waiting->at, view->event.at) != 0) {
         *waiting = (struct waiting){.tenant = view->tenant,
                                     .source = view->source,
@@ -34,9 +34,9 @@ struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event
 
 void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view)
 {
-    const struct waiting *waiting = tenant_map_find(&consumer->waiting, &view->tenant);
+    const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     if (waiting != NULL && position_compare(view->event.at, waiting->at) >= 0)
-        tenant_map_remove(&consumer->waiting, &view->tenant);
+        id_map_remove(&consumer->waiting, &view->tenant);
 }
 
 void waiting_alarms(struct tenant_consumer *consumer)
@@ -44,8 +44,8 @@ void waiting_alarms(struct tenant_consumer *consumer)
     uint64_t now = clock_now();
     size_t cursor = 0;
     atomic_store(&consumer->waiting_count, consumer->waiting.count);
-    for (struct waiting *waiting = tenant_map_next(&consumer->waiting, &cursor); waiting != NULL;
-         waiting = tenant_map_next(&consumer->waiting, &cursor)) {
+    for (struct waiting *waiting = id_map_next(&consumer->waiting, &cursor); waiting != NULL;
+         waiting = id_map_next(&consumer->waiting, &cursor)) {
         if (waiting->attempts == 0 && !waiting->is_accepted && now >= waiting->alarm_ns)
             alarm(consumer, waiting, now);
     }
@@ -53,17 +53,17 @@ void waiting_alarms(struct tenant_consumer *consumer)
 
 void waiting_forget(struct tenant_consumer *consumer, unsigned source)
 {
-    struct tenant_map kept;
+    struct id_map kept;
     size_t cursor = 0;
-    tenant_map_init(&kept, sizeof(struct waiting));
-    for (struct waiting *waiting = tenant_map_next(&consumer->waiting, &cursor); waiting != NULL;
-         waiting = tenant_map_next(&consumer->waiting, &cursor)) {
+    id_map_init(&kept, sizeof(struct waiting));
+    for (struct waiting *waiting = id_map_next(&consumer->waiting, &cursor); waiting != NULL;
+         waiting = id_map_next(&consumer->waiting, &cursor)) {
         if (waiting->source == source)
             continue;
-        struct waiting *copy = tenant_map_put(&kept, &waiting->tenant);
+        struct waiting *copy = id_map_put(&kept, &waiting->tenant);
         *copy = *waiting;
     }
-    tenant_map_deinit(&consumer->waiting);
+    id_map_deinit(&consumer->waiting);
     consumer->waiting = kept;
 }
 

@@ -82,6 +82,8 @@ class Broker:
         for number in range(PARTITIONS):
             self.stream(number)
         self.run(js.add_stream(name="TENANT_DLQ", subjects=["TENANT.DLQ.>"], storage=api.StorageType.FILE))
+        self.run(js.add_stream(name="TENANT_GROUPS", subjects=["TENANT.GROUPS.*"], storage=api.StorageType.FILE,
+                               max_msgs_per_subject=1))
 
     def stream(self, number):
         self.run(self.js().add_stream(name=f"TENANT_{number:02d}", subjects=[f"tenant.*.*.*.{number:02d}"],
@@ -115,6 +117,25 @@ class Broker:
 
     def consumer(self, stream, name):
         return self.run(self.js().consumer_info(stream, name))
+
+    def group(self, name="sync-service"):
+        """The record of a group: {partition: owner}, {member: beat}, {(partition, stream sequence): attempts}."""
+        try:
+            message = self.run(self.js().get_last_msg("TENANT_GROUPS", f"TENANT.GROUPS.{name}"))
+        except nats.js.errors.NotFoundError:
+            return {}, {}, {}
+        words = [line.split() for line in message.data.decode().splitlines()[1:]]
+        return ({int(w[1]): w[2] for w in words if w[0] == "lease"}, {w[1]: int(w[2]) for w in words if w[0] == "member"},
+                {(int(w[1]), int(w[2])): int(w[3]) for w in words if w[0] == "attempt"})
+
+    def requeue(self, letter, group="sync-service"):
+        """What an operator does with a dead letter: (subject, headers, body) as letters() gives it."""
+        subject, headers, body = letter
+        times = int(headers.get("Dlq-Requeues", "0")) + 1
+        headers = {name: value for name, value in headers.items() if not name.startswith("Nats-")}
+        headers |= {"Dlq-Requeues": str(times), "Nats-Msg-Id": f"requeue:{group}:{headers['Dlq-Event-Id']}:{times}"}
+        target = f"TENANT.DLQ.requeue.{group}.{subject.rsplit('.', 1)[1]}"
+        self.run(self.js("tenant-service").publish(target, body, headers=headers))
 
     def letters(self, pattern="TENANT.DLQ.>"):
         """All dead letters: (subject, headers, body)."""

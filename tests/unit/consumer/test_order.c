@@ -1,6 +1,6 @@
 /* What an event's place means, and the table of tenants against a plain list. */
 #include "consumer/order.h"
-#include "consumer/tenant_map.h"
+#include "consumer/id_map.h"
 
 #include "base/random.h"
 
@@ -59,38 +59,38 @@ struct number {
 
 START_TEST(a_table_of_tenants_is_a_list_of_pairs)
     {
-        struct tenant_map map;
+        struct id_map map;
         struct uuid ids[IDS];
         uint64_t values[IDS] = {0}; /* 0: not there */
-        tenant_map_init(&map, sizeof(struct number));
+        id_map_init(&map, sizeof(struct number));
         for (size_t i = 0; i < IDS; i++)
             ids[i] = uuid_new();
         for (uint64_t step = 1; step < 60000; step++) {
             size_t i = (size_t)random_below(IDS);
             if (random_below(2) == 0) {
-                struct number *record = tenant_map_put(&map, &ids[i]);
+                struct number *record = id_map_put(&map, &ids[i]);
                 ck_assert_uint_eq(record->value, values[i]);
                 record->value = values[i] = step;
             } else {
-                tenant_map_remove(&map, &ids[i]);
+                id_map_remove(&map, &ids[i]);
                 values[i] = 0;
             }
             size_t j = (size_t)random_below(IDS);
-            const struct number *found = tenant_map_find(&map, &ids[j]);
+            const struct number *found = id_map_find(&map, &ids[j]);
             ck_assert_uint_eq(found == NULL ? 0 : found->value, values[j]);
         }
         size_t there = 0, walked = 0, cursor = 0;
         for (size_t i = 0; i < IDS; i++)
             there += values[i] != 0;
-        while (tenant_map_next(&map, &cursor) != NULL)
+        while (id_map_next(&map, &cursor) != NULL)
             walked++;
         ck_assert_uint_eq(there, map.count);
         ck_assert_uint_eq(there, walked);
-        ck_assert(tenant_map_any(&map) != NULL);
-        tenant_map_deinit(&map);
-        ck_assert(tenant_map_any(&map) == NULL);
-        ck_assert(tenant_map_find(&map, &ids[0]) == NULL);
-        tenant_map_remove(&map, &ids[0]);
+        ck_assert(id_map_any(&map) != NULL);
+        id_map_deinit(&map);
+        ck_assert(id_map_any(&map) == NULL);
+        ck_assert(id_map_find(&map, &ids[0]) == NULL);
+        id_map_remove(&map, &ids[0]);
     }
 END_TEST
 

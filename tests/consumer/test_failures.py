@@ -1,0 +1,151 @@
+"""Handlers that fail, events that nobody can handle, dead letters and what comes back."""
+import time
+
+from broker import partition_of, tenant_in
+from follower import until
+
+
+def test_a_tenant_waits_behind_a_failure_and_others_go_on(broker, follow):
+    tenant, other = tenant_in(4), tenant_in(4)
+    follower = follow(positions=True, backoff_ms=1500)
+    follower.tell(f"retry {tenant} 2 1")
+    broker.publish_many([(tenant, n) for n in range(1, 6)] + [(other, n) for n in range(1, 6)])
+    follower.wait(5, other)
+    assert follower.sequences(tenant) == [1]
+    follower.wait(5, tenant)
+    assert follower.sequences(tenant) == [1, 2, 3, 4, 5]
+    attempts = [(e.what, e.attempt) for e in follower.events if e.tenant == tenant and e.sequence == 2]
+    assert attempts == [("retry", 1), ("done", 2)]
+    times = [e.seen for e in follower.events if e.tenant == tenant and e.sequence == 2]
+    assert times[1] - times[0] > 1.2
+    assert follower.value("waited_total") >= 3 and follower.value("gaps_total") == 0
+    follower.stop()
+
+
+def test_ten_attempts_make_a_dead_letter(broker, follow):
+    tenant = tenant_in(9)
+    follower = follow(positions=True, backoff_ms=50)
+    follower.tell(f"retry {tenant} 2 -1")
+    broker.publish(tenant, 1)
+    event_id, place = broker.publish(tenant, 2)
+    broker.publish(tenant, 3)
+    follower.wait(2, tenant)
+    assert follower.sequences(tenant) == [1, 3]
+    assert [e.attempt for e in follower.events if e.what == "retry"] == list(range(1, 11))
+    (subject, headers, body), = broker.letters()
+    assert subject == "TENANT.DLQ.consumer.sync-service.09"
+    assert headers["Dlq-Event-Id"] == event_id and headers["Dlq-Cause"] == "TOLD_TO"
+    assert headers["Dlq-Detail"] == "by rule retry" and headers["Dlq-Deliveries"] == "10"
+    assert headers["Dlq-Consumer"] == "sync-service" and headers["Dlq-Stream"] == "TENANT_09"
+    assert headers["Dlq-Stream-Sequence"] == str(place) and headers["Dlq-Subject"] == "tenant.org.updated.v1.09"
+    assert headers["Nats-Msg-Id"] == f"dlq:sync-service:{event_id}"
+    assert headers["Tenant-Id"] == tenant and headers["Tenant-Sequence"] == "2" and headers["Event-Type"]
+    assert event_id.encode() in body
+    assert follower.value("dead_total") == 1
+    follower.stop()
+    # The position has passed it: a later life does not look for it.
+    broker.publish(tenant, 4)
+    second = follow(positions=True)
+    second.wait(1)
+    assert second.done()[0].before == (1, 3)
+    second.stop()
+
+
+def test_a_dead_letter_that_is_sent_back_is_handled_once_more(broker, follow):
+    tenant = tenant_in(9)
+    follower = follow(positions=True, backoff_ms=50)
+    follower.tell(f"dead {tenant} 2 1")
+    broker.publish_many([(tenant, n) for n in range(1, 4)])
+    follower.wait(2, tenant)
+    broker.requeue(broker.letters()[0])
+    back = follower.wait(3, tenant)[2]
+    assert back.requeued and back.sequence == 2 and back.partition == 9
+    until(lambda: follower.value("requeued_total") == 1)
+    until(lambda: broker.consumer("TENANT_DLQ", "sync-service_requeue").num_ack_pending == 0)
+    # Once more in vain: the letter says how often.
+    follower.tell(f"dead {tenant} 2 1")
+    letter = broker.letters("TENANT.DLQ.requeue.")[0]
+    broker.requeue(letter)
+    until(lambda: len(broker.letters("TENANT.DLQ.consumer.")) == 2)
+    assert broker.letters("TENANT.DLQ.consumer.")[1][1]["Dlq-Requeues"] == "2"
+    follower.stop()
+
+
+def test_a_broken_envelope_is_a_dead_letter_and_keeps_its_place(broker, follow):
+    tenant = tenant_in(2)
+    broker.publish(tenant, 1)
+    broker.publish(tenant, 2, body=b"\xff\xff\xff")
+    broker.publish(tenant, 3)
+    follower = follow(positions=True)
+    follower.wait(2, tenant)
+    assert follower.sequences(tenant) == [1, 3]
+    (_, headers, body), = broker.letters()
+    assert (headers["Dlq-Cause"], headers["Dlq-Detail"], body) == ("MALFORMED", "the body is no envelope", b"\xff\xff\xff")
+    follower.stop()
+
+
+def test_a_message_of_nobody_is_a_dead_letter(broker, follow):
+    tenant = tenant_in(2)
+    broker.publish(tenant, 1, body=b"\xff", headers={"Tenant-Id": None, "Tenant-Sequence": "many"})
+    wrong = (partition_of(tenant) + 1) % 16
+    broker.publish(tenant, 2, partition=wrong)
+    broker.publish(tenant, 1)
+    follower = follow(positions=True)
+    follower.wait(1, tenant)
+    until(lambda: len(broker.letters()) == 2)
+    assert {headers["Dlq-Cause"] for _, headers, _ in broker.letters()} == {"MALFORMED"}
+    until(lambda: broker.consumer("TENANT_02", "sync-service").num_ack_pending == 0)
+    follower.stop()
+
+
+def test_an_event_that_ends_the_process_becomes_a_dead_letter(broker, follow):
+    tenant, other = tenant_in(11), tenant_in(11)
+    broker.publish_many([(tenant, 1), (tenant, 2), (tenant, 3), (other, 1)])
+    deaths, settings = 0, {"positions": True, "ack_wait_ms": 1000, "attempts_max": 3, "member": "pod-0"}
+    follower = follow(**settings)
+    while deaths < 12:
+        follower.tell(f"crash {tenant} 2 1")
+        until(lambda: follower.process.poll() is not None or follower.sequences(tenant)[-1:] == [3], 30,
+              lambda: f"{follower.events[-3:]} {follower.notices[-3:]}")
+        if follower.process.poll() is None:
+            break
+        deaths += 1
+        follower = follow(**settings)
+    assert 3 <= deaths <= 6
+    assert follower.sequences(tenant)[-1] == 3
+    (_, headers, _), = broker.letters()
+    assert headers["Dlq-Cause"] == "CRASHED" and headers["Tenant-Sequence"] == "2"
+    follower.stop()
+
+
+def test_attempts_are_remembered_by_the_next_member(broker, follow):
+    tenant = tenant_in(6)
+    first = follow(positions=True, backoff_ms=300, attempts_max=6, member="a")
+    first.tell(f"retry {tenant} 1 -1")
+    _, place = broker.publish(tenant, 1)
+    until(lambda: len(first.events) >= 3)
+    first.stop()
+    noted = broker.group()[2]
+    assert noted == {(6, place): len(first.events)}
+    second = follow(positions=True, backoff_ms=300, attempts_max=6, member="b")
+    second.tell(f"retry {tenant} 1 -1")
+    until(lambda: len(broker.letters()) == 1)
+    assert [e.attempt for e in first.events + second.events] == [1, 2, 3, 4, 5, 6]
+    until(lambda: broker.group()[2] == {})
+    second.stop()
+
+
+def test_letters_wait_for_their_stream(broker, follow):
+    tenant = tenant_in(9)
+    broker.run(broker.js().delete_stream("TENANT_DLQ"))
+    follower = follow(positions=True, backoff_ms=50)
+    follower.tell(f"dead {tenant} 1 1")
+    broker.publish_many([(tenant, 1), (tenant, 2)])
+    until(lambda: any("cannot be stored" in line for line in follower.notices))
+    time.sleep(0.3)
+    assert follower.done() == []
+    broker.run(broker.js().add_stream(name="TENANT_DLQ", subjects=["TENANT.DLQ.>"]))
+    follower.wait(1)
+    assert follower.sequences(tenant) == [2] and len(broker.letters()) == 1
+    assert [e.what for e in follower.events] == ["dead", "done"]
+    follower.stop()
