@@ -1,4 +1,4 @@
-"""SQL stands in src/store only, and none of it may leave anything behind on a shared connection:
+"""SQL stands in src/store only (and in src/inbox, which runs on databases of others), and none of it may leave anything behind on a shared connection:
 PgBouncer in transaction mode hands the session to somebody else's tenant next."""
 import re
 
@@ -17,6 +17,7 @@ SESSION = (
     (re.compile(r'(?:^|;)\s*DECLARE\s+\w+\s.*\bWITH\s+HOLD\b', re.I | re.S), 'a cursor WITH HOLD'),
 )
 ADVISORY = re.compile(r'\bpg_(?:try_)?advisory_(?:lock|unlock)\w*', re.I)
+ROOMS = ('store', 'inbox')
 PREPARED = re.compile(r'\b(PQ(?:send)?[pP]repare|PQ(?:sendQuery|exec)Prepared)\s*\(')
 
 
@@ -47,7 +48,7 @@ def literals(file):
 
 
 def check_literal(file, line, text):
-    if file.room != 'store':
+    if file.room not in ROOMS:
         if STATEMENT.match(text):
             yield file.finding(line, 'sql-place', 'SQL stands in src/store only')
         return
