@@ -1,0 +1,211 @@
+/* Applies events to the table tenant_replica.
+ *
+ * Every event of our types carries the whole tenant as it was after the change, so applying one is an upsert.  A row
+ * never goes back: a dead letter that comes later than its successors finds a row that is newer. */
+#include "replica.h"
+
+#include "columns.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char table[] =
+    "CREATE TABLE IF NOT EXISTS tenant_replica (\n"
+    "    tenant_id text PRIMARY KEY,\n"
+    "    slug text NOT NULL,\n"
+    "    display_name text NOT NULL,\n"
+    "    type text NOT NULL,\n"
+    "    home_region text NOT NULL,\n"
+    "    status text NOT NULL,\n"
+    "    plan_id text NOT NULL,\n"
+    "    plan_addons text[] NOT NULL,\n"
+    "    labels jsonb NOT NULL,\n"
+    "    default_locale text NOT NULL,\n"
+    "    allowed_locales text[] NOT NULL,\n"
+    "    mfa_required boolean NOT NULL,\n"
+    "    offline_enabled boolean NOT NULL,\n"
+    "    ai_enabled boolean NOT NULL,\n"
+    "    branding_theme jsonb NOT NULL,\n"
+    "    create_time timestamptz,\n"
+    "    update_time timestamptz,\n"
+    "    etag text NOT NULL,\n"
+    "    incarnation bigint NOT NULL,\n"
+    "    sequence bigint NOT NULL,\n"
+    "    event_id text NOT NULL,\n"
+    "    events bigint NOT NULL DEFAULT 1,\n" /* applied to this row */
+    "    is_stale boolean NOT NULL DEFAULT false\n" /* a change was withheld: to be read by RPC */
+    ");\n";
+
+static const char upsert[] =
+    "INSERT INTO tenant_replica (tenant_id, slug, display_name, type, home_region, status, plan_id, plan_addons, labels,"
+    " default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, branding_theme, create_time,"
+    " update_time, etag, incarnation, sequence, event_id)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], jsonb_object($9::text[]), $10, $11::text[], $12::boolean,"
+    " $13::boolean, $14::boolean, jsonb_object($15::text[]), $16::timestamptz, $17::timestamptz, $18, $19::bigint,"
+    " $20::bigint, $21)"
+    " ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, display_name = excluded.display_name,"
+    " type = excluded.type, home_region = excluded.home_region, status = excluded.status, plan_id = excluded.plan_id,"
+    " plan_addons = excluded.plan_addons, labels = excluded.labels, default_locale = excluded.default_locale,"
+    " allowed_locales = excluded.allowed_locales, mfa_required = excluded.mfa_required,"
+    " offline_enabled = excluded.offline_enabled, ai_enabled = excluded.ai_enabled,"
+    " branding_theme = excluded.branding_theme, create_time = excluded.create_time, update_time = excluded.update_time,"
+    " etag = excluded.etag, incarnation = excluded.incarnation, sequence = excluded.sequence,"
+    " event_id = excluded.event_id, events = tenant_replica.events + 1, is_stale = false"
+    " WHERE (tenant_replica.incarnation, tenant_replica.sequence) < (excluded.incarnation, excluded.sequence)";
+
+static const char stale[] = "UPDATE tenant_replica SET is_stale = true WHERE tenant_id = $1";
+
+#define UPSERT_PARAMS (COLUMN_COUNT + 3)
+
+static bool is_up(struct replica *replica)
+{
+    if (replica->connection != NULL && PQstatus(replica->connection) == CONNECTION_OK)
+        return true;
+    replica_close(replica);
+    /* The tables of this program, found in its schema; an option of the session, which holds with a direct
+     * connection and with a pooler in session mode. */
+    char *options = NULL;
+    if (asprintf(&options, "-csearch_path=%s", replica->schema) < 0)
+        abort();
+    const char *keys[] = {"dbname", "options", "connect_timeout", "application_name", NULL};
+    const char *values[] = {replica->url, options, "5", "sync-consumer", NULL};
+    replica->connection = PQconnectdbParams(keys, values, 1);
+    free(options);
+    if (PQstatus(replica->connection) == CONNECTION_OK)
+        return true;
+    fprintf(stderr, "sync-consumer: database: %s", PQerrorMessage(replica->connection));
+    return false;
+}
+
+static bool run(struct replica *replica, const char *text, const char *const *values, int count)
+{
+    PGresult *result = PQexecParams(replica->connection, text, count, NULL, values, NULL, NULL, 0);
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+    PQclear(result);
+    return good;
+}
+
+/* What failed: the event, or everything?  Class 22 and 23 are about the data that the statement got. */
+static enum tenant_outcome failure(struct replica *replica, PGresult *result, struct tenant_reason *reason)
+{
+    const char *code = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    bool about_data = code != NULL && (strncmp(code, "22", 2) == 0 || strncmp(code, "23", 2) == 0);
+    snprintf(reason->cause, sizeof reason->cause, "DATABASE");
+    snprintf(reason->detail, sizeof reason->detail, "%s %s", code == NULL ? "" : code,
+             PQerrorMessage(replica->connection));
+    reason->detail[strcspn(reason->detail, "\n")] = '\0';
+    PQclear(result);
+    if (PQstatus(replica->connection) == CONNECTION_OK)
+        (void)run(replica, "ROLLBACK", NULL, 0);
+    return about_data ? TENANT_RETRY : TENANT_UNAVAILABLE;
+}
+
+/* The field `tenant` of a payload of any of our types; NULL: it has none. */
+static const Tenant__V1__Tenant *tenant_of(const struct tenant_event *event)
+{
+    const ProtobufCMessage *payload = tenant_event_payload(event);
+    if (payload == NULL)
+        return NULL;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(payload->descriptor, "tenant");
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED ||
+        field->descriptor != &tenant__v1__tenant__descriptor)
+        return NULL;
+    const Tenant__V1__Tenant *tenant = NULL;
+    memcpy(&tenant, (const char *)payload + field->offset, sizeof tenant);
+    return tenant;
+}
+
+static PGresult *effect(struct replica *replica, const struct tenant_event *event)
+{
+    const Tenant__V1__Tenant *tenant = tenant_of(event);
+    const char *id = event->tenant_id;
+    if (tenant == NULL && strcmp(event->type, "tenant.event.withheld") == 0)
+        return PQexecParams(replica->connection, stale, 1, NULL, &id, NULL, NULL, 0);
+    if (tenant == NULL)
+        return NULL; /* of no interest: only the position moves */
+    char numbers[2][24];
+    struct columns columns;
+    const char *values[UPSERT_PARAMS];
+    columns_make(tenant, &columns);
+    for (int i = 0; i < COLUMN_COUNT; i++)
+        values[i] = columns.text[i];
+    snprintf(numbers[0], sizeof numbers[0], "%llu", (unsigned long long)event->at.incarnation);
+    snprintf(numbers[1], sizeof numbers[1], "%llu", (unsigned long long)event->at.sequence);
+    values[COLUMN_COUNT] = numbers[0];
+    values[COLUMN_COUNT + 1] = numbers[1];
+    values[COLUMN_COUNT + 2] = event->id;
+    PGresult *result =
+        PQexecParams(replica->connection, upsert, UPSERT_PARAMS, NULL, values, NULL, NULL, 0);
+    columns_free(&columns);
+    return result;
+}
+
+enum tenant_outcome replica_apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
+{
+    struct replica *replica = context;
+    if (!is_up(replica) || !run(replica, "BEGIN", NULL, 0))
+        return TENANT_UNAVAILABLE;
+    switch (tenant_inbox_advance(replica->connection, replica->group, event)) {
+    case TENANT_INBOX_OK:
+        break;
+    case TENANT_INBOX_ALREADY:
+        (void)run(replica, "ROLLBACK", NULL, 0);
+        return TENANT_DONE;
+    case TENANT_INBOX_STALE:
+        (void)run(replica, "ROLLBACK", NULL, 0);
+        return TENANT_STALE;
+    case TENANT_INBOX_FAILED:
+        return failure(replica, NULL, reason);
+    }
+    PGresult *result = effect(replica, event);
+    if (result != NULL && PQresultStatus(result) != PGRES_COMMAND_OK)
+        return failure(replica, result, reason);
+    PQclear(result);
+    /* Whether a COMMIT that was not answered happened shows when the event comes again. */
+    return run(replica, "COMMIT", NULL, 0) ? TENANT_DONE : TENANT_UNAVAILABLE;
+}
+
+int replica_load(void *context, const char *tenant_id, struct tenant_position *position)
+{
+    struct replica *replica = context;
+    return !is_up(replica) || tenant_inbox_load(replica->connection, replica->group, tenant_id, position) != TENANT_INBOX_OK;
+}
+
+int replica_store(void *context, const struct tenant_position_change *changes, size_t count)
+{
+    struct replica *replica = context;
+    if (!is_up(replica))
+        return 2;
+    enum tenant_inbox_result rc = tenant_inbox_store(replica->connection, replica->group, changes, count);
+    return rc == TENANT_INBOX_OK ? 0 : rc == TENANT_INBOX_STALE ? TENANT_STORE_STALE : 2;
+}
+
+char *replica_ddl(const struct replica *replica)
+{
+    char *text = NULL;
+    if (asprintf(&text, "CREATE SCHEMA IF NOT EXISTS %s;\n%s%s", replica->schema, tenant_inbox_ddl(), table) < 0)
+        abort();
+    return text;
+}
+
+bool replica_create(struct replica *replica)
+{
+    if (!is_up(replica))
+        return false;
+    char *text = replica_ddl(replica);
+    PGresult *result = PQexec(replica->connection, text);
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!good)
+        fprintf(stderr, "sync-consumer: database: %s", PQerrorMessage(replica->connection));
+    PQclear(result);
+    free(text);
+    return good;
+}
+
+void replica_close(struct replica *replica)
+{
+    PQfinish(replica->connection);
+    replica->connection = NULL;
+}

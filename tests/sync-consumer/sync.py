@@ -1,0 +1,292 @@
+"""examples/sync-consumer keeps its replica exactly in step, whatever happens to it.
+
+    sync.py [--kills consumer=24,nats=3,service=0,postgres=0] [--seed N]
+
+The program is built against an installed libtenant-events.  Two processes share a group while tenants are created and
+changed through the service; they and the servers are killed with SIGKILL; then source and replica must agree row by
+row, and the books (a trigger's record of every row that the replica was ever given, in the transaction that did it)
+must show each event of each tenant once and in order.  Prints the totals; the last line is `N passed, N failed`.
+"""
+import argparse
+import collections
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+
+import conftest  # noqa: E402,F401  (compiles the protos)
+import grpc  # noqa: E402
+import psycopg  # noqa: E402
+from support import Service, Stack, change_status, create, update  # noqa: E402
+from tenant.v1 import tenants_pb2 as pb  # noqa: E402
+
+WRITERS = 4
+MEMBERS = 2
+DATABASE = "sync_replica"
+BOOKS = """
+CREATE TABLE sync_consumer.books (place bigint GENERATED ALWAYS AS IDENTITY, tenant_id text, incarnation bigint, sequence bigint);
+CREATE FUNCTION sync_consumer.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO sync_consumer.books (tenant_id, incarnation, sequence) VALUES (NEW.tenant_id, NEW.incarnation, NEW.sequence);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER books AFTER INSERT OR UPDATE ON sync_consumer.tenant_replica
+    FOR EACH ROW EXECUTE FUNCTION sync_consumer.note();
+"""
+# Both sides as texts that can be compared.
+SOURCE = """SELECT id::text, slug, display_name, type, home_region, status, plan_id, plan_addons, labels, default_locale, allowed_locales,
+    mfa_required, offline_enabled, ai_enabled, branding_theme, create_time, update_time, version FROM tenant.tenants"""
+REPLICA = """SELECT tenant_id, slug, display_name, type, home_region, status, plan_id, plan_addons, labels, default_locale,
+    allowed_locales, mfa_required, offline_enabled, ai_enabled, branding_theme, create_time, update_time,
+    trim('"' FROM etag)::bigint FROM sync_consumer.tenant_replica"""
+DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CHECKS = []
+
+
+def check(name, broken):
+    """broken: a list of what contradicts the claim."""
+    CHECKS.append((name, not broken))
+    print(("ok      " if not broken else "BROKEN  ") + name)
+    for line in list(broken)[:10]:
+        print(f"          {line}")
+
+
+def run(*command, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=600, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(folder):
+    """The library installed, the program built by its own Makefile, with the shared library."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MODE")}
+    run("make", "-C", ROOT, "install-libtenant-events", f"PREFIX={folder}", env=clean)
+    run("make", "-C", ROOT / "examples/sync-consumer", f"OUT={folder}", env=clean | {"PKG_CONFIG_PATH": f"{folder}/lib/pkgconfig"})
+    return folder / "sync-consumer"
+
+
+class Member:
+    """One process, started again under another name after each death."""
+    count = 0
+
+    def __init__(self, world):
+        self.world = world
+        self.start()
+
+    def start(self):
+        Member.count += 1
+        env, stack = self.world.stack.env, self.world.stack
+        self.log = open(ROOT / f"build/test-logs/sync-consumer-{os.getpid()}-{Member.count}.log", "wb")
+        self.metrics = self.world.folder / f"metrics-{Member.count}"
+        self.process = subprocess.Popen(
+            [self.world.program, "--nats", env["STACK_NATS_URL"], "--seed", f"{env['STACK_NATS_CREDS']}/sync-service.nk",
+             "--ca", stack.pki / "ca.pem", "--cert", stack.pki / "sync-service.pem", "--key", stack.pki / "sync-service.key",
+             "--database", self.world.replica_url, "--ack-wait-ms", "2000", "--lease-ttl-ms", "1500",
+             "--metrics-file", self.metrics, "--create-schema"],
+            stdout=self.log, stderr=self.log, env=dict(os.environ, LD_LIBRARY_PATH=str(self.world.folder / "lib")))
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+        self.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return "did not end"
+
+
+class Writer(threading.Thread):
+    def __init__(self, world, number):
+        super().__init__(daemon=True)
+        self.world, self.random = world, random.Random(world.seed * 1000 + number)
+        self.number, self.done, self.mine = number, 0, []
+
+    def run(self):
+        while not self.world.over:
+            try:
+                self.write()
+                self.done += 1
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
+                    self.world.surprises.append(error.details())
+                time.sleep(0.02)
+
+    def write(self):
+        service, chance = self.world.service, self.random
+        if len(self.mine) < 4 or chance.random() < 0.05:
+            slug = f"sync-{self.world.run}-{self.number}-{len(self.mine)}-{self.done}"
+            self.mine.append(create(service, slug, labels={"team": f"t{chance.randrange(9)}"}).tenant_id)
+            return
+        tenant = chance.choice(self.mine)
+        if chance.random() < 0.1:
+            change_status(service, chance.choice(("Suspend", "Reactivate")), tenant, reason="the test")
+            return
+        change = pb.Tenant(tenant_id=tenant, display_name=f"name {self.done} of {self.number}")
+        change.settings.allowed_locales.extend(["en", "de"][:chance.randrange(3)])
+        change.settings.mfa_required = chance.random() < 0.5
+        change.settings.branding_theme["color"] = chance.choice(('{"}', "a\\b,c", "blau"))
+        update(service, change, ["display_name", "settings.allowed_locales", "settings.mfa_required",
+                                 "settings.branding_theme"])
+
+
+class World:
+    def __init__(self, stack, seed, folder):
+        self.stack, self.seed, self.folder = stack, seed, folder
+        self.run, self.over, self.surprises = f"{time.time_ns():x}", False, []
+        self.program = build(folder)
+        base = stack.env["STACK_SUPERUSER_URL"]
+        self.replica_url = base.replace("/tenant?", f"/{DATABASE}?")
+        with stack.superuser() as sql:
+            sql.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
+            sql.execute(f"CREATE DATABASE {DATABASE}")
+        self.service = Service(stack)
+        self.members = [Member(self)]
+        self.await_schema()
+        self.members += [Member(self) for _ in range(MEMBERS - 1)]
+        self.writers = [Writer(self, n) for n in range(WRITERS)]
+
+    def await_schema(self):
+        end = time.monotonic() + 20
+        while True:
+            try:
+                with psycopg.connect(self.replica_url, autocommit=True) as sql:
+                    sql.execute(BOOKS)
+                return
+            except psycopg.Error:
+                assert time.monotonic() < end, "the consumer does not make its schema"
+                time.sleep(0.1)
+
+    def ask(self, query, source=False):
+        with psycopg.connect(self.stack.env["STACK_SUPERUSER_URL"] if source else self.replica_url) as sql:
+            return sql.execute(query).fetchall()
+
+    def behind(self):
+        """Events committed and not applied."""
+        sent = self.ask("SELECT coalesce(sum(seq), 0) FROM tenant.tenant_seq", source=True)[0][0]
+        done = self.ask("SELECT coalesce(sum(sequence), 0) FROM sync_consumer.tenant_inbox")[0][0]
+        return int(sent) - int(done)
+
+    def kill_once(self, victim, chance):
+        time.sleep(chance.uniform(0.3, 1.2))
+        behind = self.behind()
+        if victim == "consumer":
+            chance.choice(self.members).kill()
+        elif victim == "service":
+            self.service.process.send_signal(signal.SIGKILL)
+            self.service.stop(signal.SIGKILL)
+            self.service = Service(self.stack)
+        else:
+            self.stack.control(victim, "kill")
+            time.sleep(chance.uniform(0, 0.5))
+            self.stack.control(victim, "start")
+        return behind
+
+    def dead(self):
+        """What the members that live say of dead letters."""
+        lines = [line for member in self.members if member.metrics.exists()
+                 for line in member.metrics.read_text().splitlines() if line.startswith("tenant_consumer_dead_total")]
+        return "" if lines and all(line.endswith(" 0") for line in lines) else f"metrics: {lines}"
+
+    def settle(self, seconds=90):
+        end = time.monotonic() + seconds
+        while (behind := self.behind()) != 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        return behind
+
+
+def plan(text):
+    counts = dict(part.split("=") for part in text.split(","))
+    unknown = set(counts) - {"consumer", "nats", "service", "postgres"}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"cannot kill {', '.join(unknown)}")
+    return [victim for victim, count in counts.items() for _ in range(int(count))]
+
+
+def text_of(uuid_text):
+    number = int(uuid_text.replace("-", ""), 16)
+    digits = ""
+    for _ in range(26):
+        digits = DIGITS[number % 32] + digits
+        number //= 32
+    return "tnt_" + digits
+
+
+def judge(world, victims, behind, statuses):
+    source = {text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)}
+    replica = {row[0]: row[1:] for row in world.ask(REPLICA)}
+    last = {text_of(t): (i, s) for t, i, s in world.ask(
+        "SELECT tenant_id::text, incarnation, seq FROM tenant.tenant_seq", source=True)}
+    books = collections.defaultdict(list)
+    for tenant, incarnation, sequence in world.ask(
+            "SELECT tenant_id, incarnation, sequence FROM sync_consumer.books ORDER BY place"):
+        books[tenant].append((incarnation, sequence))
+    kills = ", ".join(f"{name} {count}" for name, count in sorted(collections.Counter(victims).items()))
+    events = sum(len(b) for b in books.values())
+    print(f"kills: {kills}, with {min(behind)} to {max(behind)} events on their way; "
+          f"{sum(w.done for w in world.writers)} writes, {len(source)} tenants, {events} events applied")
+    expected = {tenant: [(i, n) for n in range(1, s + 1)] for tenant, (i, s) in last.items()}
+    lost = [(t, sorted(set(expected[t]) - set(books[t]))[:3]) for t in expected if set(expected[t]) - set(books[t])]
+    doubled = [t for t, b in books.items() if len(b) != len(set(b))]
+    disordered = [t for t, b in books.items() if b != sorted(b)]
+    check("something was written, and much was on its way at the kills",
+          [] if events > 500 and max(behind) > 10 else [events, max(behind)])
+    check("no surprising refusal", world.surprises)
+    check("the books show no event lost", lost)
+    check("the books show no event twice", doubled)
+    check("the books show every tenant's events in order", disordered)
+    check("nothing but the tenants' events is in the books", sorted(set(books) - set(expected)))
+    check("every tenant is in the replica, and no other", sorted(set(source) ^ set(replica)))
+    check("every row is what the source's row is", [
+        (t, source[t], replica[t]) for t in source if t in replica and source[t] != replica[t]])
+    check("no dead letter", [line for line in [world.dead()] if line])
+    check("the consumers ended by themselves with status 0", [s for s in statuses if s != 0])
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--kills", type=plan, default="consumer=24,nats=3")
+    options.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    options = options.parse_args()
+    print(f"seed {options.seed}")
+    chance = random.Random(options.seed)
+    victims = options.kills
+    chance.shuffle(victims)
+    (ROOT / "build/test-logs").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="sync-consumer-") as folder:
+        world = World(Stack(os.environ), options.seed, pathlib.Path(folder))
+        for writer in world.writers:
+            writer.start()
+        behind = []
+        for victim in victims:
+            behind.append(world.kill_once(victim, chance))
+            if len(behind) % 20 == 0:
+                print(f"{len(behind)} of {len(victims)} kills", flush=True)
+        time.sleep(1)
+        world.over = True
+        for writer in world.writers:
+            writer.join()
+        left = world.settle()
+        check("everything was applied in the end", [left] if left else [])
+        statuses = [member.stop() for member in world.members]
+        judge(world, victims, behind, statuses)
+        world.service.stop()
+    passed = sum(ok for _, ok in CHECKS)
+    print(f"{passed} passed, {len(CHECKS) - passed} failed")
+    return 0 if passed == len(CHECKS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
