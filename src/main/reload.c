@@ -177,11 +177,11 @@ static void apply(struct app *app, struct serve *serve, struct replacement *fres
 
 static void apply_to_server(struct serve *serve, struct replacement *fresh)
 {
-    const struct config_limits *limits = &fresh->config->limits;
+    struct rpc_limits limits;
+    wiring_limits(fresh->config, &limits);
     tls_context_replace(serve->server_tls, TAKE(fresh->server_tls));
     tls_context_replace(serve->client_tls, TAKE(fresh->client_tls));
-    rpc_listener_set_limits(serve->listener, limits->connections_total, limits->accepts_per_second,
-                            limits->connection_memory);
+    rpc_listener_set_limits(serve->listener, &limits);
     for (unsigned i = 0; i < serve->worker_count; i++)
         worker_set_policy(&serve->workers[i], worker_policy_new(fresh->config));
 }

@@ -1,8 +1,8 @@
 /*~ A serving process: what it is made of, in the order it is put together and taken apart.
  *
- * The main thread accepts, watches signals and waits; workers answer calls, each with a loop, connections and
- * caches of its own; the relay ships events on a thread of its own.  SIGTERM: say "not ready", stop accepting,
- * let every connection finish, then take down what is left. */
+ * The main thread accepts, shakes hands, watches signals and waits; workers answer calls, each with a loop,
+ * connections and caches of its own; the relay ships events on a thread of its own.  SIGTERM: say "not ready",
+ * stop accepting, let every connection finish, then take down what is left. */
 #include "main/app.h"
 
 #include "main/certificates.h"
@@ -19,17 +19,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #define TICK_NS NS_PER_S
 #define CPUS_MAX 256
+#define DOOR_NICE 5 /* a third of a worker's share where both want one processor */
 
 static int serve_open(struct serve *serve);
 static int open_epochs(struct serve *serve);
 static int open_workers(struct serve *serve);
 static int open_ports(struct serve *serve);
 static void serve_close(struct serve *serve);
+static void stand_behind(void);
 static void announce(const struct serve *serve);
 static int watch_signals(struct serve *serve);
 static void on_signal(void *owner, unsigned events);
@@ -48,6 +51,7 @@ int command_serve(struct app *app)
         app->config->server.workers > 0 ? app->config->server.workers : count_cpus();
     int rc = serve_open(&serve);
     if (rc == OK) {
+        stand_behind();
         announce(&serve);
         loop_run(serve.loop);
     } else {
@@ -148,19 +152,27 @@ static int open_ports(struct serve *serve)
         .build = {.version = TENANT_VERSION, .commit = version_commit},
     };
     TRY(ops_start(&app->ctx, &ops, &serve->ops));
+    struct rpc_limits limits;
+    wiring_limits(config, &limits);
     const struct rpc_listener_settings listener = {
         .address = config->server.address,
         .port = config->server.port,
         .workers = workers,
         .worker_count = serve->worker_count,
+        .tls = serve->server_tls,
         .shared = serve->shared,
         .metrics = serve->metrics,
         .log = &app->log,
-        .connections_total = config->limits.connections_total,
-        .accepts_per_second = config->limits.accepts_per_second,
-        .connection_memory = config->limits.connection_memory,
+        .limits = &limits,
     };
     return rpc_listener_open(&app->ctx, serve->loop, &listener, &serve->listener);
+}
+
+/* This thread's loop does the handshakes: who is in comes before who wants in.  After the start, because
+ * threads inherit it from who makes them.  Where it is not allowed the kernel shares evenly. */
+static void stand_behind(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), DOOR_NICE);
 }
 
 /* The one line that scripts wait for, on standard output; logs go to standard error. */

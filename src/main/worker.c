@@ -173,7 +173,6 @@ static void open_rpc(struct worker_thread *worker)
     };
     struct rpc_worker_settings settings = {
         .loop = worker->loop,
-        .tls = serve->server_tls,
         .shared = serve->shared,
         .metrics = worker->metrics,
         .log = &serve->app->log,

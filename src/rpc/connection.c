@@ -3,17 +3,15 @@
  * Everything here runs in callbacks of the loop.  connection_close() may be called anywhere: the memory goes at
  * the end of the turn, so that nobody meets a dead connection.
  *
- *    accepted
- *       |
- *    SNIFFING --first byte is not TLS's--> PROBE --its answer is written--.
- *       |                                                                 v
- *    HANDSHAKE ---peer is known---> HTTP2 ---last frame is written---> LINGERING
- *       |                             |                                   |
- *       '-- any state: failure, time-out, the peer's end ------------> CLOSED, freed
+ *    through the door --not TLS--> PROBE --its answer is written--.
+ *       |                                                         v
+ *       '-- peer is known --> HTTP2 --last frame is written--> LINGERING
+ *                               |                                 |
+ *       any state: failure, time-out, the peer's end --------> CLOSED, freed
  *
  * The total count was taken by the listener before the socket came here and is given back by
- * connection_close(), once; the count of the identity is taken after the handshake, because
- * only the certificate tells whose it is. */
+ * connection_close(), once; the count of the identity is taken here, because only the certificate
+ * tells whose it is. */
 #include "base/alloc.h"
 #include "base/random.h"
 
@@ -34,12 +32,8 @@
  * more. */
 #define LINGER_NS NS_PER_S
 #define LINGER_BYTES_MAX (256u << 10)
-#define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
 
 static void on_io(void *owner, unsigned events);
-static void sniff(struct connection *connection);
-static void shake_hands(struct connection *connection);
-static void handshake_failed(struct connection *connection);
 static void begin_http2(struct connection *connection);
 static void read_http2(struct connection *connection);
 static void read_probe(struct connection *connection);
@@ -56,12 +50,14 @@ static void bound_silence(const struct connection *connection);
 static void broken(struct connection *connection);
 static void limit_hit(struct connection *connection, const char *limit);
 
-void connection_open(struct rpc_worker *worker, int fd)
+void connection_open(struct rpc_worker *worker, struct arrival *arrival)
 {
     struct connection *connection = xcalloc(1, sizeof *connection);
     connection->worker = worker;
-    connection->fd = fd;
-    connection->io = io_open(worker->loop, fd);
+    connection->state = CONNECTION_PROBE;
+    connection->fd = arrival->fd;
+    connection->tls = TAKE(arrival->tls);
+    connection->io = io_open(worker->loop, connection->fd);
     connection->opened_ns = clock_now();
     connection->deadline_ns =
         deadline_after(connection->opened_ns, worker->limits.handshake_timeout_ns);
@@ -78,6 +74,10 @@ void connection_open(struct rpc_worker *worker, int fd)
     connection_weigh(connection);
     bound_silence(connection);
     wait_for(connection, IO_READ);
+    if (connection->tls == NULL)
+        read_probe(connection);
+    else
+        begin_http2(connection);
 }
 
 void connection_close(struct connection *connection)
@@ -123,8 +123,6 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
     if (deadline_left(connection->deadline_ns, now_ns) == 0) {
         limit_hit(connection,
                   connection->state == CONNECTION_HTTP2 ? "preface_timeout" : "handshake_timeout");
-        if (connection->state == CONNECTION_HANDSHAKE)
-            rpc_metrics_handshake_failed(connection->worker->metrics->set, "timeout");
         connection_close(connection);
         return;
     }
@@ -157,8 +155,6 @@ void connection_drain(struct connection *connection)
 {
     if (connection->h2 != NULL)
         h2_shutdown(connection->h2);
-    else if (connection->state == CONNECTION_SNIFFING || connection->state == CONNECTION_HANDSHAKE)
-        connection_close(connection);
 }
 
 void connection_rename(struct connection *connection)
@@ -179,12 +175,6 @@ static void on_io(void *owner, unsigned events)
     if (events & IO_WRITE)
         connection->write_stalled_ns = 0;
     switch (connection->state) {
-    case CONNECTION_SNIFFING:
-        sniff(connection);
-        return;
-    case CONNECTION_HANDSHAKE:
-        shake_hands(connection);
-        return;
     case CONNECTION_HTTP2:
         if ((events & IO_READ) && !connection->last_write)
             read_http2(connection);
@@ -205,68 +195,11 @@ static void on_io(void *owner, unsigned events)
     }
 }
 
-/* The byte is only peeked at: TLS and the probe's reader both want the stream from its
- * beginning. */
-static void sniff(struct connection *connection)
-{
-    uint8_t first;
-    ssize_t got = recv(connection->fd, &first, 1, MSG_PEEK);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        connection_close(connection);
-        return;
-    }
-    if (first != TLS_RECORD_HANDSHAKE) {
-        connection->state = CONNECTION_PROBE;
-        read_probe(connection);
-        return;
-    }
-    connection->state = CONNECTION_HANDSHAKE;
-    connection->tls = tls_stream_accept(connection->worker->tls, connection->fd);
-    shake_hands(connection);
-}
-
-/* The handshake's deadline was set at accept and is not renewed by progress, so that a client
- * that sends one byte a second does not hold a slot for longer than a silent one. */
-static void shake_hands(struct connection *connection)
-{
-    switch (tls_stream_handshake(connection->tls)) {
-    case TLS_OK:
-        begin_http2(connection);
-        return;
-    case TLS_WANT_READ:
-        wait_for(connection, IO_READ);
-        return;
-    case TLS_WANT_WRITE:
-        wait_for(connection, IO_WRITE);
-        return;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        handshake_failed(connection);
-        return;
-    }
-}
-
-/* Counted always, logged once per interval: a scanner must not fill the log. */
-static void handshake_failed(struct connection *connection)
-{
-    struct rpc_worker *worker = connection->worker;
-    const char *reason = tls_stream_error_label(connection->tls);
-    rpc_metrics_handshake_failed(worker->metrics->set, reason);
-    uint64_t suppressed = 0;
-    if (log_interval_due(&worker->handshake_log, 10 * NS_PER_S, &suppressed))
-        log_on_warn(worker->log, "tls.handshake_failed", KV_STR("reason", reason),
-                    KV_STR("error", tls_stream_error(connection->tls)),
-                    KV_INT("suppressed", suppressed));
-    connection_close(connection);
-}
-
 /* The limit per identity keeps one broken client's reconnect loop from using up the process's
  * connections for all others.  ALPN was checked in the handshake. */
 static void begin_http2(struct connection *connection)
 {
-    assert(connection->state == CONNECTION_HANDSHAKE && connection->h2 == NULL);
+    assert(connection->state == CONNECTION_PROBE && connection->h2 == NULL);
     struct rpc_worker *worker = connection->worker;
     const char *uri = tls_stream_peer_uri(connection->tls);
     connection->identity = worker->hooks.identity(worker->hooks.owner, uri);

@@ -5,8 +5,6 @@
  * task stacks and spare arenas: its settings bound that. */
 #include "rpc/rpc_int.h"
 
-/* An idle one: OpenSSL's state and certificates, nghttp2's session; docs/performance.md measures 39 KiB. */
-#define CONNECTION_BYTES ((size_t)40 << 10)
 /* The stream here and in nghttp2, and the first chunk of its arena. */
 #define STREAM_BYTES ((size_t)6 << 10)
 

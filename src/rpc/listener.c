@@ -1,4 +1,5 @@
-/* Accepts and hands sockets to the worker with the fewest connections.
+/* Accepts, sends everybody through the door, and hands who has passed to the worker with the fewest
+ * connections.
  *
  * One accept queue for all workers instead of SO_REUSEPORT: HTTP/2 connections live long, and
  * the kernel's hash would leave one worker with twice the connections of another for as long.
@@ -30,11 +31,10 @@ struct rpc_listener {
     struct rpc_worker **workers; /* owned array */
     size_t worker_count;
     struct rpc_shared *shared;
+    struct door *door;
     struct metrics *metrics;
     const struct log *log;
-    uint32_t connections_total;
-    uint32_t accepts_per_second;
-    size_t connection_memory;
+    struct rpc_limits limits;
     struct budget accepts;
     struct log_interval trouble;
     struct socket_record record; /* for channelz */
@@ -42,11 +42,13 @@ struct rpc_listener {
 
 static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
                        const struct rpc_listener_settings *settings);
+static void open_door(struct rpc_listener *listener, struct tls_context *tls);
 static void on_readable(void *owner, unsigned events);
 static bool is_memory_short(const struct rpc_listener *listener);
 static void on_resume(void *owner);
 static void pause_accepting(struct rpc_listener *listener, const char *limit);
-static void hand_over(struct rpc_listener *listener, int fd);
+static void take_in(struct rpc_listener *listener, int fd);
+static void on_admitted(void *owner, struct arrival *arrival);
 static uint16_t bound_port(int fd);
 
 int rpc_listener_open(struct ctx *ctx, struct loop *loop,
@@ -71,9 +73,8 @@ int rpc_listener_open(struct ctx *ctx, struct loop *loop,
     listener->shared = settings->shared;
     listener->metrics = settings->metrics;
     listener->log = settings->log;
-    listener->connections_total = settings->connections_total;
-    listener->accepts_per_second = settings->accepts_per_second;
-    listener->connection_memory = settings->connection_memory;
+    listener->limits = *settings->limits;
+    open_door(listener, settings->tls);
     listener->resume = timer_new(loop, on_resume, listener);
     listener->io = io_open(loop, listener->fd);
     io_watch(listener->io, IO_READ, on_readable, listener);
@@ -88,12 +89,10 @@ uint16_t rpc_listener_port(const struct rpc_listener *listener)
     return listener->port;
 }
 
-void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
-                             uint32_t accepts_per_second, size_t connection_memory)
+void rpc_listener_set_limits(struct rpc_listener *listener, const struct rpc_limits *limits)
 {
-    listener->connections_total = connections_total;
-    listener->accepts_per_second = accepts_per_second;
-    listener->connection_memory = connection_memory;
+    listener->limits = *limits;
+    door_set_timeout(listener->door, limits->handshake_timeout_ns);
 }
 
 void rpc_listener_close(struct rpc_listener *listener)
@@ -101,11 +100,27 @@ void rpc_listener_close(struct rpc_listener *listener)
     if (listener == NULL)
         return;
     sockets_leave(rpc_shared_sockets(listener->shared), &listener->record);
+    door_close(listener->door);
     io_close(listener->io);
     timer_free(listener->resume);
     close(listener->fd);
     free(listener->workers);
     free(listener);
+}
+
+static void open_door(struct rpc_listener *listener, struct tls_context *tls)
+{
+    const struct door_settings settings = {
+        .loop = listener->loop,
+        .tls = tls,
+        .shared = listener->shared,
+        .metrics = listener->metrics,
+        .log = listener->log,
+        .handshake_timeout_ns = listener->limits.handshake_timeout_ns,
+        .admit = on_admitted,
+        .owner = listener,
+    };
+    listener->door = door_open(&settings);
 }
 
 /* SO_REUSEADDR: a restart must not wait for the TIME_WAIT of the last life's connections. */
@@ -144,14 +159,14 @@ static void on_readable(void *owner, unsigned events)
         return;
     }
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (!budget_take(&listener->accepts, listener->accepts_per_second,
-                         listener->accepts_per_second, clock_now())) {
+        if (!budget_take(&listener->accepts, listener->limits.accepts_per_second,
+                         listener->limits.accepts_per_second, clock_now())) {
             pause_accepting(listener, "accepts_per_second");
             return;
         }
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            hand_over(listener, fd);
+            take_in(listener, fd);
             continue;
         }
         listener->accepts.tokens += 1; /* nothing was accepted */
@@ -165,7 +180,7 @@ static void on_readable(void *owner, unsigned events)
  * one turn's accepts may come on top, and again after each pause. */
 static bool is_memory_short(const struct rpc_listener *listener)
 {
-    size_t limit = listener->connection_memory;
+    size_t limit = listener->limits.connection_memory;
     return shared_memory(listener->shared) >= limit - limit / 10;
 }
 
@@ -189,25 +204,30 @@ static void on_resume(void *owner)
 
 /* TCP_NODELAY: answers are small and written in one piece, and Nagle would hold the last
  * segment back until the client's delayed ACK. */
-static void hand_over(struct rpc_listener *listener, int fd)
+static void take_in(struct rpc_listener *listener, int fd)
 {
     int yes = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (!shared_connection_enter(listener->shared, listener->connections_total)) {
-        rpc_metrics_limit(listener->metrics, "connections_total");
-        close(fd);
+    if (shared_connection_enter(listener->shared, listener->limits.connections_total)) {
+        door_enter(listener->door, fd);
         return;
     }
+    rpc_metrics_limit(listener->metrics, "connections_total");
+    close(fd);
+}
+
+static void on_admitted(void *owner, struct arrival *arrival)
+{
+    struct rpc_listener *listener = owner;
     struct rpc_worker *chosen = listener->workers[0];
     for (size_t i = 1; i < listener->worker_count; i++) {
         if (rpc_worker_connections(listener->workers[i]) < rpc_worker_connections(chosen))
             chosen = listener->workers[i];
     }
-    if (rpc_worker_take(chosen, fd))
+    if (worker_take(chosen, arrival))
         return;
     rpc_metrics_limit(listener->metrics, "worker_mailbox");
-    shared_connection_leave(listener->shared);
-    close(fd);
+    arrival_refuse(arrival, listener->shared);
 }
 
 static uint16_t bound_port(int fd)

@@ -101,7 +101,6 @@ struct rpc_worker;
 
 struct rpc_worker_settings {
     struct loop *loop;
-    struct tls_context *tls; /* server side; referenced */
     struct rpc_shared *shared;
     struct metrics *metrics; /* the worker's own set */
     const struct log *log;
@@ -119,9 +118,6 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings);
 void rpc_worker_close(struct rpc_worker *worker);
 /* Open connections.  Any thread. */
 size_t rpc_worker_connections(const struct rpc_worker *worker);
-/* Hands an accepted socket over.  False: the worker's mailbox is full; the socket stays the caller's.
- * Any thread. */
-bool rpc_worker_take(struct rpc_worker *worker, int fd);
 /* Says GOAWAY to every connection (notice, then the last stream), finishes calls, closes what is left when
  * `grace_ns` is over, then calls done(owner) once.  From now on new sockets are closed. */
 void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)(void *owner),
@@ -140,21 +136,20 @@ struct rpc_listener_settings {
     uint16_t port;       /* 0: any free one */
     struct rpc_worker *const *workers;
     size_t worker_count;
+    struct tls_context *tls; /* server side; referenced */
     struct rpc_shared *shared;
     struct metrics *metrics;
     const struct log *log;
-    uint32_t connections_total;
-    uint32_t accepts_per_second;
-    size_t connection_memory;
+    const struct rpc_limits *limits; /* copied */
 };
 
-/* Listens and accepts on `loop`.  Fault: FAULT_IO naming address, port and reason. */
+/* Listens, accepts and shakes hands on `loop`, which should be no worker's.  Fault: FAULT_IO naming
+ * address, port and reason. */
 int rpc_listener_open(struct ctx *ctx, struct loop *loop,
                       const struct rpc_listener_settings *settings,
                       struct rpc_listener **listener) MUST_CHECK;
 /* From now on; connections that exist stay. */
-void rpc_listener_set_limits(struct rpc_listener *listener, uint32_t connections_total,
-                             uint32_t accepts_per_second, size_t connection_memory);
+void rpc_listener_set_limits(struct rpc_listener *listener, const struct rpc_limits *limits);
 uint16_t rpc_listener_port(const struct rpc_listener *listener);
 void rpc_listener_close(struct rpc_listener *listener); /* accepts NULL */
 

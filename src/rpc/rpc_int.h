@@ -1,8 +1,9 @@
 /* The rpc room's own: workers and connections.
  *
  * Everything belongs to the worker's thread, but for the shared_ functions and
- * rpc_worker_take().  Who owns whom:
+ * worker_take().  Who owns whom:
  *
+ *    listener ─── door ─── entrant ─── tls_stream, which goes along to the connection
  *    rpc_worker ─── connection ─── tls_stream
  *                        └── h2 ─── h2_stream ─── running_call (the task owns it while it runs)
  *
@@ -14,6 +15,7 @@
 #include "base/log.h"
 
 #include "rpc/dispatch.h"
+#include "rpc/door.h"
 #include "rpc/h2.h"
 #include "rpc/h2_memory.h"
 #include "rpc/rpc.h"
@@ -23,10 +25,8 @@
 #include <stdatomic.h>
 
 enum connection_state {
-    CONNECTION_SNIFFING, /* the first byte decides: TLS or a plain probe */
-    CONNECTION_HANDSHAKE,
+    CONNECTION_PROBE, /* plain HTTP/1.1 */
     CONNECTION_HTTP2,
-    CONNECTION_PROBE,     /* plain HTTP/1.1 */
     CONNECTION_LINGERING, /* our side has ended; what still comes is read away */
     CONNECTION_CLOSED,    /* freed at the end of the turn */
 };
@@ -39,7 +39,7 @@ struct connection {
     struct io *io;
     struct tls_stream *tls;      /* NULL for plain probes */
     struct socket_record record; /* what channelz tells of it, once it speaks HTTP/2 */
-    struct h2 *h2;               /* from the handshake's end */
+    struct h2 *h2;               /* NULL for plain probes, and once it has ended */
     struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
     struct buf probe;            /* a probe's request so far */
     struct deferred flush;       /* sends at the end of the turn */
@@ -64,7 +64,6 @@ struct connection {
 
 struct rpc_worker {
     struct loop *loop;
-    struct tls_context *tls;
     struct rpc_shared *shared;
     const struct log *log;
     struct rpc_limits limits;
@@ -92,7 +91,6 @@ struct rpc_worker {
     size_t running_calls;
     size_t streaming_calls;     /* of them, those of methods that stream … */
     size_t streaming_calls_max; /* … at most half of all tasks: a stream may last for hours */
-    struct log_interval handshake_log; /* failed handshakes */
     unsigned peers_to_verify;          /* in this sweep, after the trust was replaced */
     uint8_t *read_buffer;              /* RPC_READ_SIZE bytes: what one read brings */
     uint64_t log_window_ns;            /* start of the present second of sampled lines */
@@ -104,9 +102,14 @@ struct rpc_worker {
 struct arena *worker_arena_take(struct rpc_worker *worker);
 void worker_arena_give(struct rpc_worker *worker, struct arena *arena);
 
-/* Takes the descriptor over, whose place in the total count the listener has taken.  Closes
- * both in the end. */
-void connection_open(struct rpc_worker *worker, int fd);
+/* An idle one: OpenSSL's state and certificates, nghttp2's session; docs/performance.md measures 39 KiB. */
+#define CONNECTION_BYTES ((size_t)40 << 10)
+
+/* Hands the arrival's contents over.  False: the worker's mailbox is full; they stay the caller's.  Any
+ * thread. */
+bool worker_take(struct rpc_worker *worker, const struct arrival *arrival);
+/* Takes the contents over, and the place in the total count.  Closes all in the end. */
+void connection_open(struct rpc_worker *worker, struct arrival *arrival);
 /* Ends it now; freed at the end of the turn.  May be called more than once, and from any
  * callback of the loop. */
 void connection_close(struct connection *connection);
@@ -115,7 +118,7 @@ void connection_close(struct connection *connection);
 void connection_flush_later(struct connection *connection);
 /* Time-outs of one connection.  May close it. */
 void connection_sweep(struct connection *connection, uint64_t now_ns);
-/* GOAWAY on an HTTP/2 connection; closes one whose handshake is still under way. */
+/* GOAWAY on an HTTP/2 connection. */
 void connection_drain(struct connection *connection);
 
 /* connection_memory.c: brings the process's sum up to date; nothing is held by a closed one. */

@@ -43,6 +43,10 @@ static const struct metric_family distrusted_family = {
 };
 static const struct metric_family connections_family = {
     .name = "tenant_rpc_connections", .help = "Open connections.", .kind = METRIC_GAUGE};
+static const struct metric_family entrants_family = {
+    .name = "tenant_rpc_entrants",
+    .help = "Connections before the end of their TLS handshake.",
+    .kind = METRIC_GAUGE};
 static const struct metric_family streams_family = {
     .name = "tenant_rpc_streams", .help = "Open HTTP/2 streams.", .kind = METRIC_GAUGE};
 static const struct metric_family running_family = {
@@ -53,7 +57,7 @@ static const struct metric_family held_family = {
     .kind = METRIC_GAUGE};
 static const struct metric_family accepted_family = {
     .name = "tenant_rpc_connections_accepted_total",
-    .help = "Connections taken over by a worker.",
+    .help = "Connections taken over by a worker: probes, and those whose handshake succeeded.",
     .kind = METRIC_COUNTER};
 static const struct metric_family probes_family = {
     .name = "tenant_rpc_probes_total", .help = "Plain health probes.", .kind = METRIC_COUNTER};
@@ -90,6 +94,7 @@ const struct metric_family *const rpc_metric_families[] = {
     &handshake_family,
     &distrusted_family,
     &connections_family,
+    &entrants_family,
     &streams_family,
     &running_family,
     &accepted_family,
@@ -134,6 +139,16 @@ void rpc_metrics_free(struct rpc_metrics *metrics)
 void rpc_metrics_limit(struct metrics *set, const char *limit)
 {
     metric_inc(metrics_series(set, &limits_family, (const char *const[]){limit}));
+}
+
+struct metric *rpc_metrics_entrants(struct metrics *set)
+{
+    return metrics_series(set, &entrants_family, NULL);
+}
+
+struct metric *rpc_metrics_held_bytes(struct metrics *set)
+{
+    return metrics_series(set, &held_family, NULL);
 }
 
 void rpc_metrics_handshake_failed(struct metrics *set, const char *reason)

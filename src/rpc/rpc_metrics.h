@@ -44,6 +44,9 @@ void rpc_metrics_free(struct rpc_metrics *metrics);
 
 /* One more hit of a limit: tenant_rpc_limit_hits_total{limit}. */
 void rpc_metrics_limit(struct metrics *set, const char *limit);
+/* The gauges tenant_rpc_entrants and tenant_rpc_connection_bytes of a set that is no worker's. */
+struct metric *rpc_metrics_entrants(struct metrics *set);
+struct metric *rpc_metrics_held_bytes(struct metrics *set);
 /* tenant_tls_handshake_failures_total{reason}. */
 void rpc_metrics_handshake_failed(struct metrics *set, const char *reason);
 /* tenant_tls_peers_dropped_total{reason}. */

@@ -1,6 +1,6 @@
 /* A worker: its connections, its pools, its sweep of time-outs, its end.
  *
- * Everything here belongs to the worker's thread, but for rpc_worker_take() and
+ * Everything here belongs to the worker's thread, but for worker_take() and
  * rpc_worker_connections(), which the listener's thread calls.  A worker is drained before it
  * is closed: close asserts that nothing is left. */
 #include "base/alloc.h"
@@ -23,7 +23,7 @@
 
 static void make_slots(struct rpc_worker *worker, const struct rpc_worker_settings *settings);
 static void measure_messages(struct rpc_worker *worker);
-static void on_socket(void *owner, void *message);
+static void on_arrival(void *owner, void *message);
 static void on_sweep(void *owner);
 static void check_drained(struct rpc_worker *worker);
 
@@ -33,7 +33,6 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     assert(settings->hooks.match != NULL && settings->hooks.probe != NULL);
     struct rpc_worker *worker = xcalloc(1, sizeof *worker);
     worker->loop = settings->loop;
-    worker->tls = settings->tls == NULL ? NULL : tls_context_ref(settings->tls);
     worker->shared = settings->shared;
     worker->log = settings->log;
     worker->limits = settings->limits;
@@ -46,12 +45,12 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     list_init(&worker->spare_streams);
     worker->read_buffer = xmalloc(RPC_READ_SIZE);
     make_slots(worker, settings);
-    worker->mailbox = mailbox_open(worker->loop, MAILBOX_SIZE, on_socket, worker);
+    worker->mailbox = mailbox_open(worker->loop, MAILBOX_SIZE, on_arrival, worker);
     worker->janitor = timer_new(worker->loop, on_sweep, worker);
     return worker;
 }
 
-/* Closing the mailbox hands the sockets still in it to on_socket(), which closes them since we
+/* Closing the mailbox hands the arrivals still in it to on_arrival(), which refuses them since we
  * drain. */
 void rpc_worker_close(struct rpc_worker *worker)
 {
@@ -67,7 +66,6 @@ void rpc_worker_close(struct rpc_worker *worker)
     h2_memory_deinit(&worker->h2_memory);
     for (struct list_node *node; (node = list_pop_front(&worker->spare_streams)) != NULL;)
         stream_free(list_entry(node, struct h2_stream, node));
-    tls_context_unref(worker->tls);
     rpc_metrics_free(worker->metrics);
     free(worker->registrations);
     free(worker->slots);
@@ -80,10 +78,14 @@ size_t rpc_worker_connections(const struct rpc_worker *worker)
     return atomic_load_explicit(&worker->connection_count, memory_order_relaxed);
 }
 
-bool rpc_worker_take(struct rpc_worker *worker, int fd)
+bool worker_take(struct rpc_worker *worker, const struct arrival *arrival)
 {
-    assert(fd >= 0);
-    return mailbox_post(worker->mailbox, (void *)(intptr_t)fd);
+    struct arrival *message = xmalloc(sizeof *message);
+    *message = *arrival;
+    if (mailbox_post(worker->mailbox, message))
+        return true;
+    free(message);
+    return false;
 }
 
 /* The janitor fires at once, so that a worker without connections reports at once; `done` runs
@@ -171,17 +173,16 @@ static void measure_messages(struct rpc_worker *worker)
     }
 }
 
-/* The listener counted the socket in the total; whoever closes it gives that back. */
-static void on_socket(void *owner, void *message)
+/* The listener counted it in the total; whoever closes it gives that back. */
+static void on_arrival(void *owner, void *message)
 {
     struct rpc_worker *worker = owner;
-    int fd = (int)(intptr_t)message;
+    AUTO(auto_free) struct arrival *arrival = message;
     if (worker->draining) {
-        close(fd);
-        shared_connection_leave(worker->shared);
+        arrival_refuse(arrival, worker->shared);
         return;
     }
-    connection_open(worker, fd);
+    connection_open(worker, arrival);
     if (!timer_is_set(worker->janitor))
         timer_set(worker->janitor, deadline_after(clock_now(), SWEEP_NS));
 }

@@ -165,7 +165,6 @@ static void server_open(struct server *server, struct ctx *ctx, const ServerRequ
     const struct rpc_registration registration = {&conformance_service, NULL, NULL};
     const struct rpc_worker_settings settings = {
         .loop = server->loop,
-        .tls = server->tls,
         .log = &server->log,
         .shared = server->shared,
         .metrics = server->metrics,
@@ -181,12 +180,11 @@ static void server_open(struct server *server, struct ctx *ctx, const ServerRequ
         .address = "127.0.0.1",
         .workers = &server->worker,
         .worker_count = 1,
+        .tls = server->tls,
         .shared = server->shared,
         .metrics = server->metrics,
         .log = &server->log,
-        .connections_total = limits.connections_total,
-        .accepts_per_second = limits.accepts_per_second,
-        .connection_memory = limits.connection_memory};
+        .limits = &limits};
     if (rpc_listener_open(ctx, server->loop, &listening, &server->listener) != OK)
         die("listener", ctx_fault_text(ctx));
 }

@@ -253,13 +253,12 @@ static int trust(struct ctx *ctx, const char *pki, struct tls_context **tls)
     return tls_context_new(ctx, &settings, tls);
 }
 
-static struct rpc_worker *open_worker(struct server *server, struct tls_context *tls,
-                                      struct rpc_shared *shared, struct metrics *metrics)
+static struct rpc_worker *open_worker(struct server *server, struct rpc_shared *shared,
+                                      struct metrics *metrics)
 {
     const struct rpc_registration registration = {&test_service_rpc, &handlers, NULL};
     const struct rpc_worker_settings settings = {
         .loop = server->loop,
-        .tls = tls,
         .shared = shared,
         .metrics = metrics,
         .limits = rpc_limits_default,
@@ -278,17 +277,16 @@ static int serve(struct ctx *ctx, const char *pki)
     TRY(trust(ctx, pki, &tls));
     struct rpc_shared *shared = rpc_shared_new();
     struct metrics *metrics = metrics_new();
-    server.worker = open_worker(&server, tls, shared, metrics);
+    server.worker = open_worker(&server, shared, metrics);
     struct rpc_worker *const workers[] = {server.worker};
     const struct rpc_listener_settings settings = {
         .address = "127.0.0.1",
         .workers = workers,
         .worker_count = 1,
+        .tls = tls,
         .shared = shared,
         .metrics = metrics,
-        .connections_total = rpc_limits_default.connections_total,
-        .accepts_per_second = rpc_limits_default.accepts_per_second,
-        .connection_memory = rpc_limits_default.connection_memory,
+        .limits = &rpc_limits_default,
     };
     TRY(rpc_listener_open(ctx, server.loop, &settings, &listener));
     sigset_t set;

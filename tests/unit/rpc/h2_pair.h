@@ -101,8 +101,7 @@ static inline void pair_wants_flush(void *owner)
 }
 
 /* A worker without a session: for connections of its own. */
-static inline struct pair *pair_make(const struct rpc_limits *limits, struct tls_context *tls,
-                                     const struct log *log)
+static inline struct pair *pair_make(const struct rpc_limits *limits, const struct log *log)
 {
     struct pair *pair = xcalloc(1, sizeof *pair);
     pair->loop = loop_new(0);
@@ -114,7 +113,6 @@ static inline struct pair *pair_make(const struct rpc_limits *limits, struct tls
     struct rpc_registration registration = {&pair_service, NULL, pair};
     struct rpc_worker_settings settings = {
         .loop = pair->loop,
-        .tls = tls,
         .log = log,
         .shared = pair->shared,
         .metrics = pair->metrics,
@@ -134,7 +132,7 @@ static inline struct pair *pair_make(const struct rpc_limits *limits, struct tls
 
 static inline struct pair *pair_new(const struct rpc_limits *limits)
 {
-    struct pair *pair = pair_make(limits, NULL, NULL);
+    struct pair *pair = pair_make(limits, NULL);
     pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
     return pair;
 }

@@ -80,20 +80,25 @@ static inline void server_open(struct server *server, const struct rpc_limits *l
     server->tls = server_context(server, "leaf", true);
     server->client_tls = server_context(server, "leaf", false);
     server->naked_tls = server_context(server, "wrong", false);
-    server->pair = pair_make(limits, server->tls, &server->log);
-    const struct rpc_limits *used = &server->pair->worker->limits;
+    server->pair = pair_make(limits, &server->log);
     struct rpc_listener_settings settings = {.address = "127.0.0.1",
                                              .workers = &server->pair->worker,
                                              .worker_count = 1,
+                                             .tls = server->tls,
                                              .shared = server->pair->shared,
                                              .metrics = server->pair->metrics,
                                              .log = &server->log,
-                                             .connections_total = used->connections_total,
-                                             .accepts_per_second = used->accepts_per_second,
-                                             .connection_memory = used->connection_memory};
+                                             .limits = &server->pair->worker->limits};
     int rc = rpc_listener_open(&server->ctx, server->pair->loop, &settings, &server->listener);
     ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
     ck_assert_uint_gt(rpc_listener_port(server->listener), 0);
+}
+
+/* At the door or through it. */
+static inline size_t server_connections(struct server *server)
+{
+    struct metric *entrants = rpc_metrics_entrants(server->pair->metrics);
+    return (size_t)metric_gauge(entrants) + rpc_worker_connections(server->pair->worker);
 }
 
 static inline void server_on_drained(void *owner)

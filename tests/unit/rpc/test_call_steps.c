@@ -138,7 +138,7 @@ START_TEST(the_log_is_last)
         int ends[2];
         ck_assert_int_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
         const struct log log = {.fd = ends[1], .level = LOG_INFO, .service = "test"};
-        struct pair *pair = pair_make(NULL, NULL, &log);
+        struct pair *pair = pair_make(NULL, &log);
         pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
         pair_connect(pair);
         const struct extra extras[] = {{"x-request-id", "req-of-the-test"}, {NULL, NULL}};

@@ -355,7 +355,7 @@ START_TEST(broken_flags_are_told_apart)
         int pipe_fds[2];
         ck_assert_int_eq(pipe(pipe_fds), 0);
         struct log log = {.fd = pipe_fds[1]};
-        struct pair *pair = pair_make(NULL, NULL, &log);
+        struct pair *pair = pair_make(NULL, &log);
         pair->h2 = h2_new(pair->worker, pair->caller, pair, pair_wants_flush);
         struct talk talk;
         pair_connect(pair);

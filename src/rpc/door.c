@@ -1,0 +1,235 @@
+/*~ The door: whoever connects is looked at here before a worker hears of it.
+ *
+ *    accepted
+ *       |
+ *    the first byte --not TLS's--> admitted as a probe
+ *       |
+ *    handshake --done--> admitted
+ *       |
+ *    failure, time-out, the peer's end: closed
+ *
+ * One thread does all handshakes of the process, so a flood of them costs one core at most, and less than
+ * that beside busy workers (the listener's thread stands behind theirs: see main/serve.c).
+ * accepts_per_second bounds what it can be asked for. */
+#include "rpc/door.h"
+
+#include "base/alloc.h"
+
+#include "rpc/rpc_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SWEEP_NS (50 * NS_PER_MS)
+#define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
+
+struct entrant {
+    struct list_node node; /* on door->entrants, first come first */
+    struct door *door;
+    int fd;
+    struct io *io;
+    struct tls_stream *tls; /* NULL before its first byte */
+    uint64_t deadline_ns;
+};
+
+struct door {
+    struct loop *loop;
+    struct tls_context *tls;
+    struct rpc_shared *shared;
+    struct metrics *metrics;
+    const struct log *log;
+    uint64_t handshake_timeout_ns;
+    door_callback *admit;
+    void *owner;
+    struct list entrants;
+    struct timer *janitor; /* runs while there are entrants */
+    struct metric *waiting;
+    struct metric *held_bytes;
+    struct log_interval trouble; /* failed handshakes */
+};
+
+static void on_io(void *owner, unsigned events);
+static void sniff(struct entrant *entrant);
+static void shake_hands(struct entrant *entrant);
+static void handshake_failed(struct entrant *entrant);
+static void admit(struct entrant *entrant);
+static void shut_out(struct entrant *entrant);
+static void entrant_leave(struct entrant *entrant);
+static void weigh(struct door *door, size_t before, size_t now);
+static void on_sweep(void *owner);
+
+struct door *door_open(const struct door_settings *settings)
+{
+    struct door *door = xcalloc(1, sizeof *door);
+    door->loop = settings->loop;
+    door->tls = tls_context_ref(settings->tls);
+    door->shared = settings->shared;
+    door->metrics = settings->metrics;
+    door->log = settings->log;
+    door->handshake_timeout_ns = settings->handshake_timeout_ns;
+    door->admit = settings->admit;
+    door->owner = settings->owner;
+    door->waiting = rpc_metrics_entrants(door->metrics);
+    door->held_bytes = rpc_metrics_held_bytes(door->metrics);
+    list_init(&door->entrants);
+    door->janitor = timer_new(door->loop, on_sweep, door);
+    return door;
+}
+
+void door_close(struct door *door)
+{
+    if (door == NULL)
+        return;
+    for (struct list_node *node; (node = list_first(&door->entrants)) != NULL;)
+        shut_out(list_entry(node, struct entrant, node));
+    timer_free(door->janitor);
+    tls_context_unref(door->tls);
+    free(door);
+}
+
+void door_set_timeout(struct door *door, uint64_t handshake_timeout_ns)
+{
+    door->handshake_timeout_ns = handshake_timeout_ns;
+}
+
+/* The deadline is not renewed by progress, so that a client that sends one byte a second does not hold a place
+ * for longer than a silent one. */
+void door_enter(struct door *door, int fd)
+{
+    struct entrant *entrant = xcalloc(1, sizeof *entrant);
+    entrant->door = door;
+    entrant->fd = fd;
+    entrant->io = io_open(door->loop, fd);
+    entrant->deadline_ns = deadline_after(clock_now(), door->handshake_timeout_ns);
+    list_push_back(&door->entrants, &entrant->node);
+    metric_gauge_add(door->waiting, 1);
+    weigh(door, 0, CONNECTION_BYTES);
+    io_watch(entrant->io, IO_READ, on_io, entrant);
+    if (!timer_is_set(door->janitor))
+        timer_set(door->janitor, deadline_after(clock_now(), SWEEP_NS));
+}
+
+void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared)
+{
+    tls_stream_free(TAKE(arrival->tls));
+    close(arrival->fd);
+    shared_connection_leave(shared);
+}
+
+static void on_io(void *owner, unsigned events)
+{
+    (void)events;
+    struct entrant *entrant = owner;
+    if (entrant->tls == NULL)
+        sniff(entrant);
+    else
+        shake_hands(entrant);
+}
+
+/* The byte is only peeked at: TLS and the probe's reader both want the stream from its
+ * beginning. */
+static void sniff(struct entrant *entrant)
+{
+    uint8_t first;
+    ssize_t got = recv(entrant->fd, &first, 1, MSG_PEEK);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        shut_out(entrant);
+        return;
+    }
+    if (first != TLS_RECORD_HANDSHAKE) {
+        admit(entrant);
+        return;
+    }
+    entrant->tls = tls_stream_accept(entrant->door->tls, entrant->fd);
+    shake_hands(entrant);
+}
+
+static void shake_hands(struct entrant *entrant)
+{
+    switch (tls_stream_handshake(entrant->tls)) {
+    case TLS_OK:
+        admit(entrant);
+        return;
+    case TLS_WANT_READ:
+        io_watch(entrant->io, IO_READ, on_io, entrant);
+        return;
+    case TLS_WANT_WRITE:
+        io_watch(entrant->io, IO_WRITE, on_io, entrant);
+        return;
+    case TLS_CLOSED:
+    case TLS_FAILED:
+        handshake_failed(entrant);
+        return;
+    }
+}
+
+/* Counted always, logged once per interval: a scanner must not fill the log. */
+static void handshake_failed(struct entrant *entrant)
+{
+    struct door *door = entrant->door;
+    const char *reason = tls_stream_error_label(entrant->tls);
+    rpc_metrics_handshake_failed(door->metrics, reason);
+    uint64_t suppressed = 0;
+    if (log_interval_due(&door->trouble, 10 * NS_PER_S, &suppressed))
+        log_on_warn(door->log, "tls.handshake_failed", KV_STR("reason", reason),
+                    KV_STR("error", tls_stream_error(entrant->tls)),
+                    KV_INT("suppressed", suppressed));
+    shut_out(entrant);
+}
+
+static void admit(struct entrant *entrant)
+{
+    struct door *door = entrant->door;
+    struct arrival arrival = {.fd = entrant->fd, .tls = TAKE(entrant->tls)};
+    entrant_leave(entrant);
+    door->admit(door->owner, &arrival);
+}
+
+static void shut_out(struct entrant *entrant)
+{
+    struct arrival arrival = {.fd = entrant->fd, .tls = TAKE(entrant->tls)};
+    struct rpc_shared *shared = entrant->door->shared;
+    entrant_leave(entrant);
+    arrival_refuse(&arrival, shared);
+}
+
+static void entrant_leave(struct entrant *entrant)
+{
+    struct door *door = entrant->door;
+    io_close(entrant->io);
+    list_remove(&door->entrants, &entrant->node);
+    metric_gauge_add(door->waiting, -1);
+    weigh(door, CONNECTION_BYTES, 0);
+    free(entrant);
+}
+
+/* An estimate, as connection_weigh()'s: OpenSSL's state is most of what a new connection holds. */
+static void weigh(struct door *door, size_t before, size_t now)
+{
+    shared_memory_change(door->shared, before, now);
+    metric_gauge_add(door->held_bytes, (int64_t)now - (int64_t)before);
+}
+
+static void on_sweep(void *owner)
+{
+    struct door *door = owner;
+    uint64_t now = clock_now();
+    struct list_node *next = NULL;
+    for (struct list_node *node = list_first(&door->entrants); node != NULL; node = next) {
+        next = list_next(&door->entrants, node);
+        struct entrant *entrant = list_entry(node, struct entrant, node);
+        if (deadline_left(entrant->deadline_ns, now) > 0)
+            continue;
+        rpc_metrics_limit(door->metrics, "handshake_timeout");
+        if (entrant->tls != NULL)
+            rpc_metrics_handshake_failed(door->metrics, "timeout");
+        shut_out(entrant);
+    }
+    if (!list_is_empty(&door->entrants))
+        timer_set(door->janitor, deadline_after(now, SWEEP_NS));
+}

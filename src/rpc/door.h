@@ -1,0 +1,48 @@
+/* What stands between accept() and a worker: the first byte and the TLS handshake.
+ *
+ * On the listener's loop and never on a worker's: a handshake costs a millisecond of signatures, which calls of
+ * those who are in must not wait for.  Everything here belongs to the listener's thread. */
+#ifndef RPC_DOOR_H
+#define RPC_DOOR_H
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+#include "loop/loop.h"
+#include "rpc/rpc.h"
+#include "tls/tls.h"
+
+/* Who may go to a worker.  The descriptor's place in the total count goes along. */
+struct arrival {
+    int fd;
+    struct tls_stream *tls; /* its handshake is done; NULL: a plain probe, of which nothing was read */
+};
+
+/* Takes the contents over, never the struct. */
+typedef void door_callback(void *owner, struct arrival *arrival);
+
+struct door_settings {
+    struct loop *loop;
+    struct tls_context *tls; /* server side; referenced */
+    struct rpc_shared *shared;
+    struct metrics *metrics;
+    const struct log *log;
+    uint64_t handshake_timeout_ns;
+    door_callback *admit;
+    void *owner;
+};
+
+struct door;
+struct door *door_open(const struct door_settings *settings);
+/* Whoever has not passed is shut out.  Accepts NULL. */
+void door_close(struct door *door);
+/* Of handshakes that begin from now on. */
+void door_set_timeout(struct door *door, uint64_t handshake_timeout_ns);
+/* Takes an accepted descriptor over, whose place in the total count the caller has taken: admits it in a later
+ * turn, or closes it and gives the place back. */
+void door_enter(struct door *door, int fd);
+
+/* Closes what arrived and gives its place back.  Any thread that owns it. */
+void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared);
+
+#endif
