@@ -46,6 +46,9 @@ struct config_limits {
     uint32_t connections_per_identity; /* over the process; 64 */
     uint32_t connections_total;        /* over the process; 4096 */
     uint32_t accepts_per_second;       /* over the process; 200 */
+    uint32_t offender_burst;           /* handshakes of an address that offended; 50 */
+    uint32_t offender_rate;            /* per second; 20 */
+    uint64_t offender_time_ns;         /* since its last offence; 1 min */
     size_t connection_memory;          /* over the process; 256 MiB */
     uint64_t deadline_default_ns;      /* of unary calls that bring none; 10 s */
     uint64_t deadline_cap_ns;          /* 30 s */

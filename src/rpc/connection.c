@@ -49,6 +49,7 @@ static void drop_distrusted(struct connection *connection);
 static void bound_silence(const struct connection *connection);
 static void broken(struct connection *connection);
 static void limit_hit(struct connection *connection, const char *limit);
+static void note_offence(struct connection *connection);
 
 void connection_open(struct rpc_worker *worker, struct arrival *arrival)
 {
@@ -57,6 +58,7 @@ void connection_open(struct rpc_worker *worker, struct arrival *arrival)
     connection->state = CONNECTION_PROBE;
     connection->fd = arrival->fd;
     connection->tls = TAKE(arrival->tls);
+    connection->address = arrival->address;
     connection->io = io_open(worker->loop, connection->fd);
     connection->opened_ns = clock_now();
     connection->deadline_ns =
@@ -85,6 +87,8 @@ void connection_close(struct connection *connection)
     if (connection->state == CONNECTION_CLOSED)
         return;
     bool lingering = connection->state == CONNECTION_LINGERING;
+    if (connection->h2 != NULL && connection->h2->offended)
+        note_offence(connection);
     connection->state = CONNECTION_CLOSED;
     struct rpc_worker *worker = connection->worker;
     io_close(TAKE(connection->io));
@@ -211,6 +215,7 @@ static void begin_http2(struct connection *connection)
         shared_identity_enter(worker->shared, connection->identity_key, own.connections);
     if (!connection->counted) {
         limit_hit(connection, "connections_per_identity");
+        note_offence(connection);
         connection_close(connection);
         return;
     }
@@ -321,6 +326,8 @@ static void write_out(struct connection *connection)
  * lies before it: so we end our side first and read the rest away for a moment. */
 static void linger(struct connection *connection)
 {
+    if (connection->h2 != NULL && connection->h2->offended)
+        note_offence(connection);
     h2_free(TAKE(connection->h2));
     if (connection->tls != NULL)
         tls_stream_shutdown(connection->tls);
@@ -437,4 +444,11 @@ static void broken(struct connection *connection)
 static void limit_hit(struct connection *connection, const char *limit)
 {
     rpc_metrics_limit(connection->worker->metrics->set, limit);
+}
+
+/* The next handshakes from there are spread over time. */
+static void note_offence(struct connection *connection)
+{
+    offenders_note(shared_offenders(connection->worker->shared), &connection->address,
+                   clock_now());
 }

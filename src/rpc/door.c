@@ -2,6 +2,8 @@
  *
  *    accepted
  *       |
+ *    waits for its turn, where its address has offended (offenders.h)
+ *       |
  *    the first byte --not TLS's--> admitted as a probe
  *       |
  *    handshake --done--> admitted
@@ -30,9 +32,11 @@ struct entrant {
     struct list_node node; /* on door->entrants, first come first */
     struct door *door;
     int fd;
-    struct io *io;
+    struct io *io;          /* NULL until it begins */
     struct tls_stream *tls; /* NULL before its first byte */
-    uint64_t deadline_ns;
+    struct peer_address address;
+    uint64_t turn_ns;     /* when it may begin … */
+    uint64_t deadline_ns; /* … and must have ended */
 };
 
 struct door {
@@ -41,7 +45,7 @@ struct door {
     struct rpc_shared *shared;
     struct metrics *metrics;
     const struct log *log;
-    uint64_t handshake_timeout_ns;
+    struct rpc_limits limits;
     door_callback *admit;
     void *owner;
     struct list entrants;
@@ -51,6 +55,8 @@ struct door {
     struct log_interval trouble; /* failed handshakes */
 };
 
+static uint64_t turn_of(struct door *door, const struct peer_address *address, uint64_t now_ns);
+static void begin(struct entrant *entrant);
 static void on_io(void *owner, unsigned events);
 static void sniff(struct entrant *entrant);
 static void shake_hands(struct entrant *entrant);
@@ -60,6 +66,7 @@ static void shut_out(struct entrant *entrant);
 static void entrant_leave(struct entrant *entrant);
 static void weigh(struct door *door, size_t before, size_t now);
 static void on_sweep(void *owner);
+static void expire(struct entrant *entrant);
 
 struct door *door_open(const struct door_settings *settings)
 {
@@ -69,7 +76,7 @@ struct door *door_open(const struct door_settings *settings)
     door->shared = settings->shared;
     door->metrics = settings->metrics;
     door->log = settings->log;
-    door->handshake_timeout_ns = settings->handshake_timeout_ns;
+    door->limits = *settings->limits;
     door->admit = settings->admit;
     door->owner = settings->owner;
     door->waiting = rpc_metrics_entrants(door->metrics);
@@ -90,26 +97,61 @@ void door_close(struct door *door)
     free(door);
 }
 
-void door_set_timeout(struct door *door, uint64_t handshake_timeout_ns)
+void door_set_limits(struct door *door, const struct rpc_limits *limits)
 {
-    door->handshake_timeout_ns = handshake_timeout_ns;
+    door->limits = *limits;
 }
 
 /* The deadline is not renewed by progress, so that a client that sends one byte a second does not hold a place
  * for longer than a silent one. */
-void door_enter(struct door *door, int fd)
+void door_enter(struct door *door, int fd, const struct sockaddr_storage *from)
 {
+    uint64_t now = clock_now();
+    struct peer_address address = peer_address_of(from);
+    uint64_t turn = turn_of(door, &address, now);
+    if (turn == NO_DEADLINE) {
+        arrival_refuse(&(struct arrival){.fd = fd}, door->shared);
+        return;
+    }
     struct entrant *entrant = xcalloc(1, sizeof *entrant);
     entrant->door = door;
     entrant->fd = fd;
-    entrant->io = io_open(door->loop, fd);
-    entrant->deadline_ns = deadline_after(clock_now(), door->handshake_timeout_ns);
+    entrant->address = address;
+    entrant->turn_ns = turn;
+    entrant->deadline_ns = deadline_after(turn, door->limits.handshake_timeout_ns);
     list_push_back(&door->entrants, &entrant->node);
     metric_gauge_add(door->waiting, 1);
+    if (turn == now)
+        begin(entrant);
+    if (!timer_is_set(door->janitor))
+        timer_set(door->janitor, deadline_after(now, SWEEP_NS));
+}
+
+/* NO_DEADLINE: too many wait before it. */
+static uint64_t turn_of(struct door *door, const struct peer_address *address, uint64_t now_ns)
+{
+    const struct rpc_limits *limits = &door->limits;
+    const struct offender_pace pace = {
+        .burst = limits->offender_burst,
+        .rate = limits->offender_rate,
+        .memory_ns = limits->offender_time_ns,
+        .patience_ns = limits->handshake_timeout_ns,
+    };
+    uint64_t turn = offenders_turn(shared_offenders(door->shared), address, &pace, now_ns);
+    if (turn == NO_DEADLINE)
+        rpc_metrics_limit(door->metrics, "offender_queue");
+    else if (turn > now_ns)
+        rpc_metrics_limit(door->metrics, "offender_rate");
+    return turn;
+}
+
+/* Who waits is not listened to, and holds nothing but a descriptor. */
+static void begin(struct entrant *entrant)
+{
+    struct door *door = entrant->door;
+    entrant->io = io_open(door->loop, entrant->fd);
     weigh(door, 0, CONNECTION_BYTES);
     io_watch(entrant->io, IO_READ, on_io, entrant);
-    if (!timer_is_set(door->janitor))
-        timer_set(door->janitor, deadline_after(clock_now(), SWEEP_NS));
 }
 
 void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared)
@@ -168,10 +210,12 @@ static void shake_hands(struct entrant *entrant)
     }
 }
 
-/* Counted always, logged once per interval: a scanner must not fill the log. */
+/* Counted always, logged once per interval: a scanner must not fill the log.  It has cost us as much as one
+ * that succeeds. */
 static void handshake_failed(struct entrant *entrant)
 {
     struct door *door = entrant->door;
+    offenders_note(shared_offenders(door->shared), &entrant->address, clock_now());
     const char *reason = tls_stream_error_label(entrant->tls);
     rpc_metrics_handshake_failed(door->metrics, reason);
     uint64_t suppressed = 0;
@@ -185,7 +229,8 @@ static void handshake_failed(struct entrant *entrant)
 static void admit(struct entrant *entrant)
 {
     struct door *door = entrant->door;
-    struct arrival arrival = {.fd = entrant->fd, .tls = TAKE(entrant->tls)};
+    struct arrival arrival = {
+        .fd = entrant->fd, .tls = TAKE(entrant->tls), .address = entrant->address};
     entrant_leave(entrant);
     door->admit(door->owner, &arrival);
 }
@@ -201,10 +246,11 @@ static void shut_out(struct entrant *entrant)
 static void entrant_leave(struct entrant *entrant)
 {
     struct door *door = entrant->door;
+    if (entrant->io != NULL)
+        weigh(door, CONNECTION_BYTES, 0);
     io_close(entrant->io);
     list_remove(&door->entrants, &entrant->node);
     metric_gauge_add(door->waiting, -1);
-    weigh(door, CONNECTION_BYTES, 0);
     free(entrant);
 }
 
@@ -223,13 +269,22 @@ static void on_sweep(void *owner)
     for (struct list_node *node = list_first(&door->entrants); node != NULL; node = next) {
         next = list_next(&door->entrants, node);
         struct entrant *entrant = list_entry(node, struct entrant, node);
-        if (deadline_left(entrant->deadline_ns, now) > 0)
-            continue;
-        rpc_metrics_limit(door->metrics, "handshake_timeout");
-        if (entrant->tls != NULL)
-            rpc_metrics_handshake_failed(door->metrics, "timeout");
-        shut_out(entrant);
+        if (entrant->io == NULL && deadline_left(entrant->turn_ns, now) == 0)
+            begin(entrant);
+        if (deadline_left(entrant->deadline_ns, now) == 0)
+            expire(entrant);
     }
     if (!list_is_empty(&door->entrants))
         timer_set(door->janitor, deadline_after(now, SWEEP_NS));
+}
+
+static void expire(struct entrant *entrant)
+{
+    struct door *door = entrant->door;
+    rpc_metrics_limit(door->metrics, "handshake_timeout");
+    if (entrant->tls != NULL) {
+        rpc_metrics_handshake_failed(door->metrics, "timeout");
+        offenders_note(shared_offenders(door->shared), &entrant->address, clock_now());
+    }
+    shut_out(entrant);
 }

@@ -1,4 +1,4 @@
-/* What stands between accept() and a worker: the first byte and the TLS handshake.
+/* What stands between accept() and a worker: the pace of offenders, the first byte and the TLS handshake.
  *
  * On the listener's loop and never on a worker's: a handshake costs a millisecond of signatures, which calls of
  * those who are in must not wait for.  Everything here belongs to the listener's thread. */
@@ -9,13 +9,16 @@
 #include "base/metrics.h"
 
 #include "loop/loop.h"
+#include "rpc/offenders.h"
 #include "rpc/rpc.h"
 #include "tls/tls.h"
 
 /* Who may go to a worker.  The descriptor's place in the total count goes along. */
 struct arrival {
     int fd;
-    struct tls_stream *tls; /* its handshake is done; NULL: a plain probe, of which nothing was read */
+    struct tls_stream
+        *tls; /* its handshake is done; NULL: a plain probe, of which nothing was read */
+    struct peer_address address;
 };
 
 /* Takes the contents over, never the struct. */
@@ -27,7 +30,7 @@ struct door_settings {
     struct rpc_shared *shared;
     struct metrics *metrics;
     const struct log *log;
-    uint64_t handshake_timeout_ns;
+    const struct rpc_limits *limits; /* copied */
     door_callback *admit;
     void *owner;
 };
@@ -36,11 +39,11 @@ struct door;
 struct door *door_open(const struct door_settings *settings);
 /* Whoever has not passed is shut out.  Accepts NULL. */
 void door_close(struct door *door);
-/* Of handshakes that begin from now on. */
-void door_set_timeout(struct door *door, uint64_t handshake_timeout_ns);
+/* For who comes from now on. */
+void door_set_limits(struct door *door, const struct rpc_limits *limits);
 /* Takes an accepted descriptor over, whose place in the total count the caller has taken: admits it in a later
  * turn, or closes it and gives the place back. */
-void door_enter(struct door *door, int fd);
+void door_enter(struct door *door, int fd, const struct sockaddr_storage *from);
 
 /* Closes what arrived and gives its place back.  Any thread that owns it. */
 void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared);

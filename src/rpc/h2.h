@@ -99,6 +99,7 @@ struct h2 {
     bool goaway_final;         /* … and the final GOAWAY */
     uint64_t shutdown_ns;      /* when it began */
     bool receiving;            /* within the library: it ends the session when it has returned */
+    bool offended;             /* a GOAWAY with an error was sent */
     uint32_t end_error;        /* of the GOAWAY, once failed */
     bool failed;               /* nothing more can be read: send what there is and close */
 };

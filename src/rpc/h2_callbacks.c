@@ -356,6 +356,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
     if (type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         traffic_count(h2->traffic, TRAFFIC_PINGS);
+    if (type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+        h2->offended = true; /* the library's own too */
     if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)
         return 0;
     h2->budgets.data_sent++;

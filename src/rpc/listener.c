@@ -47,7 +47,7 @@ static void on_readable(void *owner, unsigned events);
 static bool is_memory_short(const struct rpc_listener *listener);
 static void on_resume(void *owner);
 static void pause_accepting(struct rpc_listener *listener, const char *limit);
-static void take_in(struct rpc_listener *listener, int fd);
+static void take_in(struct rpc_listener *listener, int fd, const struct sockaddr_storage *from);
 static void on_admitted(void *owner, struct arrival *arrival);
 static uint16_t bound_port(int fd);
 
@@ -92,7 +92,7 @@ uint16_t rpc_listener_port(const struct rpc_listener *listener)
 void rpc_listener_set_limits(struct rpc_listener *listener, const struct rpc_limits *limits)
 {
     listener->limits = *limits;
-    door_set_timeout(listener->door, limits->handshake_timeout_ns);
+    door_set_limits(listener->door, limits);
 }
 
 void rpc_listener_close(struct rpc_listener *listener)
@@ -116,7 +116,7 @@ static void open_door(struct rpc_listener *listener, struct tls_context *tls)
         .shared = listener->shared,
         .metrics = listener->metrics,
         .log = listener->log,
-        .handshake_timeout_ns = listener->limits.handshake_timeout_ns,
+        .limits = &listener->limits,
         .admit = on_admitted,
         .owner = listener,
     };
@@ -164,9 +164,12 @@ static void on_readable(void *owner, unsigned events)
             pause_accepting(listener, "accepts_per_second");
             return;
         }
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+        socklen_t size = sizeof from;
+        int fd = accept4(listener->fd, (struct sockaddr *)&from, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            take_in(listener, fd);
+            take_in(listener, fd, &from);
             continue;
         }
         listener->accepts.tokens += 1; /* nothing was accepted */
@@ -204,12 +207,12 @@ static void on_resume(void *owner)
 
 /* TCP_NODELAY: answers are small and written in one piece, and Nagle would hold the last
  * segment back until the client's delayed ACK. */
-static void take_in(struct rpc_listener *listener, int fd)
+static void take_in(struct rpc_listener *listener, int fd, const struct sockaddr_storage *from)
 {
     int yes = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     if (shared_connection_enter(listener->shared, listener->limits.connections_total)) {
-        door_enter(listener->door, fd);
+        door_enter(listener->door, fd, from);
         return;
     }
     rpc_metrics_limit(listener->metrics, "connections_total");

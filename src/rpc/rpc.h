@@ -61,6 +61,9 @@ struct rpc_limits {
     uint32_t connections_per_identity; /* over the process */
     uint32_t connections_total;        /* over the process */
     uint32_t accepts_per_second;       /* over the process */
+    uint32_t offender_burst;           /* of an address that offended: TLS handshakes at once … */
+    uint32_t offender_rate;            /* … and per second, while the rest waits … */
+    uint64_t offender_time_ns;         /* … for so long after the last offence */
     size_t connection_memory;          /* over the process: bytes that connections hold */
     uint64_t deadline_default_ns;      /* calls that bring none */
     uint64_t deadline_cap_ns;

@@ -40,6 +40,7 @@ struct connection {
     struct tls_stream *tls;      /* NULL for plain probes */
     struct socket_record record; /* what channelz tells of it, once it speaks HTTP/2 */
     struct h2 *h2;               /* NULL for plain probes, and once it has ended */
+    struct peer_address address;
     struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
     struct buf probe;            /* a probe's request so far */
     struct deferred flush;       /* sends at the end of the turn */
@@ -138,6 +139,7 @@ void shared_identity_leave(struct rpc_shared *shared, const char *key);
 /* False when the process has too many.  Any thread; left once per true. */
 bool shared_connection_enter(struct rpc_shared *shared, uint32_t limit);
 void shared_connection_leave(struct rpc_shared *shared);
+struct offenders *shared_offenders(struct rpc_shared *shared);
 /* A connection that held `before` bytes holds `now`.  Any thread. */
 void shared_memory_change(struct rpc_shared *shared, size_t before, size_t now);
 /* Bytes held by all connections.  Any thread. */

@@ -1,4 +1,4 @@
-/* Counts over all workers: connections in total and per identity, and the bytes they hold.
+/* Counts over all workers: connections in total and per identity, the bytes they hold, who offended.
  *
  * The table only grows: an entry is some tens of bytes, and our own authority says who gets
  * one. */
@@ -22,6 +22,7 @@ struct rpc_shared {
     _Atomic uint32_t connections;
     _Atomic size_t memory;           /* bytes that connections hold */
     struct socket_registry *sockets; /* owned */
+    struct offenders *offenders;     /* owned */
     pthread_mutex_t lock;            /* guards the table */
     struct identity_count table[IDENTITIES_MAX];
     size_t used;
@@ -34,6 +35,7 @@ struct rpc_shared *rpc_shared_new(void)
     struct rpc_shared *shared = xcalloc(1, sizeof *shared);
     pthread_mutex_init(&shared->lock, NULL);
     shared->sockets = socket_registry_new();
+    shared->offenders = offenders_new();
     return shared;
 }
 
@@ -45,12 +47,18 @@ void rpc_shared_free(struct rpc_shared *shared)
         free(shared->table[i].key);
     pthread_mutex_destroy(&shared->lock);
     socket_registry_free(shared->sockets);
+    offenders_free(shared->offenders);
     free(shared);
 }
 
 struct socket_registry *rpc_shared_sockets(struct rpc_shared *shared)
 {
     return shared->sockets;
+}
+
+struct offenders *shared_offenders(struct rpc_shared *shared)
+{
+    return shared->offenders;
 }
 
 /* Any thread.  Once per connection, so a lock is cheap enough. */

@@ -136,15 +136,22 @@ static inline void server_close(struct server *server)
     ck_assert_int_eq(rmdir(server->folder), 0);
 }
 
-static inline void remote_dial(struct remote *remote, struct server *server)
+static inline void remote_dial_from(struct remote *remote, struct server *server, uint32_t from)
 {
     *remote = (struct remote){.server = server};
     remote->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(from)};
+    ck_assert_int_eq(bind(remote->fd, (struct sockaddr *)&own, sizeof own), 0);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(rpc_listener_port(server->listener)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ck_assert_int_eq(connect(remote->fd, (struct sockaddr *)&address, sizeof address), 0);
     ck_assert_int_eq(fcntl(remote->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static inline void remote_dial(struct remote *remote, struct server *server)
+{
+    remote_dial_from(remote, server, INADDR_LOOPBACK);
 }
 
 static inline void remote_secure(struct remote *remote, struct tls_context *context)

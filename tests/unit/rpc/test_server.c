@@ -426,6 +426,104 @@ START_TEST(the_last_goaway_arrives)
     }
 END_TEST
 
+/* Its connection is ended with an error. */
+static void offend(struct server *server, uint32_t from)
+{
+    struct remote remote;
+    struct buf bytes = BUF_EMPTY;
+    raw_preface(&bytes);
+    raw_frame(&bytes, NGHTTP2_WINDOW_UPDATE, 0, 0, slice_make("\0\0\0\0", 4));
+    remote_dial_from(&remote, server, from);
+    remote_secure(&remote, server->client_tls);
+    ck_assert(remote_shake(&remote));
+    remote_write(&remote, buf_slice(&bytes));
+    remote_wait_end(&remote);
+    remote_close(&remote);
+    buf_deinit(&bytes);
+}
+
+static bool gets_in(struct server *server, uint32_t from)
+{
+    struct remote remote;
+    remote_dial_from(&remote, server, from);
+    remote_secure(&remote, server->client_tls);
+    bool is_in = remote_shake(&remote);
+    remote_close(&remote);
+    return is_in;
+}
+
+/* Delayed, not refused: others may share the address; who comes from elsewhere is not delayed. */
+START_TEST(an_offender_is_paced)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.offender_burst = 2;
+        limits.offender_rate = 10;
+        struct server server;
+        server_open(&server, &limits);
+        for (int i = 0; i < 5; i++)
+            ck_assert(gets_in(&server, INADDR_LOOPBACK + 1));
+        offend(&server, INADDR_LOOPBACK + 1);
+        for (int i = 0; i < 2; i++)
+            ck_assert(gets_in(&server, INADDR_LOOPBACK + 1));
+        ck_assert_uint_eq(pair_limit(server.pair, "offender_rate"), 0);
+        ck_assert(gets_in(&server, INADDR_LOOPBACK + 1));
+        ck_assert(gets_in(&server, INADDR_LOOPBACK + 1));
+        ck_assert_uint_ge(pair_limit(server.pair, "offender_rate"), 1);
+        uint64_t before = pair_limit(server.pair, "offender_rate");
+        for (int i = 0; i < 5; i++)
+            ck_assert(gets_in(&server, INADDR_LOOPBACK));
+        ck_assert_uint_eq(pair_limit(server.pair, "offender_rate"), before);
+        ck_assert_uint_eq(pair_limit(server.pair, "offender_queue"), 0);
+        server_close(&server);
+    }
+END_TEST
+
+/* What waits is bounded by time: nobody stands at the door for longer than a handshake may take. */
+START_TEST(the_queue_of_offenders_is_bounded)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.offender_burst = 1;
+        limits.offender_rate = 1;
+        limits.handshake_timeout_ns = 1500 * NS_PER_MS;
+        struct server server;
+        struct remote remotes[5];
+        server_open(&server, &limits);
+        offend(&server, INADDR_LOOPBACK + 1);
+        for (int i = 0; i < 5; i++)
+            remote_dial_from(&remotes[i], &server, INADDR_LOOPBACK + 1);
+        for (int i = 0; i < 10; i++)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_ge(pair_limit(server.pair, "offender_queue"), 2);
+        char bytes[1];
+        ck_assert_int_eq(recv(remotes[4].fd, bytes, 1, 0), 0); /* closed */
+        ck_assert_int_eq(recv(remotes[0].fd, bytes, 1, 0), -1);
+        for (int i = 0; i < 5; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
+/* A handshake that fails has cost as much. */
+START_TEST(failed_handshakes_are_offences)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.offender_burst = 1;
+        limits.offender_rate = 20;
+        struct server server;
+        server_open(&server, &limits);
+        for (int i = 0; i < 3; i++) {
+            struct remote remote;
+            remote_dial_from(&remote, &server, INADDR_LOOPBACK + 1);
+            remote_secure(&remote, server.naked_tls);
+            if (remote_shake(&remote))
+                remote_wait_end(&remote);
+            remote_close(&remote);
+        }
+        ck_assert_uint_ge(pair_limit(server.pair, "offender_rate"), 1);
+        server_close(&server);
+    }
+END_TEST
+
 /* The library ends a session by itself for such frames, while more lies unread than one turn takes.  tests/hostile
  * found that it was given to the session that had gone. */
 START_TEST(a_flood_goes_on_behind_the_end)
@@ -663,6 +761,9 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, bytes_that_nobody_acknowledges);
     tcase_add_test(tests, the_last_goaway_arrives);
     tcase_add_test(tests, a_flood_goes_on_behind_the_end);
+    tcase_add_test(tests, an_offender_is_paced);
+    tcase_add_test(tests, the_queue_of_offenders_is_bounded);
+    tcase_add_test(tests, failed_handshakes_are_offences);
     tcase_add_test(tests, old_connections_are_asked_to_go);
     tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
     tcase_add_test(tests, limits_change_while_connected);
