@@ -34,6 +34,7 @@ def _compile_protos():
 _compile_protos()
 
 from support import Service, Stack, wait_until  # noqa: E402  (needs the compiled protos)
+from tenantctl import Ctl                        # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,11 @@ def service(stack):
     yield running
     status = running.stop()
     assert status == 0, f"the service ended with status {status}: see {running.log_path}"
+
+
+@pytest.fixture
+def ctl(stack, service, tmp_path):
+    return Ctl(stack, service.address, tmp_path)
 
 
 @pytest.fixture

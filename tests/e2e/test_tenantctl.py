@@ -15,43 +15,8 @@ import time
 import pytest
 import yaml
 
-from support import MODE, ROOT, Service, create, get, wait_until
-
-CTL = ROOT / "build" / MODE / "tenantctl"
-DONE, REFUSED, USAGE, NO_ANSWER, NOT_FOUND, CONFLICT, FORBIDDEN = range(7)
-
-
-class Ctl:
-    """tenantctl against one service, with a home of its own."""
-
-    def __init__(self, stack, address, home, identity="admin"):
-        self.connection = {
-            "ADDRESS": address, "CA_FILE": stack.pki / "ca.pem", "CERT_FILE": stack.pki / f"{identity}.pem",
-            "KEY_FILE": stack.pki / f"{identity}.key", "NATS_URL": stack.env["STACK_NATS_URL"],
-            "NATS_SEED_FILE": pathlib.Path(stack.env["STACK_NATS_CREDS"]) / "admin.nk",
-        }
-        self.home = pathlib.Path(home)
-
-    def env(self, connected=True, **more):
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("TENANTCTL_", "XDG_", "NO_COLOR"))}
-        if connected:
-            env.update({f"TENANTCTL_{k}": str(v) for k, v in self.connection.items()})
-        return {**env, "HOME": str(self.home), **more}
-
-    def __call__(self, *words, status=DONE, env=None, seconds=30, **kwargs):
-        done = subprocess.run([CTL, *map(str, words)], capture_output=True, text=True, timeout=seconds,
-                              env=env or self.env(), stdin=kwargs.pop("stdin", subprocess.DEVNULL), **kwargs)
-        assert done.returncode == status, f"{words}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def json(self, *words, **kwargs):
-        return json.loads(self(*words, "--output", "json", **kwargs).stdout)
-
-
-@pytest.fixture
-def ctl(stack, service, tmp_path):
-    return Ctl(stack, service.address, tmp_path)
-
+from support import Service, create, get, wait_until
+from tenantctl import CONFLICT, CTL, DONE, FORBIDDEN, NO_ANSWER, NOT_FOUND, REFUSED, USAGE, Ctl
 
 def rows(text):
     """A table of names and values; several rows may have one name."""
@@ -452,7 +417,7 @@ def test_help_at_every_level(ctl):
         assert max(map(len, text.splitlines())) <= 120
     assert ctl("--version").stdout == ctl("version").stdout
     assert re.fullmatch(r"tenantctl \d+\.\d+\.\d+\n", ctl("version").stdout)
-    for group in ("tenant", "events", "context"):
+    for group in ("tenant", "events", "schema", "context"):
         assert f"usage: tenantctl {group} COMMAND" in ctl(group, "--help").stdout
 
 

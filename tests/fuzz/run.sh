@@ -12,7 +12,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 # the fastest first
-TARGETS="scan json filter image unpack metadata dead_letter consumer framing page_token connect answer gzip session config"
+TARGETS="scan json filter schema image unpack metadata dead_letter consumer framing page_token connect answer gzip session config"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -47,6 +47,7 @@ sources_of() {
     consumer) echo src/consumer/event.c src/consumer/group_table.c src/events/ack_place.c src/events/dead_letter.c src/events/message.c \
         src/events/json_scan.c src/events/subjects.c src/events/lease_plan.c src/domain/time_text.c gen/events.c src/base/base64.c \
         src/base/id.c src/base/clock.c src/base/hash.c src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+    schema) echo tools/tenantctl/schema_text.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     image) echo tools/schema-compat/compare*.c tools/schema-compat/image*.c tools/schema-compat/wire_depth.c \
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
         tools/schema-compat/rules.c tools/schema-compat/report_text.c tools/schema-compat/report_json.c \
@@ -74,7 +75,7 @@ build() { # build TARGET VARIANT [FLAG...]
     case $target in
     scan | image) libraries="$(generated) $(pkg-config --libs libprotobuf-c)" ;;
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
-    filter | page_token | metadata | connect | dead_letter) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
+    filter | page_token | metadata | connect | dead_letter | schema) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     consumer) libraries="-Iinclude $(generated) $(pkg-config --libs libprotobuf-c libcrypto)" ;;
     gzip) libraries=$(pkg-config --libs zlib libdeflate) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define WORDS_MAX 3
 
@@ -24,11 +25,18 @@ struct line {
     bool help;
 };
 
+/* How many positional arguments a command takes. */
+struct argument_range {
+    size_t least;
+    size_t most;
+};
+
 static void find_words(struct line *line);
 static int choose_command(struct cli *cli, const struct line *line);
 static int choose_in_group(struct cli *cli, const struct line *line);
 static int unknown_command(const char *group, const char *name);
 static int take_all(struct cli *cli, const struct line *line);
+static struct argument_range arguments_of(const struct command *command);
 static int take_flag(struct cli *cli, const struct line *line, int *place);
 static int take_value(struct cli *cli, const struct flag *flag, const char *value);
 static int check_choice(const struct flag *flag, const char *value);
@@ -58,6 +66,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
     }
     line.command_words = cli->command->group == NULL ? 1 : 2;
     cli->given = arena_alloc(cli->arena, (size_t)argc * sizeof *cli->given);
+    cli->arguments = arena_alloc(cli->arena, (size_t)argc * sizeof *cli->arguments);
     TRY(take_all(cli, &line));
     TRY(check_argument(cli));
     return take_common(cli);
@@ -137,6 +146,20 @@ bool duration_parse(const char *text, uint64_t *ns)
         return true;
     }
     return false;
+}
+
+int cli_confirm(const struct cli *cli, const char *what)
+{
+    if (cli_is_on(cli, "yes"))
+        return OK;
+    if (isatty(STDIN_FILENO) != 1)
+        return cli_complain("%s: add --yes", what);
+    fprintf(stderr, "%s?  Type yes to go on: ", what);
+    char typed[16] = "";
+    if (fgets(typed, sizeof typed, stdin) != NULL && strcmp(typed, "yes\n") == 0)
+        return OK;
+    (void)cli_complain("not confirmed, nothing was done");
+    return EXIT_REFUSED;
 }
 
 int cli_complain(const char *format, ...)
@@ -238,13 +261,29 @@ static int take_all(struct cli *cli, const struct line *line)
             TRY(take_flag(cli, line, &i));
         } else if (words > 0) {
             words--;
-        } else if (cli->command->argument == NULL || cli->argument != NULL) {
+        } else if (cli->argument_count >= arguments_of(cli->command).most) {
             return cli_complain("unexpected argument \"%s\" (see --help)", text);
         } else {
-            cli->argument = text;
+            cli->arguments[cli->argument_count++] = text;
         }
     }
+    cli->argument = cli->argument_count == 0 ? NULL : cli->arguments[0];
     return OK;
+}
+
+/* "A B": two of two; "[FILE...]": none or more. */
+static struct argument_range arguments_of(const struct command *command)
+{
+    struct argument_range range = {0, 0};
+    for (const char *word = command->argument; word != NULL && *word != '\0';) {
+        if (*word == '[')
+            range.most = SIZE_MAX;
+        else
+            range = (struct argument_range){range.least + 1, range.most + 1};
+        word += strcspn(word, " ");
+        word += strspn(word, " ");
+    }
+    return range;
 }
 
 /* "--name=value", "--name value", "--switch", "-o value" or "-ovalue". */
@@ -295,12 +334,15 @@ static int check_choice(const struct flag *flag, const char *value)
 static int check_argument(const struct cli *cli)
 {
     const struct command *command = cli->command;
-    if (command->argument == NULL)
-        return OK;
-    if (cli->argument == NULL)
-        return cli_complain("%s is missing (see tenantctl %s%s%s --help)", command->argument,
+    if (cli->argument_count < arguments_of(command).least) {
+        const char *missing = command->argument;
+        for (size_t i = 0; i < cli->argument_count; i++)
+            missing += strcspn(missing, " ") + 1;
+        return cli_complain("%.*s is missing (see tenantctl %s%s%s --help)",
+                            (int)strcspn(missing, " "), missing,
                             command->group == NULL ? "" : command->group,
                             command->group == NULL ? "" : " ", command->name);
+    }
     if (command->choices != NULL && !is_among(command->choices, cli->argument))
         return cli_complain("%s \"%s\": expected one of: %s", command->argument, cli->argument,
                             command->choices);

@@ -28,7 +28,7 @@ enum exit_status {
     EXIT_BROKEN = 7,
 };
 
-/* Values named FILE, DIR and CONTEXT complete to files, folders and names of contexts. */
+/* Values that have FILE in their name, DIR and CONTEXT complete to files, folders and names of contexts. */
 struct flag {
     const char *name;    /* without the dashes */
     const char *value;   /* what stands for the value in help; NULL: a switch */
@@ -62,8 +62,8 @@ struct cli;
 struct command {
     const char *group;    /* "tenant"; NULL: a command of its own */
     const char *name;     /* "create" */
-    const char *argument; /* the one positional argument, "TENANT_ID"; NULL: none */
-    const char *choices;  /* of the argument, separated by blanks; NULL: any */
+    const char *argument; /* the positional ones: "TENANT_ID", "A B", "[FILE...]"; NULL: none */
+    const char *choices;  /* of a single one, separated by blanks; NULL: any */
     const char *summary;  /* one line */
     const char *details;  /* paragraphs separated by empty lines; NULL: none */
     const char *example;  /* lines to type, without the prompt; NULL: none */
@@ -71,10 +71,10 @@ struct command {
     int (*run)(struct cli *cli);
 };
 
-/* Ended by a NULL name; main.c. */
+/* Ended by a NULL name; commands.c. */
 extern const struct command commands[];
 
-/* What the words before a command's name stand for: "tenant".  Ended by a NULL name; main.c. */
+/* What the words before a command's name stand for: "tenant".  Ended by a NULL name; commands.c. */
 struct command_group {
     const char *name;
     const char *summary;
@@ -91,8 +91,10 @@ struct given {
 /* One parsed command line.  Zeroed but for arena and ctx before cli_parse(). */
 struct cli {
     const struct command *command;
-    const char *argument; /* the positional argument, NULL when there is none */
-    struct given *given;  /* flags as given, in order */
+    const char *argument;   /* the first positional argument, NULL when there is none */
+    const char **arguments; /* all of them */
+    size_t argument_count;
+    struct given *given; /* flags as given, in order */
     size_t given_count;
     struct arena *arena;                /* lives as long as the program */
     struct ctx ctx;                     /* plain thread, no deadline: each call has its own */
@@ -123,6 +125,9 @@ int cli_duration(const struct cli *cli, const char *flag, uint64_t *ns);
 /* False: not a duration. */
 bool duration_parse(const char *text, uint64_t *ns);
 
+/* Asks on the terminal whether `what` ("Drop 3 letters") shall be done, unless --yes was given.  OK;
+ * EXIT_REFUSED for another answer than yes; EXIT_USAGE where nobody can be asked. */
+int cli_confirm(const struct cli *cli, const char *what);
 /* "tenantctl: …" on standard error; returns EXIT_USAGE. */
 int cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -148,7 +148,7 @@ static void answer_value(const char *values, const char *choices, const char *la
         last = "";
     if (choices != NULL)
         answer_words(choices, last);
-    else if (strcmp(values, "FILE") == 0 || strcmp(values, "DIR") == 0)
+    else if (strstr(values, "FILE") != NULL || strcmp(values, "DIR") == 0)
         puts(":files");
     else if (strcmp(values, "CONTEXT") == 0)
         contexts_complete(last);

@@ -34,6 +34,8 @@ int completion_command(struct cli *cli);
 /* tenantctl __complete WORD...: one candidate a line, "word<TAB>help", for the last word; ":files" where a file
  * is wanted. */
 int completion_answer(int argc, char **argv);
+/* tenantctl version; main.c */
+int version_show(struct cli *cli);
 /* tenantctl man DIR */
 int man_command(struct cli *cli);
 
