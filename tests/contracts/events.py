@@ -34,6 +34,10 @@ class Reader:
             self.env["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
             nkeys_seed=f"{self.env['STACK_NATS_CREDS']}/sync-service.nk", connect_timeout=5)
 
+    def close(self):
+        self.loop.run_until_complete(self.client.close())
+        self.loop.close()
+
     def find(self, tenant_id, event_type):
         """The newest event of this type and tenant; waits for the relay a while."""
         return self.loop.run_until_complete(self.search(tenant_id, event_type))

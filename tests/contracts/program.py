@@ -23,7 +23,7 @@ def verify(*arguments, service=None, **options):
     if service is not None:
         env["SERVICE_ADDR"] = service.address
         arguments = ("--address", service.address, "--pki", service.stack.pki, "--provider-state-command", PROVIDER,
-                     *arguments)
+                     "--message-command", PROVIDER, *arguments)
     done = run("verify", "--format", "json", *arguments, env=env, **options)
     assert done.returncode != 2, done.stderr
     report = json.loads(done.stdout)

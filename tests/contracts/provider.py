@@ -20,6 +20,7 @@ import protos
 
 sys.path.insert(0, str(protos.compiled()))
 
+from tenant.events.v1 import envelope_pb2  # noqa: E402  (needs the compiled protos)
 from tenant.v1 import tenants_pb2, tenants_pb2_grpc  # noqa: E402  (needs the compiled protos)
 
 STATES = {}
@@ -68,7 +69,8 @@ class Provider:
     def update(self, tenant_id, **fields):
         request = tenants_pb2.UpdateTenantRequest(tenant=tenants_pb2.Tenant(tenant_id=tenant_id, **fields))
         request.update_mask.paths.extend(fields)
-        return self.stub().UpdateTenant(request, timeout=10).tenant
+        response, call = self.stub().UpdateTenant.with_call(request, timeout=10)
+        return response.tenant, dict(call.initial_metadata())["x-consistency-token"]
 
     def answer(self, question):
         if question["action"] == "message":
@@ -80,11 +82,13 @@ class Provider:
             return {}
         return function(self, **question["params"]) or {}
 
-    def message(self, question):
+    def event(self, values):
         if self.reader is None:
             self.reader = events.Reader(self.env)
-        values = question["values"]
-        found = self.reader.find(values["tenant_id"], values["event_type"])
+        return self.reader.find(values["tenant_id"], values["event_type"])
+
+    def message(self, question):
+        found = self.event(question["values"])
         return {"contents": base64.b64encode(found.body).decode(), "metadata": found.headers}
 
 
@@ -97,10 +101,87 @@ def values_of(tenant, **more):
             "display_name": tenant.display_name, **more}
 
 
+def event_of(verb, sequence):
+    """The values that a message of the state is found by."""
+    return {"event_type": f"tenant.org.{verb}.v1", "sequence": str(sequence)}
+
+
 @state("a tenant exists")
 def tenant_exists(provider, **fields):
     tenant, token = provider.create(**fields)
     return values_of(tenant, consistency_token=token)
+
+
+@state("two tenants exist")
+def two_tenants_exist(provider):
+    (tenant, _), (other, _) = provider.create(), provider.create()
+    return values_of(tenant, other_tenant_id=other.tenant_id)
+
+
+@state("no such tenant exists")
+def no_such_tenant(provider):
+    """An id of the right form, whose time is the year 2016."""
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return {"tenant_id": "tnt_01ARZ3NDEK" + "".join(secrets.choice(digits) for _ in range(16))}
+
+
+@state("a slug is free")
+def slug_is_free(provider):
+    return {"slug": new_slug()}
+
+
+@state("a tenant was created under an idempotency key")
+def created_under_key(provider):
+    key = secrets.token_hex(13)
+    tenant, _ = provider.create("api-gateway", (("idempotency-key", key),))
+    return values_of(tenant, idempotency_key=key)
+
+
+@state("a tenant was changed")
+def tenant_was_changed(provider):
+    old, _ = provider.create()
+    new, token = provider.update(old.tenant_id, display_name="Acme Corp")
+    return values_of(new, stale_etag=old.etag, consistency_token=token)
+
+
+@state("a tenant is suspended")
+def tenant_is_suspended(provider):
+    tenant, _ = provider.create()
+    tenant = provider.change("Suspend", tenant.tenant_id, reason="invoice 4711 is unpaid")
+    return values_of(tenant, **event_of("suspended", 2))
+
+
+@state("a tenant is active again")
+def tenant_is_active_again(provider):
+    tenant, _ = provider.create()
+    provider.change("Suspend", tenant.tenant_id)
+    return values_of(provider.change("Reactivate", tenant.tenant_id), **event_of("reactivated", 3))
+
+
+@state("a tenant is closed")
+def tenant_is_closed(provider):
+    tenant, _ = provider.create()
+    return values_of(provider.change("Close", tenant.tenant_id), **event_of("closed", 2))
+
+
+@state("a tenant was provisioned")
+def tenant_was_provisioned(provider):
+    tenant, _ = provider.create(plan="plan_pro", labels={"env": "prod"})
+    return values_of(tenant, **event_of("provisioned", 1))
+
+
+@state("a tenant was updated")
+def tenant_was_updated(provider):
+    return {**tenant_was_changed(provider), **event_of("updated", 2)}
+
+
+@state("an event of a tenant was received")
+def event_was_received(provider):
+    """The token is the event's, read from the stream as sync-service would."""
+    values = tenant_was_updated(provider)
+    found = provider.event(values)
+    envelope = envelope_pb2.EventEnvelope.FromString(found.body)
+    return {**values, "consistency_token": envelope.consistency_token}
 
 
 def main():
@@ -111,6 +192,8 @@ def main():
         except Exception as error:  # whatever it is, the verifier must hear of it
             answer = {"error": f"{type(error).__name__}: {getattr(error, 'details', lambda: error)()}"[:300]}
         print(json.dumps(answer), flush=True)
+    if provider.reader is not None:
+        provider.reader.close()
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ static const char *judge_search(struct ctx *ctx, const struct rule *rule,
                      : arena_printf(ctx->arena, "does not include %.*s", (int)rule->text.size,
                                     rule->text.data);
     }
-    if (pattern_is_found(rule->pattern, text, &exhausted))
+    if (pattern_fits(rule->pattern, text, &exhausted))
         return NULL;
     return arena_printf(ctx->arena, "%s %.*s",
                         exhausted ? "takes too long to match" : "does not match",

@@ -1,7 +1,7 @@
 /* Regular expressions, by PCRE2.  See pattern.h.
  *
- * Pact's implementations search ("^" and "$" must be written) and know the syntax of Onigmo or Java; what
- * pacts use of it is Perl's. */
+ * Pact's implementations want the whole text to match, as Java's Pattern.matches() does, and know the syntax of
+ * Onigmo or Java; what pacts use of it is Perl's. */
 #include "pattern.h"
 
 #include "base/alloc.h"
@@ -59,7 +59,8 @@ int pattern_compile(struct ctx *ctx, struct pattern_pool *pool, struct slice sou
     int error = 0;
     PCRE2_SIZE at = 0;
     /* a pattern must not turn the checks of UTF off or bring its own limits */
-    uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UCP;
+    uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY |
+                       PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UCP;
     pcre2_code *code = pcre2_compile(source.data, source.size, options, &error, &at, NULL);
     if (code == NULL) {
         PCRE2_UCHAR8 why[120];
@@ -74,7 +75,7 @@ int pattern_compile(struct ctx *ctx, struct pattern_pool *pool, struct slice sou
     return OK;
 }
 
-bool pattern_is_found(const struct pattern *pattern, struct slice text, bool *exhausted)
+bool pattern_fits(const struct pattern *pattern, struct slice text, bool *exhausted)
 {
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     if (data == NULL)

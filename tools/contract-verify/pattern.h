@@ -17,7 +17,7 @@ void pattern_pool_free(struct pattern_pool *pool); /* accepts NULL */
 int pattern_compile(struct ctx *ctx, struct pattern_pool *pool, struct slice source,
                     struct pattern **pattern) MUST_CHECK;
 
-/* Whether it is found anywhere in the text.  What takes too long is not found, and `exhausted`. */
-bool pattern_is_found(const struct pattern *pattern, struct slice text, bool *exhausted);
+/* Whether it matches the whole text.  What takes too long does not, and is `exhausted`. */
+bool pattern_fits(const struct pattern *pattern, struct slice text, bool *exhausted);
 
 #endif

@@ -97,6 +97,8 @@ def part_of(schema, type_name, source, body, embedded=None):
     content_type = f"application/protobuf;message=.{type_name}"
     if source.get(body) is not None:
         example = shapes.take(source[body], ["$"], found.body)
+        for path in embedded or ():  # for verifiers to which it is bytes and no more
+            found.body.rule(["$", path], {"match": "notEmpty"})
         data = schema.pack(type_name, example, embedded or {})
     part["contents"] = {"content": base64.b64encode(data).decode(), "contentType": content_type,
                         "contentTypeHint": "BINARY", "encoded": "base64"}

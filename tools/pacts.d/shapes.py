@@ -2,7 +2,7 @@
 
     acme                              exactly this
     !type acme                        any value of this type
-    !regex [^a, acme]                 a text in which the expression is found
+    !regex ['a.*', acme]              a text that the expression matches from end to end
     !include [cme, acme]              a text that holds another
     !integer 7   !number 7   !decimal 7.5   !boolean true
     !notEmpty acme                    a text or bytes that are not empty
@@ -98,7 +98,10 @@ def matcher_of(node):
 def take(value, steps, part):
     """The example of a value; what the tags say goes into `part`."""
     if isinstance(value, dict):
-        return {key: take(item, [*steps, key], part) for key, item in value.items() if not gone(item, [*steps, key], part)}
+        # what an Any holds lies in its `value`
+        below = [*steps, "value"] if "@type" in value else steps
+        return {key: item if key == "@type" else take(item, [*below, key], part) for key, item in value.items()
+                if not gone(item, [*below, key], part)}
     if isinstance(value, list):
         return [take(item, [*steps, i], part) for i, item in enumerate(value)]
     if not isinstance(value, Node):
