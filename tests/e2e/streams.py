@@ -51,12 +51,12 @@ def read_streams(stack, identity="admin"):
     return asyncio.run(_read(stack, identity))
 
 
-async def connect(stack, identity):
+async def connect(stack, identity, **options):
     context = ssl.create_default_context(cafile=stack.pki / "ca.pem")
     context.load_cert_chain(stack.pki / f"{identity}.pem", stack.pki / f"{identity}.key")
     return await nats.connect(
         stack.env["STACK_NATS_URL"].split(","), tls=context, tls_hostname="localhost",
-        nkeys_seed=f"{stack.env['STACK_NATS_CREDS']}/{identity}.nk", connect_timeout=5)
+        nkeys_seed=f"{stack.env['STACK_NATS_CREDS']}/{identity}.nk", **({"connect_timeout": 5} | options))
 
 
 async def _read(stack, identity):

@@ -250,18 +250,21 @@ async def naive(seconds):
                     " WHERE shard = %s AND id > %s ORDER BY id LIMIT 1000", (number, last[number])).fetchall()
                 for row in rows:
                     last[number] = row[0]
-                    await naive_send(js, db, envelope, number, row)
+                    naive_settle(db, number, row, await naive_publish(js, envelope, number, row))
     await client.close()
 
 
-async def naive_send(js, db, envelope, number, row):
+async def naive_publish(js, envelope, number, row):
     position = envelope(sequence=row[4], incarnation=row[5])
     position.ingested_at.GetCurrentTime()
     data = row[2] + position.SerializeToString()
     whole = envelope.FromString(data)
     headers = {"Nats-Msg-Id": whole.event_id, "Tenant-Id": whole.tenant_id, "Event-Type": row[1],
                "Tenant-Sequence": str(row[4]), "Tenant-Incarnation": str(row[5])}
-    ack = await js.publish(f"{row[1]}.{number:02d}", data, headers=headers)
+    return await js.publish(f"{row[1]}.{number:02d}", data, headers=headers)
+
+
+def naive_settle(db, number, row, ack):
     columns = "shard, id, tenant_id, seq, incarnation, msg_id, subject, payload, traceparent, created_at"
     db.execute(f"WITH d AS (DELETE FROM tenant.outbox WHERE shard = %s AND id = %s RETURNING {columns})"
                f" INSERT INTO tenant.outbox_sent ({columns}, stream_seq) SELECT d.*, %s FROM d",
