@@ -326,8 +326,18 @@ integration-runner: $(integration_RUNNER)
 chaos-runner: $(chaos_RUNNER)
 	@echo $(chaos_RUNNER)
 
+# The bulk writer of the event chaos suite: the product's store and events rooms without the service around them.
+FLOW_WRITER := $(B)/tests/flow-writer
+$(FLOW_WRITER): $(B)/tests/chaos/flow/writer.o $(foreach r,$(STANDS_events),$(B)/lib/$(r).a) $(B)/lib/gen.a
+	@echo "LD  $(MODE) $@"
+	@$(link)
+
+.PHONY: flow-writer
+flow-writer: $(FLOW_WRITER)
+	@echo $(FLOW_WRITER)
+
 .PHONY: chaos
-chaos: ## The long fault runs: relays cut off, 160 kills under load, 10,000 random walks
+chaos: ## The long fault runs: 700 kills under load, a million events, relays cut off, 10,000 random walks
 	@tools/run-suites chaos
 
 # The server of gRPC's interoperability cases: the product's rooms, the test's handlers.
