@@ -10,32 +10,24 @@
 /* a failed renewal is repeated for two thirds of the time before others may take the shards */
 #define RENEWALS_PER_TTL 3
 
+static void leases_renew(struct relay *relay, uint64_t now);
 static void leases_follow(struct relay *relay, const struct relay_leases *leases);
 static void plan_follow(struct relay *relay, const struct relay_leases *leases);
 static void shards_claim(struct relay *relay, uint16_t wanted);
 static void shards_release(struct relay *relay, uint16_t surplus);
 
-/* A lease ended by our own clock is given up without asking: whoever holds it now has been told
- * by the database. */
+/* Renewal first: a lease that ended by our own clock while a stream was slow to answer, and that
+ * nobody took, is still ours, and so is what we know of its stream.  Only who cannot ask gives up by
+ * the clock: whoever holds the lease now has been told by the database. */
 void relay_lease_tick(struct relay *relay)
 {
     uint64_t now = clock_now();
-    if (now >= relay->lease_end_ns) {
-        for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++)
-            shard_give_up(shard);
-    }
-    if (now < relay->lease_due_ns || !relay_database_ready(relay))
+    if (now >= relay->lease_due_ns && relay_database_ready(relay))
+        leases_renew(relay, now);
+    if (now < relay->lease_end_ns)
         return;
-    struct relay_leases leases;
-    uint64_t ttl = relay_lease_ttl(relay);
-    const struct relay_caller caller = relay_caller(relay, LEASE_PATIENCE_NS);
-    if (!relay_database_did(relay, relay_store_renew(&caller, &leases)))
-        return;
-    /* Counted from before the question, so that our end comes before the database's. */
-    relay->lease_end_ns = deadline_after(now, ttl);
-    relay->lease_due_ns = deadline_after(now, ttl / RENEWALS_PER_TTL);
-    leases_follow(relay, &leases);
-    plan_follow(relay, &leases);
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++)
+        shard_give_up(shard);
 }
 
 void relay_lease_leave(struct relay *relay)
@@ -49,6 +41,20 @@ void relay_lease_leave(struct relay *relay)
         return;
     const struct relay_caller caller = relay_caller(relay, LEASE_PATIENCE_NS);
     (void)relay_database_did(relay, relay_store_release(&caller, held, true));
+}
+
+static void leases_renew(struct relay *relay, uint64_t now)
+{
+    struct relay_leases leases;
+    uint64_t ttl = relay_lease_ttl(relay);
+    const struct relay_caller caller = relay_caller(relay, LEASE_PATIENCE_NS);
+    if (!relay_database_did(relay, relay_store_renew(&caller, &leases)))
+        return;
+    /* Counted from before the question, so that our end comes before the database's. */
+    relay->lease_end_ns = deadline_after(now, ttl);
+    relay->lease_due_ns = deadline_after(now, ttl / RENEWALS_PER_TTL);
+    leases_follow(relay, &leases);
+    plan_follow(relay, &leases);
 }
 
 /* A lease that went and came back between two looks is as good as kept: if somebody else

@@ -60,8 +60,10 @@ static void streams_check(struct relay *relay)
     uint64_t now = clock_now();
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
         bool due = shard->state == SHARD_UNKNOWN && !shard->checked && now >= shard->not_before_ns;
-        if (due && checks++ < RESOLVES_PER_TURN)
-            shard_check(relay, shard);
+        if (!due || checks++ >= RESOLVES_PER_TURN)
+            continue;
+        shard_check(relay, shard);
+        relay_lease_tick(relay);
     }
 }
 
@@ -133,8 +135,10 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
             continue;
         if (shard->state == SHARD_READY)
             shard_send(relay, shard, batch->rows + starts[number], counts[number]);
-        else if (shard->state == SHARD_UNKNOWN && resolves++ < RESOLVES_PER_TURN)
+        else if (shard->state == SHARD_UNKNOWN && resolves++ < RESOLVES_PER_TURN) {
             shard_resolve(relay, shard);
+            relay_lease_tick(relay);
+        }
     }
     return true;
 }

@@ -17,6 +17,7 @@ struct cutter {
     _Atomic unsigned cuts_done;   /* raised by the proxy */
     _Atomic bool holds;           /* requests wait until it is false again */
     _Atomic unsigned held;        /* bytes of them that wait */
+    _Atomic unsigned delay_ms;    /* each piece of an answer comes so much later */
 };
 
 static inline int socket_to(unsigned short port)
@@ -62,6 +63,8 @@ static inline void cutter_serve(struct cutter *cutter, int client, int server)
             return;
         if (fds[0].revents != 0 && !pass(client, server))
             return;
+        if (fds[1].revents != 0)
+            sleep_ms(cutter->delay_ms);
         if (fds[1].revents != 0 && !pass(server, client))
             return;
     }

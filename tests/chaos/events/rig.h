@@ -231,6 +231,18 @@ static inline void tenants_create(void)
     arena_free(ctx.arena);
 }
 
+/* From the test's own process. */
+static inline void event_write_one(const struct uuid *tenant_id)
+{
+    struct ctx ctx;
+    ctx_init(&ctx, NULL, arena_new(0));
+    struct store *store = app_store(&ctx);
+    ck_assert_int_eq(event_write(store, &ctx, tenant_id, 0), OK);
+    rig.shared->committed++;
+    store_close(store);
+    arena_free(ctx.arena);
+}
+
 static inline void writer_main(unsigned pause_us)
 {
     struct ctx ctx;

@@ -231,6 +231,31 @@ START_TEST(connections_are_cut_between_publish_and_acknowledgement)
     }
 END_TEST
 
+/* Asking the streams of two shards takes longer than a lease lasts.  They are asked once all the same, and what
+ * was learned is used. */
+START_TEST(a_slow_broker_does_not_cost_the_leases)
+    {
+        struct cutter *cutter = cutter_start();
+        const char *slow_url = rig.nats_url;
+        rig.nats_url = NULL;
+        relay_spawn(0);
+        writers_start(0);
+        wait_for(rig.shared->committed > 2000, 30);
+        writers_stop();
+        drained_within(20);
+        relay_end(0);
+        for (unsigned i = 0; i < TENANTS; i++)
+            event_write_one(&rig.shared->tenants[i]);
+        rig.nats_url = slow_url;
+        cutter->delay_ms = 200;
+        relay_spawn(1);
+        drained_within(60);
+        cutter->delay_ms = 0;
+        all_is_right();
+        relay_end(1);
+    }
+END_TEST
+
 Suite *suite_events_relay_it(void);
 Suite *suite_events_relay_it(void)
 {
@@ -249,6 +274,7 @@ Suite *suite_events_relay_it(void)
     tcase_add_test(tests, a_broker_that_hangs_holds_nothing_but_the_backlog);
     tcase_add_test(tests, the_database_is_lost_and_found);
     tcase_add_test(tests, connections_are_cut_between_publish_and_acknowledgement);
+    tcase_add_test(tests, a_slow_broker_does_not_cost_the_leases);
     suite_add_tcase(suite, tests);
     return suite;
 }
