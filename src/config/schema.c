@@ -170,6 +170,9 @@ const struct config_key config_keys[] = {
      .help = "events in flight per partition"},
     {DURATION("relay.lease_ttl", relay.lease_ttl_ns, "5s", 500 * NS_PER_MS, 5 * MINUTE),
      .help = "after which another relay takes a silent one's partitions"},
+    {DURATION("relay.withhold_after", relay.withhold_after_ns, "2m", NS_PER_S, 60 * MINUTE),
+     .help = "how long an event is refused for its size or subject before a tombstone takes its "
+             "place"},
 
     /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),

@@ -16,7 +16,6 @@ static struct slice payload_pack(struct arena *arena, const struct event *event)
 static struct slice provisioned_pack(struct arena *arena, const struct tenant *tenant);
 static struct slice updated_pack(struct arena *arena, const struct event *event);
 static struct slice status_pack(struct arena *arena, const struct event *event);
-static struct slice message_pack(struct arena *arena, const ProtobufCMessage *message);
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event);
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event);
 
@@ -47,7 +46,7 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
     envelope.payload.data = arena_alloc_raw(ctx->arena, payload.size);
     envelope.payload.len = payload.size;
     memcpy(envelope.payload.data, payload.data, payload.size);
-    return message_pack(ctx->arena, &envelope.base);
+    return pb_pack(ctx->arena, &envelope.base);
 }
 
 /* Proto3 leaves zeroes out, so the appended fields are exactly the four set here. */
@@ -91,7 +90,7 @@ static struct slice provisioned_pack(struct arena *arena, const struct tenant *t
     Tenant__Events__V1__OrgProvisioned message;
     tenant__events__v1__org_provisioned__init(&message);
     message.tenant = tenant_payload(arena, tenant);
-    return message_pack(arena, &message.base);
+    return pb_pack(arena, &message.base);
 }
 
 static struct slice updated_pack(struct arena *arena, const struct event *event)
@@ -105,7 +104,7 @@ static struct slice updated_pack(struct arena *arena, const struct event *event)
     message.changed_fields = arena_alloc(arena, count * sizeof *message.changed_fields);
     for (size_t i = 0; i < count; i++)
         message.changed_fields[i] = pb_text(paths[i]);
-    return message_pack(arena, &message.base);
+    return pb_pack(arena, &message.base);
 }
 
 /* The three payloads have the same fields under the same numbers, so one struct serves: only the names
@@ -118,16 +117,7 @@ static struct slice status_pack(struct arena *arena, const struct event *event)
     message.tenant = tenant_payload(arena, event->tenant);
     message.previous_status = (Tenant__V1__TenantStatus)(event->previous + 1);
     message.reason = pb_text(event->reason);
-    return message_pack(arena, &message.base);
-}
-
-static struct slice message_pack(struct arena *arena, const ProtobufCMessage *message)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = arena_alloc_raw(arena, size);
-    size_t packed = protobuf_c_message_pack(message, bytes);
-    assert(packed == size);
-    return slice_make(bytes, packed);
+    return pb_pack(arena, &message.base);
 }
 
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event)

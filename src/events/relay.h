@@ -16,7 +16,7 @@ struct relay;
 
 /* Borrowed with all its texts. */
 struct relay_settings {
-    const char *database_url; /* the relay login */
+    const char *database_url;              /* the relay login */
     struct pg_password *database_password; /* instead of the URL's own; NULL: that */
     struct jetstream_settings nats;
     struct stream_settings streams;
@@ -25,6 +25,7 @@ struct relay_settings {
     size_t batch_bytes;         /* payload bytes read at once over all shards; 0: 8 MiB */
     uint64_t lease_ttl_ns;      /* 0: 5 s */
     uint64_t ack_timeout_ns;    /* for a whole window; 0: 5 s */
+    uint64_t withhold_after_ns; /* how long an event is refused before it is withheld; 0: 2 min */
     struct token_keys *token_keys; /* for the events' consistency tokens; NULL: they have none */
 };
 
@@ -42,11 +43,11 @@ void relay_wake(struct relay *relay);
 void relay_stop(struct relay *relay);
 
 struct relay_status {
-    bool database_up; /* the last statement worked */
-    bool broker_up;   /* connected to NATS */
-    unsigned leases;  /* shards held */
-    unsigned stopped; /* held shards that stand still because of an event that is never taken */
-    uint64_t pending; /* unsent events of all shards, as last counted */
+    bool database_up;       /* the last statement worked */
+    bool broker_up;         /* connected to NATS */
+    unsigned leases;        /* shards held */
+    unsigned stopped;       /* held shards that stand still because of an event that is refused */
+    uint64_t pending;       /* unsent events of all shards, as last counted */
     uint64_t oldest_age_us; /* of the oldest unsent event, as last looked at */
     uint64_t published;     /* by this relay since its start */
 };

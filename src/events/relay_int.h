@@ -1,20 +1,11 @@
 /* The relay's inside; for relay*.c only.
  *
- * Everything here belongs to the relay's thread, but for woken, stopping and status.  A shard's
- * life:
- *
- *    FOREIGN ──lease──> UNKNOWN ──shard_resolve──> READY ──shard_send──> SENT ──settled──> READY
- *       ^                  ^                                               │
- *       │                  └──────── broken, late, unsettled, lost ────────┤
- *       └── lease lost or given up; a window in flight is decided first ───┘
- *
- * Only READY may send: it alone knows the sequence that the next message has to expect. */
+ * Everything here belongs to the relay's thread, but for woken, stopping and status. */
 #ifndef EVENTS_RELAY_INT_H
 #define EVENTS_RELAY_INT_H
 
 #include "events/relay.h"
-#include "events/subjects.h"
-#include "events/window.h"
+#include "events/relay_shard_int.h"
 #include "store/partition_store.h"
 #include "store/relay_store.h"
 
@@ -31,42 +22,10 @@ enum relay_error {
     RELAY_ERROR_FENCED,    /* somebody else published */
     RELAY_ERROR_DUPLICATE, /* the server knew a Msg-Id that the stream's tail did not show */
     RELAY_ERROR_REFUSED,   /* the server refused for a reason that may pass */
-    RELAY_ERROR_STOPPED,   /* an event that is never taken: its shard stands still */
+    RELAY_ERROR_STOPPED,   /* an event is refused for itself: its shard stands still */
     RELAY_ERROR_STRANGE,   /* an answer that is none */
 };
 #define RELAY_ERROR_COUNT 9
-
-/* shard_give_up() leads from each of them to FOREIGN. */
-enum shard_state {
-    SHARD_FOREIGN, /* not ours */
-    SHARD_UNKNOWN, /* ours; the stream must be asked before anything is sent */
-    SHARD_READY,   /* ours; we know where the stream stands */
-    SHARD_SENT,    /* a window is in flight */
-};
-
-/* What must be kept of an event until it is acknowledged.  Valid while the shard is SENT;
- * window index i is sent[i]. */
-struct sent_event {
-    int64_t id;
-    struct uuid msg_id;
-    uint64_t created_us;
-    struct metric *published; /* its series */
-};
-
-struct shard {
-    unsigned number; /* the partition, 0 to 15 */
-    enum shard_state state;
-    uint64_t stream_seq;    /* READY: the stream's last sequence */
-    uint64_t not_before_ns; /* after a failure: wait until then */
-    unsigned failures;      /* in a row */
-    bool checked;           /* its stream was there and was looked at */
-    bool leaving;           /* no longer ours once the window in flight is decided */
-    struct log_interval drift;
-    bool stopped;            /* by an event that is never taken */
-    struct window window;    /* of the last shard_send() */
-    uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
-    struct sent_event *sent; /* WINDOW_MAX of them */
-};
 
 /* The series of one subject, found once. */
 struct published_series {
@@ -86,6 +45,9 @@ struct relay_metrics {
     struct metrics *set; /* main's, borrowed */
     struct published_series published[PUBLISHED_SUBJECTS];
     struct metric *errors[RELAY_ERROR_COUNT];
+    struct metric *withheld[REFUSED_FOR_COUNT];
+    struct metric *letters;
+    struct metric *unlettered;
     struct metric *fenced;
     struct metric *pending;
     struct metric *oldest_age;
@@ -119,7 +81,9 @@ struct relay {
     uint64_t prune_due_ns;
     uint64_t partitions_due_ns; /* 0: at once */
     uint64_t groups_due_ns;     /* see that consumer groups have their stream */
-    uint64_t broker_due_ns;     /* connect not before */
+    uint64_t letters_due_ns;
+    bool letters_checked;   /* their stream was there and was looked at, on this connection */
+    uint64_t broker_due_ns; /* connect not before */
     unsigned broker_failures;
     uint64_t database_due_ns; /* ask not before */
     unsigned database_failures;
@@ -167,23 +131,9 @@ void relay_drain(struct relay *relay, uint64_t deadline_ns);
 /* Whatever of it is due; costs nothing between. */
 void relay_upkeep(struct relay *relay);
 
-/* --- relay_shard.c --- */
-/* Makes sure that the stream is there, before the first event and before consumers look for it.
- * Postpones the shard when the stream cannot be asked. */
-void shard_check(struct relay *relay, struct shard *shard);
-/* Asks the stream where it stands and settles rows that it holds already.  From UNKNOWN to
- * READY, or postponed. */
-void shard_resolve(struct relay *relay, struct shard *shard);
-/* Sends rows, all of this shard, as one window.  From READY to SENT; takes at most WINDOW_MAX
- * rows and leaves the others for the next read. */
-void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
-                size_t count);
-/* The window is broken or late: the stream must be asked again.  From SENT to UNKNOWN. */
-void shard_recover(struct relay *relay, struct shard *shard);
-/* A pause after a failure, growing with each. */
-void shard_postpone(struct shard *shard);
-/* Not ours any more; a window in flight is decided by the stream first. */
-void shard_give_up(struct shard *shard);
+/* --- relay_letters.c --- */
+/* Looks at the stream of dead letters and sends those that are due; costs nothing between. */
+void relay_letters(struct relay *relay);
 
 /* --- relay_lease.c --- */
 /* Renews, claims and releases when it is time.  Costs nothing between two renewals. */

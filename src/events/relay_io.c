@@ -87,6 +87,8 @@ void relay_broker_lost(struct relay *relay, const char *detail)
     jetstream_close(relay->js);
     relay->inbox = NULL;
     relay->js = NULL;
+    relay->letters_checked = false;
+    relay->letters_due_ns = 0;
     metric_gauge_set(relay->metrics.broker_up, 0);
     relay->broker_due_ns = backoff_until(&relay->broker_failures);
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {

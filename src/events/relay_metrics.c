@@ -46,7 +46,23 @@ static const struct metric_family leases = {
 };
 static const struct metric_family stopped = {
     .name = "tenant_relay_stopped_partitions",
-    .help = "Partitions that stand still because of an event that is never taken.",
+    .help = "Partitions that stand still because of an event that is refused for itself.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family withheld = {
+    .name = "tenant_relay_withheld_events_total",
+    .help = "Events that no stream takes and that a tombstone took the place of, by cause.",
+    .kind = METRIC_COUNTER,
+    .labels = {"cause"},
+};
+static const struct metric_family letters = {
+    .name = "tenant_relay_dead_letters_total",
+    .help = "Dead letters of withheld events that were stored.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family unlettered = {
+    .name = "tenant_outbox_dead_unlettered",
+    .help = "Withheld events whose dead letter is not stored yet.",
     .kind = METRIC_GAUGE,
 };
 static const struct metric_family takeovers = {
@@ -68,8 +84,7 @@ static const struct metric_family partitions_dropped = {
 };
 static const struct metric_family partitions_failed = {
     .name = "tenant_partition_failures_total",
-    .help =
-        "Partitions that could not be made or dropped in time; tried again in a minute.",
+    .help = "Partitions that could not be made or dropped in time; tried again in a minute.",
     .kind = METRIC_COUNTER,
     .labels = {"table"},
 };
@@ -118,6 +133,9 @@ const struct metric_family *const events_metric_families[] = {
     &oldest_age,
     &leases,
     &stopped,
+    &withheld,
+    &letters,
+    &unlettered,
     &takeovers,
     &lag,
     &settled_late,
@@ -143,6 +161,8 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
         .oldest_age = metrics_series(set, &oldest_age, NULL),
         .leases = metrics_series(set, &leases, NULL),
         .stopped = metrics_series(set, &stopped, NULL),
+        .letters = metrics_series(set, &letters, NULL),
+        .unlettered = metrics_series(set, &unlettered, NULL),
         .takeovers = metrics_series(set, &takeovers, NULL),
         .settled_late = metrics_series(set, &settled_late, NULL),
         .lag = metrics_series(set, &lag, NULL),
@@ -152,6 +172,10 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
     for (unsigned error = 0; error < RELAY_ERROR_COUNT; error++) {
         const char *kind = relay_error_name((enum relay_error)error);
         metrics->errors[error] = metrics_series(set, &errors, &kind);
+    }
+    for (unsigned i = 0; i < REFUSED_FOR_COUNT; i++) {
+        const char *cause = refused_for_name((enum refused_for)i);
+        metrics->withheld[i] = metrics_series(set, &withheld, &cause);
     }
     for (unsigned table = 0; table < PARTITIONED_COUNT; table++) {
         const char *name = partitioned_name((enum partitioned)table);

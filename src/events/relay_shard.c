@@ -1,13 +1,11 @@
 /* What a relay does with one shard: ask its stream, send a window, recover.  Called by relay_turn.c; a
  * shard's trouble never becomes another shard's. */
-#include "events/relay_int.h"
+#include "events/relay_wire_int.h"
 
-#include "events/envelope.h"
+#include "events/withheld.h"
 
 #include "base/alloc.h"
 #include "base/random.h"
-
-#include "tokens/consistency_token.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -21,44 +19,20 @@
 #define ACK_PATIENCE_NS (5 * NS_PER_S)
 #define POSTPONE_FLOOR_NS (50 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
-/* only an operator or a new configuration of the server helps: looking again twice a minute is
- * enough */
-#define STOPPED_PAUSE_NS (30 * NS_PER_S)
 /* Of the rows that no acknowledgement settled, all are among the last window's messages; one more window
  * is for a relay that died while it settled them. */
 #define TAIL_WINDOWS 2
-
-/* What the headers and the relay's own fields add to a row's payload, at most. */
-#define WIRE_OVERHEAD_MAX 1024
-
-/* A message with the memory that its headers point to. */
-struct wire_event {
-    struct jetstream_message message;
-    struct buf payload;
-    size_t headers;
-    char subject[SUBJECT_SIZE];
-    char msg_id[ID_TEXT_SIZE];
-    char link[ID_TEXT_SIZE];
-    char tenant_id[ID_TEXT_SIZE];
-    char seq[24];
-    char incarnation[24];
-    char expected[24];
-    const char *token;
-};
 
 static bool look(struct relay *relay, struct shard *shard, struct stream_state *state);
 static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state);
 static void drift_report(struct relay *relay, struct shard *shard,
                          const struct stream_state *state);
-static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count);
+static size_t rows_that_fit(struct relay *relay, const struct outbox_row *rows, size_t count);
+static void unsendable_refuse(struct relay *relay, struct shard *shard,
+                              const struct outbox_row *row);
+static void size_refuse(struct relay *relay, struct shard *shard);
 static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows);
-static void shard_stop(struct relay *relay, struct shard *shard, const struct uuid *msg_id,
-                       const char *why);
 static void cause_report(struct relay *relay, const struct shard *shard);
-static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
-                            const struct outbox_row *before, uint64_t expected);
-static const char *token_of(struct relay *relay, const struct outbox_row *row);
-static void header_put(struct wire_event *wire, const char *name, const char *value);
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
 
 void shard_check(struct relay *relay, struct shard *shard)
@@ -91,11 +65,16 @@ void shard_send(struct relay *relay, struct shard *shard, const struct outbox_ro
                 size_t count)
 {
     assert(shard->state == SHARD_READY && count > 0 && relay->inbox != NULL);
-    size_t fitting = rows_that_fit(relay, rows, count);
-    if (fitting == 0) {
-        shard_stop(relay, shard, &rows[0].msg_id, "too large for the server, or a foreign subject");
+    if (shard_withholds(relay, shard, &rows[0])) {
+        shard_withhold(relay, shard, &rows[0]);
         return;
     }
+    size_t fitting = rows_that_fit(relay, rows, count);
+    if (fitting == 0) {
+        unsendable_refuse(relay, shard, &rows[0]);
+        return;
+    }
+    shard->tombstone = withheld_is(&rows[0]);
     shard->window.state = WINDOW_EMPTY;
     window_begin(&shard->window, ++relay->generation, shard->stream_seq, fitting);
     shard->state = SHARD_SENT;
@@ -113,7 +92,7 @@ void shard_recover(struct relay *relay, struct shard *shard)
     if (window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE) {
         /* The ones before it are stored; once these are settled it stands first and alone is to blame. */
         if (window->cause_index == 0)
-            shard_stop(relay, shard, &shard->sent[0].msg_id, "the stream refuses its size");
+            size_refuse(relay, shard);
         return;
     }
     cause_report(relay, shard);
@@ -144,6 +123,7 @@ void shard_give_up(struct shard *shard)
     shard->failures = 0;
     shard->not_before_ns = 0;
     shard->stopped = false;
+    shard->suspect = (struct suspect){.id = 0};
 }
 
 /* False: the shard has to wait, for the stream cannot be asked or must not be used. */
@@ -198,16 +178,46 @@ static void drift_report(struct relay *relay, struct shard *shard, const struct 
 
 /* How many rows from the first can go out together.  Stops at the first that does not fit:
  * sending those behind it would reorder a tenant's events. */
-static size_t rows_that_fit(const struct relay *relay, const struct outbox_row *rows, size_t count)
+static size_t rows_that_fit(struct relay *relay, const struct outbox_row *rows, size_t count)
 {
-    char subject[SUBJECT_SIZE];
-    size_t limit = jetstream_max_payload(relay->js);
     size_t fitting = 0;
     while (fitting < count && fitting < WINDOW_MAX &&
-           rows[fitting].payload.size + WIRE_OVERHEAD_MAX <= limit &&
-           subject_with_partition(rows[fitting].subject, rows[fitting].shard, subject))
+           wire_event_judge(relay, &rows[fitting]) == WIRE_FITS)
         fitting++;
     return fitting;
+}
+
+/* The first row cannot even be sent. */
+static void unsendable_refuse(struct relay *relay, struct shard *shard,
+                              const struct outbox_row *row)
+{
+    bool foreign = wire_event_judge(relay, row) == WIRE_FOREIGN;
+    struct rejection rejection = {
+        .what_for = foreign ? REFUSED_FOR_SUBJECT : REFUSED_FOR_SIZE,
+        .msg_id = row->msg_id,
+        .tombstone = withheld_is(row),
+    };
+    if (foreign)
+        snprintf(rejection.detail, sizeof rejection.detail, "no subject of ours: %.80s",
+                 row->subject);
+    else
+        snprintf(rejection.detail, sizeof rejection.detail,
+                 "%zu bytes beside its headers, and the server takes %zu", row->payload.size,
+                 jetstream_max_payload(relay->js));
+    shard_refused(relay, shard, row->id, &rejection);
+}
+
+/* The stream refused the first message of the window. */
+static void size_refuse(struct relay *relay, struct shard *shard)
+{
+    struct rejection rejection = {
+        .what_for = REFUSED_FOR_SIZE,
+        .msg_id = shard->sent[0].msg_id,
+        .tombstone = shard->tombstone,
+    };
+    snprintf(rejection.detail, sizeof rejection.detail,
+             "the stream refuses its size, error %" PRIu64, shard->window.cause_err_code);
+    shard_refused(relay, shard, shard->sent[0].id, &rejection);
 }
 
 /* A send that fails breaks the window: what was sent before it may be stored, what comes after
@@ -216,31 +226,15 @@ static void window_send(struct relay *relay, struct shard *shard, const struct o
 {
     struct window *window = &shard->window;
     struct ctx *ctx = relay_step(relay, SEND_PATIENCE_NS);
-    struct wire_event *wire = xcalloc(1, sizeof *wire);
+    struct wire_event *wire = wire_event_new(relay);
     for (size_t i = 0; i < window->count && window->state == WINDOW_OPEN; i++) {
         assert(rows[i].shard == shard->number);
         shard->sent[i] = sent_event_of(relay, &rows[i]);
-        wire->token = token_of(relay, &rows[i]);
         wire_event_fill(wire, &rows[i], i == 0 ? NULL : &rows[i - 1], window_expected(window, i));
         if (jetstream_send(ctx, relay->inbox, &wire->message, window_tag(window, i)) != OK)
             window_break(window, i, ACK_REFUSED);
     }
-    buf_deinit(&wire->payload);
-    free(wire);
-}
-
-/* Nothing overtakes an event, so its shard waits until an operator acts or the server's limits change. */
-static void shard_stop(struct relay *relay, struct shard *shard, const struct uuid *msg_id,
-                       const char *why)
-{
-    char text[ID_TEXT_SIZE];
-    char detail[192];
-    id_format(ID_EVENT, msg_id, text);
-    snprintf(detail, sizeof detail, "%s is never taken: %s", text, why);
-    relay_failed(relay, RELAY_ERROR_STOPPED, (int)shard->number, detail);
-    shard->stopped = true;
-    shard->state = SHARD_UNKNOWN;
-    shard->not_before_ns = deadline_after(clock_now(), STOPPED_PAUSE_NS);
+    wire_event_free(wire);
 }
 
 static void cause_report(struct relay *relay, const struct shard *shard)
@@ -261,64 +255,6 @@ static void cause_report(struct relay *relay, const struct shard *shard)
         return;
     metric_inc(relay->metrics.fenced);
     relay->lease_due_ns = 0; /* perhaps the shard is another's by now */
-}
-
-/* Nats-Msg-Id lets the server drop a repetition within its duplicate window; the two
- * Nats-Expected headers refuse what the window does not cover.  One buffer serves all:
- * jetstream_send() has copied it. */
-static void wire_event_fill(struct wire_event *wire, const struct outbox_row *row,
-                            const struct outbox_row *before, uint64_t expected)
-{
-    bool known = subject_with_partition(row->subject, row->shard, wire->subject);
-    assert(known); /* rows_that_fit() saw it */
-    id_format(ID_EVENT, &row->msg_id, wire->msg_id);
-    id_format(ID_TENANT, &row->tenant_id, wire->tenant_id);
-    snprintf(wire->seq, sizeof wire->seq, "%" PRId64, row->seq);
-    snprintf(wire->incarnation, sizeof wire->incarnation, "%" PRId64, row->incarnation);
-    snprintf(wire->expected, sizeof wire->expected, "%" PRIu64, expected);
-    wire->headers = 0;
-    header_put(wire, HEADER_MSG_ID, wire->msg_id);
-    header_put(wire, HEADER_EXPECTED_LAST_SEQ, wire->expected);
-    if (before != NULL) {
-        id_format(ID_EVENT, &before->msg_id, wire->link);
-        header_put(wire, HEADER_EXPECTED_LAST_ID, wire->link);
-    }
-    header_put(wire, HEADER_EVENT_TYPE, row->subject);
-    header_put(wire, HEADER_TENANT_ID, wire->tenant_id);
-    header_put(wire, HEADER_TENANT_SEQ, wire->seq);
-    header_put(wire, HEADER_INCARNATION, wire->incarnation);
-    if (strlen(row->traceparent) + 1 == TRACEPARENT_SIZE)
-        header_put(wire, HEADER_TRACEPARENT, row->traceparent);
-    header_put(wire, NULL, NULL);
-    const struct envelope_position position = {
-        .incarnation = row->incarnation,
-        .sequence = row->seq,
-        .ingested_us = clock_wall() / NS_PER_US,
-        .consistency_token = wire->token,
-    };
-    buf_clear(&wire->payload);
-    buf_put_slice(&wire->payload, row->payload);
-    envelope_append(&wire->payload, &position);
-    wire->message.subject = wire->subject;
-    wire->message.payload = buf_slice(&wire->payload);
-}
-
-/* In the arena of the relay's turn. */
-static const char *token_of(struct relay *relay, const struct outbox_row *row)
-{
-    const struct consistency_point point = {
-        .tenant = row->tenant_id,
-        .epoch = {row->incarnation, row->epoch},
-        .sequence = row->seq,
-    };
-    struct token_keys *keys = relay->settings->token_keys;
-    return keys == NULL ? "" : consistency_token_make(relay->ctx.arena, keys, &point);
-}
-
-static void header_put(struct wire_event *wire, const char *name, const char *value)
-{
-    assert(wire->headers < JETSTREAM_HEADERS_MAX);
-    wire->message.headers[wire->headers++] = (struct jetstream_header){name, value};
 }
 
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row)

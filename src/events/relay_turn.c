@@ -39,6 +39,8 @@ bool relay_turn(struct relay *relay)
         return false;
     streams_check(relay);
     groups_check(relay);
+    if (relay->js != NULL)
+        relay_letters(relay);
     bool moved = relay->js != NULL && rows_send(relay);
     if (relay->js != NULL)
         acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
@@ -234,6 +236,7 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
         shard->window.state = WINDOW_EMPTY;
         shard->failures = 0;
         shard->stopped = false;
+        shard->suspect = (struct suspect){.id = 0};
     }
 }
 

@@ -40,6 +40,7 @@ static void backlog_look(struct relay *relay)
     relay->stats_due_ns = deadline_after(clock_now(), STATS_EVERY_NS);
     (void)relay_database_did(relay, relay_store_stats(&caller, &relay->stats));
     metric_gauge_set(relay->metrics.pending, (int64_t)relay->stats.pending);
+    metric_gauge_set(relay->metrics.unlettered, (int64_t)relay->stats.unlettered);
     metric_gauge_set(relay->metrics.oldest_age, (int64_t)(relay->stats.oldest_age_us / 1000000));
 }
 

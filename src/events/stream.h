@@ -1,4 +1,4 @@
-/* One partition's stream as the server keeps it: its configuration and its newest messages. */
+/* A stream as the server keeps it: its configuration and its newest messages. */
 #ifndef EVENTS_STREAM_H
 #define EVENTS_STREAM_H
 
@@ -29,6 +29,10 @@ struct stream_state {
  * reports the rest.  Faults: BROKER, TIMEOUT, PROTOCOL. */
 int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
                 const struct stream_settings *settings, struct stream_state *out) MUST_CHECK;
+
+/* The same for the stream of dead letters, which keeps them for 90 days. */
+int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned replicas,
+                             struct stream_state *out) MUST_CHECK;
 
 /* The newest messages of out->shard's stream, as many as out->items has room for; out->count says how many
  * on entry and gets how many were found.  Messages that are gone or that no relay published are left out.

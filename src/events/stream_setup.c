@@ -1,5 +1,6 @@
-/* Creates or checks the configuration of one partition's stream.  Called by the relay each time it asks a
- * stream where it stands; must never narrow what a stream keeps. */
+/* Creates or checks the configuration of a stream: one partition's, or that of the dead letters.  Called by the
+ * relay each time it asks a stream where it stands; must never narrow what a stream keeps. */
+#include "events/dead_letter.h"
 #include "events/json_scan.h"
 #include "events/stream.h"
 #include "events/subjects.h"
@@ -13,6 +14,8 @@
 #define ERR_STREAM_NOT_FOUND 10059
 #define ERR_STREAM_NAME_IN_USE 10058
 #define VERB_SIZE 64
+#define DEAD_LETTER_AGE_S ((uint64_t)90 * 24 * 3600)
+#define DEAD_LETTER_WINDOW_S 120
 #define LOOK_ROUNDS 3 /* look, create, look; or look, update, look */
 
 /* What a differing value means. */
@@ -33,12 +36,14 @@ struct wish {
 
 struct look {
     struct jetstream *js;
-    unsigned partition;
-    char name[STREAM_NAME_SIZE];
+    char name[STREAM_NAME_SIZE + 1];   /* "TENANT_DLQ" is the longest */
+    char subject[STREAM_SUBJECT_SIZE]; /* the one that it holds */
     struct wish wishes[WISH_COUNT];
     struct buf reply; /* the last answer */
 };
 
+static int look_run(struct ctx *ctx, struct look *look, const struct stream_settings *settings,
+                    struct stream_state *out);
 static void wishes_fill(struct look *look, const struct stream_settings *settings);
 static int look_round(struct ctx *ctx, struct look *look, bool may_change,
                       struct stream_state *out);
@@ -50,27 +55,48 @@ static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *
 static void drift_find(struct look *look, struct slice config, struct stream_state *out,
                        bool *changeable);
 static bool wish_differs(const struct wish *wish, struct slice config, struct slice *actual);
+static bool value_is(struct slice actual, const char *wished);
 static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual);
 static void drift_put(struct stream_state *out, const struct wish *wish, struct slice actual);
 
 int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
                 const struct stream_settings *settings, struct stream_state *out)
 {
-    struct look look = {.js = js, .partition = partition};
+    struct look look = {.js = js};
+    stream_name(partition, look.name);
+    stream_subject(partition, look.subject);
+    return look_run(ctx, &look, settings, out);
+}
+
+int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned replicas,
+                             struct stream_state *out)
+{
+    const struct stream_settings settings = {
+        .replicas = replicas,
+        .max_age_s = DEAD_LETTER_AGE_S,
+        .duplicate_window_s = DEAD_LETTER_WINDOW_S,
+    };
+    struct look look = {.js = js, .name = DEAD_LETTER_STREAM, .subject = DEAD_LETTER_SUBJECTS};
+    return look_run(ctx, &look, &settings, out);
+}
+
+/* Frees what the look gathered. */
+static int look_run(struct ctx *ctx, struct look *look, const struct stream_settings *settings,
+                    struct stream_state *out)
+{
     struct stream_state state = {0};
     int rc = OK;
-    stream_name(partition, look.name);
-    wishes_fill(&look, settings);
+    wishes_fill(look, settings);
     for (int round = 1; rc == OK && round <= LOOK_ROUNDS; round++) {
         bool was_changed = state.changed;
         state.changed = false;
-        rc = look_round(ctx, &look, round < LOOK_ROUNDS, &state);
+        rc = look_round(ctx, look, round < LOOK_ROUNDS, &state);
         bool again = state.changed;
         state.changed = state.changed || was_changed;
         if (!again)
             break;
     }
-    buf_deinit(&look.reply);
+    buf_deinit(&look->reply);
     TRY(rc);
     *out = state;
     return OK;
@@ -91,10 +117,8 @@ static void wishes_fill(struct look *look, const struct stream_settings *setting
         {"num_replicas", DRIFT_RAISE, ""},
     };
     static_assert(sizeof fixed / sizeof fixed[0] == WISH_COUNT, "one wish per row");
-    char subject[STREAM_SUBJECT_SIZE];
     memcpy(look->wishes, fixed, sizeof fixed);
-    stream_subject(look->partition, subject);
-    snprintf(look->wishes[0].value, sizeof look->wishes[0].value, "[\"%s\"]", subject);
+    snprintf(look->wishes[0].value, sizeof look->wishes[0].value, "[\"%s\"]", look->subject);
     snprintf(look->wishes[12].value, sizeof look->wishes[12].value, "%" PRIu64,
              settings->max_age_s * NS_PER_S);
     snprintf(look->wishes[13].value, sizeof look->wishes[13].value, "%" PRIu64,
@@ -231,12 +255,26 @@ static bool wish_differs(const struct wish *wish, struct slice config, struct sl
     if (!json_scan_member(config, wish->path, actual))
         *actual = slice_make(NULL, 0);
     if (wish->value[0] != '\0')
-        return !slice_is(*actual, wish->value);
+        return !value_is(*actual, wish->value);
     for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
         if (slice_is(*actual, nothing[i]))
             return false;
     }
     return true;
+}
+
+/* The same text, or lists of one text that is the same: the server writes ">" as "\u003e". */
+static bool value_is(struct slice actual, const char *wished)
+{
+    char texts[2][STREAM_SUBJECT_SIZE];
+    struct slice item;
+    if (slice_is(actual, wished))
+        return true;
+    return json_scan_element(actual, 0, &item) &&
+           json_scan_text(item, texts[0], sizeof texts[0]) &&
+           json_scan_element(slice_of_str(wished), 0, &item) &&
+           json_scan_text(item, texts[1], sizeof texts[1]) && strcmp(texts[0], texts[1]) == 0 &&
+           !json_scan_element(actual, 1, &item);
 }
 
 static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual)

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static bool is_event_subject(const char *event);
 
@@ -34,6 +35,16 @@ void event_subject(const char *type, unsigned version, char out[SUBJECT_SIZE])
     int length = snprintf(out, SUBJECT_SIZE, "%s.v%u", type, version);
     assert(length > 0 && length < SUBJECT_SIZE);
     assert(is_event_subject(out));
+}
+
+bool event_subject_split(const char *subject, char type[SUBJECT_SIZE], unsigned *version)
+{
+    if (strlen(subject) >= SUBJECT_SIZE || !is_event_subject(subject))
+        return false;
+    const char *dot = strrchr(subject, '.'); /* before the version */
+    snprintf(type, SUBJECT_SIZE, "%.*s", (int)(dot - subject), subject);
+    *version = (unsigned)strtoul(dot + 2, NULL, 10);
+    return true;
 }
 
 /* The partition is the last token, so that a consumer of one stream filters with

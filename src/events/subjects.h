@@ -23,6 +23,9 @@ void stream_subject(unsigned partition, char out[STREAM_SUBJECT_SIZE]);
 /* "tenant.org.provisioned" and 1 → "tenant.org.provisioned.v1", as the outbox keeps it: everything but
  * the partition. */
 void event_subject(const char *type, unsigned version, char out[SUBJECT_SIZE]);
+/* The way back: "tenant.org.provisioned.v1" → "tenant.org.provisioned" and 1.  False: not of that form;
+ * nothing is written. */
+bool event_subject_split(const char *subject, char type[SUBJECT_SIZE], unsigned *version);
 /* The subject with its partition: "tenant.org.provisioned.v1.07".  False: the event's subject does not
  * have the form tenant.<aggregate>.<event>.v<N> or is too long; *out untouched. */
 bool subject_with_partition(const char *event, unsigned partition, char out[SUBJECT_SIZE]);

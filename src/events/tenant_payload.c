@@ -54,6 +54,15 @@ Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us)
     return message;
 }
 
+struct slice pb_pack(struct arena *arena, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = arena_alloc_raw(arena, size);
+    size_t packed = protobuf_c_message_pack(message, bytes);
+    assert(packed == size);
+    return slice_make(bytes, packed);
+}
+
 /* NULL and not an empty message: consumers tell "no plan" by its absence. */
 static Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan)
 {

@@ -12,5 +12,7 @@ Tenant__V1__Tenant *tenant_payload(struct arena *arena, const struct tenant *ten
 /* protobuf-c's members are not const, but packing only reads them. */
 char *pb_text(const char *text);
 Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us);
+/* A message's bytes, in the arena. */
+struct slice pb_pack(struct arena *arena, const ProtobufCMessage *message);
 
 #endif

@@ -5,17 +5,15 @@
  * whose lease has run out.  A lease is a row that is always there, one per shard; owner '' is
  * nobody.  Moving a row from outbox to outbox_sent is one statement with DELETE … RETURNING
  * inside: it is in exactly one of them, always. */
-#include "store/relay_store.h"
+#include "store/relay_store_int.h"
 
 #include <assert.h>
 #include <stdio.h>
 
 /* At once, and once a minute: more than 300 keyed writes a second for a day. */
 #define KEYS_EXPIRE_MAX 20000
-
-#define EVENT_COLUMNS                                                                              \
-    "shard, id, tenant_id, seq, incarnation, epoch, msg_id, subject, payload, traceparent, "       \
-    "created_at"
+/* originals may be large */
+#define DEAD_FORGET_MAX 1000
 
 /* `running` counts the payload bytes up to and with the row; the first row of a shard always
  * comes.  One index scan per shard by (shard, id), stopped at $2 rows: a backlog of millions
@@ -33,8 +31,7 @@ static const struct stmt unsent_select = {
             " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
             " ORDER BY w.shard, w.id",
     .param_count = 3,
-    .columns = {"shard", "id", "tenant_id", "seq", "incarnation", "epoch", "msg_id", "subject",
-                "payload", "traceparent", "created_at", NULL},
+    .columns = {OUTBOX_COLUMN_NAMES, NULL},
 };
 
 /* Rows that another relay settled in the meantime are not deleted again and not counted.  The
@@ -47,8 +44,8 @@ static const struct stmt settle = {
             "  (SELECT $3::bigint[])) AS k(shard, id, stream_seq)),"
             " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
             "  RETURNING o.*, k.stream_seq),"
-            " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
-            "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+            " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq)"
+            "  SELECT " OUTBOX_COLUMNS ", stream_seq FROM d RETURNING 1)"
             " SELECT count(*) AS moved FROM i",
     .param_count = 3,
     .columns = {"moved", NULL},
@@ -66,8 +63,8 @@ static const struct stmt settle_stored = {
         "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
         "  AND o.msg_id = k.msg_id"
         "  RETURNING o.*, k.stream_seq),"
-        " i AS (INSERT INTO tenant.outbox_sent (" EVENT_COLUMNS ", stream_seq)"
-        "  SELECT " EVENT_COLUMNS ", stream_seq FROM d RETURNING 1)"
+        " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq)"
+        "  SELECT " OUTBOX_COLUMNS ", stream_seq FROM d RETURNING 1)"
         " SELECT count(*) AS moved FROM i",
     .param_count = 6,
     .columns = {"moved", NULL},
@@ -151,8 +148,10 @@ static const struct stmt stats_select = {
         " coalesce((SELECT greatest(max(extract(epoch FROM clock_timestamp() - o.created_at)), 0)"
         "  FROM generate_series(0, 15) AS s(shard) CROSS JOIN LATERAL (SELECT created_at"
         "   FROM tenant.outbox WHERE outbox.shard = s.shard ORDER BY id LIMIT 1) o)"
-        " * 1000000, 0)::bigint AS oldest_age_us",
-    .columns = {"pending", "oldest_age_us", NULL},
+        " * 1000000, 0)::bigint AS oldest_age_us,"
+        " (SELECT count(*) FROM (SELECT FROM tenant.outbox_dead WHERE lettered_at IS NULL"
+        "  LIMIT 100000) rows) AS unlettered",
+    .columns = {"pending", "oldest_age_us", "unlettered", NULL},
 };
 
 /* Relays that ended without leaving; one that comes back announces itself anew. */
@@ -182,14 +181,20 @@ static const struct stmt platform_keys_expire = {
     .columns = {NULL},
 };
 
+/* With its letter the original has gone from the dead letters too. */
+static const struct stmt dead_forget = {
+    .name = "relay.dead_forget",
+    .text = "DELETE FROM tenant.outbox_dead WHERE (shard, id) IN (SELECT shard, id"
+            " FROM tenant.outbox_dead WHERE lettered_at < now() - interval '90 days'"
+            " ORDER BY lettered_at LIMIT $1)",
+    .param_count = 1,
+    .columns = {NULL},
+};
+
 static const struct stmt *const all[] = {
-    &unsent_select, &settle,
-    &settle_stored, &announce,
-    &renew,         &leases_select,
-    &owners_select, &claim,
-    &release,       &leave,
-    &stats_select,  &owners_prune,
-    &keys_expire,   &platform_keys_expire,
+    &dead_forget, &unsent_select, &settle,        &settle_stored, &announce,
+    &renew,       &leases_select, &owners_select, &claim,         &release,
+    &leave,       &stats_select,  &owners_prune,  &keys_expire,   &platform_keys_expire,
 };
 
 const struct stmt_list relay_statements = {
@@ -198,17 +203,6 @@ const struct stmt_list relay_statements = {
     .login = LOGIN_RELAY,
 };
 
-struct shard_numbers {
-    int64_t items[OUTBOX_SHARDS];
-    size_t count;
-};
-
-static int ask(const struct relay_caller *caller, const struct stmt *stmt,
-               const struct sql_value *values, struct tx **tx, struct rows *rows) MUST_CHECK;
-static int number_of(const struct relay_caller *caller, const struct rows *rows, const char *column,
-                     size_t *out) MUST_CHECK;
-static struct shard_numbers numbers_of(uint16_t shards);
-static struct outbox_row event_of(struct row *row);
 static int leases_read(const struct relay_caller *caller, const struct rows *rows,
                        struct relay_leases *out) MUST_CHECK;
 static int owners_read(const struct relay_caller *caller, const struct rows *rows,
@@ -221,18 +215,18 @@ int relay_store_unsent(const struct relay_caller *caller, const struct outbox_re
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
-    struct shard_numbers shards = numbers_of(read->shards);
+    struct shard_numbers shards = shard_numbers_of(read->shards);
     const struct sql_value values[] = {
         sql_int8_list(shards.items, shards.count),
         sql_int8(read->rows_max),
         sql_int8((int64_t)read->payload_max),
     };
-    TRY(ask(caller, &unsent_select, values, &tx, &rows));
+    TRY(relay_ask(caller, &unsent_select, values, &tx, &rows));
     struct arena *arena = caller->ctx->arena;
     struct outbox_row *events = arena_alloc(arena, (rows.count + 1) * sizeof *events);
     for (size_t i = 0; i < rows.count; i++) {
         struct row row = row_at(&rows, i, arena);
-        events[i] = event_of(&row);
+        events[i] = outbox_row_of(&row);
         TRY(row_end(caller->ctx, &row));
     }
     *out = (struct outbox_batch){.rows = events, .count = rows.count};
@@ -257,8 +251,8 @@ int relay_store_settle(const struct relay_caller *caller, const struct sent_key 
         sql_int8_list(numbers + count, count),
         sql_int8_list(numbers + 2 * count, count),
     };
-    TRY(ask(caller, &settle, values, &tx, &rows));
-    return number_of(caller, &rows, "moved", moved);
+    TRY(relay_ask(caller, &settle, values, &tx, &rows));
+    return relay_number(caller, &rows, "moved", moved);
 }
 
 int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,
@@ -291,8 +285,8 @@ int relay_store_settle_stored(const struct relay_caller *caller, const struct st
         sql_list(&ids),
         sql_int8_list(numbers + 2 * count, count),
     };
-    TRY(ask(caller, &settle_stored, values, &tx, &rows));
-    return number_of(caller, &rows, "moved", moved);
+    TRY(relay_ask(caller, &settle_stored, values, &tx, &rows));
+    return relay_number(caller, &rows, "moved", moved);
 }
 
 /* Four statements, one round trip.  *out is written only when all of it could be read. */
@@ -321,14 +315,14 @@ int relay_store_claim(const struct relay_caller *caller, uint16_t shards, uint16
     assert(caller->ttl_ns > 0 && caller->owner[0] != '\0');
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
-    struct shard_numbers numbers = numbers_of(shards);
+    struct shard_numbers numbers = shard_numbers_of(shards);
     const struct sql_value values[] = {
         sql_text(caller->owner),
         duration_us(caller->ttl_ns),
         sql_int8_list(numbers.items, numbers.count),
     };
     uint16_t mask = 0;
-    TRY(ask(caller, &claim, values, &tx, &rows));
+    TRY(relay_ask(caller, &claim, values, &tx, &rows));
     for (size_t i = 0; i < rows.count; i++) {
         struct row row = row_at(&rows, i, caller->ctx->arena);
         int64_t shard = row_int(&row, "shard");
@@ -343,7 +337,7 @@ int relay_store_claim(const struct relay_caller *caller, uint16_t shards, uint16
 int relay_store_release(const struct relay_caller *caller, uint16_t shards, bool leaving)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
-    struct shard_numbers numbers = numbers_of(shards);
+    struct shard_numbers numbers = shard_numbers_of(shards);
     const struct sql_value values[] = {
         sql_text(caller->owner),
         sql_int8_list(numbers.items, numbers.count),
@@ -355,17 +349,20 @@ int relay_store_release(const struct relay_caller *caller, uint16_t shards, bool
     return tx_commit(tx);
 }
 
-/* The two numbers come as one row. */
+/* The numbers come as one row. */
 int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
     size_t pending = 0;
     size_t oldest = 0;
-    TRY(ask(caller, &stats_select, NULL, &tx, &rows));
-    TRY(number_of(caller, &rows, "pending", &pending));
-    TRY(number_of(caller, &rows, "oldest_age_us", &oldest));
-    *out = (struct outbox_stats){.pending = pending, .oldest_age_us = oldest};
+    size_t unlettered = 0;
+    TRY(relay_ask(caller, &stats_select, NULL, &tx, &rows));
+    TRY(relay_number(caller, &rows, "pending", &pending));
+    TRY(relay_number(caller, &rows, "oldest_age_us", &oldest));
+    TRY(relay_number(caller, &rows, "unlettered", &unlettered));
+    *out = (struct outbox_stats){
+        .pending = pending, .oldest_age_us = oldest, .unlettered = unlettered};
     return OK;
 }
 
@@ -377,12 +374,14 @@ int relay_store_prune(const struct relay_caller *caller)
     const struct sql_value keys = sql_int8(KEYS_EXPIRE_MAX);
     tx_queue(tx, &keys_expire, &keys, NULL);
     tx_queue(tx, &platform_keys_expire, &keys, NULL);
+    const struct sql_value letters = sql_int8(DEAD_FORGET_MAX);
+    tx_queue(tx, &dead_forget, &letters, NULL);
     return tx_commit(tx);
 }
 
 /* One statement in a transaction of its own; `rows` stay readable until *tx is freed. */
-static int ask(const struct relay_caller *caller, const struct stmt *stmt,
-               const struct sql_value *values, struct tx **tx, struct rows *rows)
+int relay_ask(const struct relay_caller *caller, const struct stmt *stmt,
+              const struct sql_value *values, struct tx **tx, struct rows *rows)
 {
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, tx));
     tx_queue(*tx, stmt, values, rows);
@@ -390,8 +389,8 @@ static int ask(const struct relay_caller *caller, const struct stmt *stmt,
 }
 
 /* One row with one number: the statement makes sure of both, so other shapes are our bug. */
-static int number_of(const struct relay_caller *caller, const struct rows *rows, const char *column,
-                     size_t *out)
+int relay_number(const struct relay_caller *caller, const struct rows *rows, const char *column,
+                 size_t *out)
 {
     assert(rows->count == 1);
     struct row row = row_at(rows, 0, caller->ctx->arena);
@@ -403,7 +402,7 @@ static int number_of(const struct relay_caller *caller, const struct rows *rows,
 }
 
 /* bigint[] because the room encodes no smallint[]; sixteen numbers. */
-static struct shard_numbers numbers_of(uint16_t shards)
+struct shard_numbers shard_numbers_of(uint16_t shards)
 {
     struct shard_numbers numbers = {.count = 0};
     for (unsigned shard = 0; shard < OUTBOX_SHARDS; shard++) {
@@ -413,7 +412,7 @@ static struct shard_numbers numbers_of(uint16_t shards)
     return numbers;
 }
 
-static struct outbox_row event_of(struct row *row)
+struct outbox_row outbox_row_of(struct row *row)
 {
     /* In the order of the columns, which costs no search. */
     struct outbox_row event = {.shard = (unsigned)row_int(row, "shard")};
@@ -449,8 +448,8 @@ static int owners_read(const struct relay_caller *caller, const struct rows *row
                        struct relay_leases *out)
 {
     size_t live = 0;
-    TRY(number_of(caller, rows, "live", &live));
-    TRY(number_of(caller, rows, "poorest", &out->poorest));
+    TRY(relay_number(caller, rows, "live", &live));
+    TRY(relay_number(caller, rows, "poorest", &out->poorest));
     out->live_owners = live > 0 ? live
                                 : 1; /* our own announcement counts even when it runs out now */
     return OK;

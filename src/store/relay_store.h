@@ -111,10 +111,12 @@ int relay_store_release(const struct relay_caller *caller, uint16_t shards,
 struct outbox_stats {
     uint64_t pending;       /* unsent rows, counted up to a million */
     uint64_t oldest_age_us; /* 0 when there are none */
+    uint64_t unlettered;    /* withheld events whose dead letter is not stored yet */
 };
 int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out) MUST_CHECK;
 
-/* Deletes expired idempotency keys of both tables, and relays not seen for three days. */
+/* Deletes expired idempotency keys of both tables, relays not seen for three days, and withheld originals
+ * whose letters are 90 days old. */
 int relay_store_prune(const struct relay_caller *caller) MUST_CHECK;
 
 /* For the test that prepares every statement. */

@@ -214,9 +214,10 @@ stream_config() { # NAME SUBJECT
 }
 
 cases_nats_rights() {
-    local CONFIG
-    export CONFIG
+    local CONFIG LETTERS
+    export CONFIG LETTERS
     CONFIG=$(stream_config TENANT_07 'tenant.*.*.*.07')
+    LETTERS=$(stream_config TENANT_DLQ 'TENANT.DLQ.>')
     check 'tenant-service makes a stream' says '"name":"TENANT_07"' within one eval \
         'nats request tenant-service "\$JS.API.STREAM.CREATE.TENANT_07" "$CONFIG"'
     check 'tenant-service reads its configuration' says '"subjects":' within one eval \
@@ -231,6 +232,12 @@ cases_nats_rights() {
         'nats request tenant-service "\$JS.API.STREAM.CREATE.OTHER" "{}"'
     check 'tenant-service deletes no stream' refused 'Permissions Violation' within one eval \
         'nats request tenant-service "\$JS.API.STREAM.DELETE.TENANT_07"'
+    check 'tenant-service keeps dead letters' says '"name":"TENANT_DLQ"' within one eval \
+        'nats request tenant-service "\$JS.API.STREAM.CREATE.TENANT_DLQ" "$LETTERS"'
+    check 'tenant-service writes its own' says '"seq": ?1' within one eval \
+        'nats request tenant-service TENANT.DLQ.relay.07 letter'
+    check "tenant-service writes no consumer's" refused 'Permissions Violation' within one eval \
+        'nats request tenant-service TENANT.DLQ.consumer.sync.07 letter'
     check 'sync-service makes a consumer' says '"durable_name":"sync"' within one eval \
         'nats request sync-service "\$JS.API.CONSUMER.DURABLE.CREATE.TENANT_07.sync" \
             "{\"stream_name\":\"TENANT_07\",\"config\":{\"durable_name\":\"sync\",\"ack_policy\":\"explicit\"}}"'

@@ -97,7 +97,7 @@ CONF
 # The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
 # makes room for.
 nats_relay_subjects() {
-    printf '%s\n' 'tenant.>' 'TENANT.DLQ.>' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
+    printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
         "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
     nats_per_stream "${PARTITIONS[*]} DLQ" STREAM.CREATE STREAM.UPDATE STREAM.INFO STREAM.MSG.GET DIRECT.GET 'DIRECT.GET+'
 }

@@ -39,6 +39,9 @@ struct relay_report {
     _Atomic uint64_t fenced;
     _Atomic uint64_t settled_late;
     _Atomic uint64_t stream_errors;
+    _Atomic uint64_t withheld;
+    _Atomic uint64_t letters;
+    _Atomic uint64_t unlettered;
     _Atomic bool broker_up;
     _Atomic bool database_up;
 };
@@ -316,6 +319,11 @@ static inline void relay_report_fill(struct relay *relay, struct metrics *metric
         metric_value(metric_named(metrics, "tenant_relay_fenced_publishes_total", NULL));
     report->settled_late =
         metric_value(metric_named(metrics, "tenant_relay_stored_unacknowledged_total", NULL));
+    report->withheld =
+        metric_value(metric_named(metrics, "tenant_relay_withheld_events_total", "TOO_LARGE")) +
+        metric_value(metric_named(metrics, "tenant_relay_withheld_events_total", "FOREIGN_SUBJECT"));
+    report->letters = metric_value(metric_named(metrics, "tenant_relay_dead_letters_total", NULL));
+    report->unlettered = metric_value(metric_named(metrics, "tenant_outbox_dead_unlettered", NULL));
     report->stream_errors =
         metric_value(metric_named(metrics, "tenant_relay_errors_total", "stream"));
 }

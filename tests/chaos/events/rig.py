@@ -6,6 +6,9 @@
   rig.py stream NUMBER JSON        create or update TENANT_NUMBER with these settings
   rig.py stream-delete NUMBER      as it says
   rig.py stream-show NUMBER KEY    one value of its configuration
+  rig.py letters                   the dead letters: subject, cause, event id, detail, and the body's length or "omitted"
+  rig.py letters-stream JSON       create or update TENANT_DLQ with these settings
+  rig.py letters-delete            delete it
   rig.py sql STATEMENT             as superuser; prints the rows
 
 Environment: a stack's stack.env.  Status 1 and one line per fault when the check fails.
@@ -28,13 +31,15 @@ from nats.js import api
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PARTITIONS = 16
+LETTERS = "TENANT_DLQ"
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 FAULTS_SHOWN = 20
 
 
 def main(args):
     commands = {"reset": reset, "check": check, "naive": naive, "stream": stream_set,
-                "stream-delete": stream_delete, "stream-show": stream_show, "sql": sql}
+                "stream-delete": stream_delete, "stream-show": stream_show, "sql": sql,
+                "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
     if not args or args[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
@@ -62,23 +67,49 @@ def stream_name(number):
 
 async def reset():
     with database() as db:
-        db.execute("TRUNCATE tenant.outbox, tenant.outbox_sent, tenant.tenant_seq")
+        db.execute("TRUNCATE tenant.outbox, tenant.outbox_sent, tenant.outbox_dead, tenant.tenant_seq,"
+                   " tenant.rewound")
         db.execute("DELETE FROM tenant.relay_owner")
         db.execute("UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'")
     client = await broker()
     js = client.jetstream()
-    for number in range(PARTITIONS):
+    for name in [stream_name(number) for number in range(PARTITIONS)] + [LETTERS]:
         try:
-            await js.delete_stream(stream_name(number))
+            await js.delete_stream(name)
         except nats.js.errors.NotFoundError:
             pass
     await client.close()
 
 
 async def stream_set(number, settings):
+    await configure(json.loads(settings) | {"name": stream_name(int(number)),
+                                            "subjects": [f"tenant.*.*.*.{int(number):02d}"]})
+
+
+async def letters_stream(settings):
+    await configure(json.loads(settings) | {"name": LETTERS, "subjects": ["TENANT.DLQ.>"]})
+
+
+async def letters_delete():
     client = await broker()
-    config = json.loads(settings) | {"name": stream_name(int(number)),
-                                     "subjects": [f"tenant.*.*.*.{int(number):02d}"]}
+    await client.jetstream().delete_stream(LETTERS)
+    await client.close()
+
+
+async def letters():
+    client = await broker()
+    js = client.jetstream()
+    for sequence in range(1, (await js.stream_info(LETTERS)).state.last_seq + 1):
+        message = await js.get_msg(LETTERS, sequence)
+        head = message.headers
+        assert head["Nats-Msg-Id"] == "dlq:relay:" + head["Dlq-Event-Id"], head
+        body = head.get("Dlq-Body") or len(message.data)
+        print(message.subject, head["Dlq-Cause"], head["Dlq-Event-Id"], body, head["Dlq-Detail"])
+    await client.close()
+
+
+async def configure(config):
+    client = await broker()
     for verb in ("CREATE", "UPDATE"):
         reply = await client.request(f"$JS.API.STREAM.{verb}.{config['name']}",
                                      json.dumps(config).encode(), timeout=5)

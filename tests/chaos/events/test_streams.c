@@ -1,4 +1,4 @@
-/* What the relay makes of the streams it finds, and of events that a stream never takes. */
+/* What the relay makes of the streams it finds. */
 #include "rig.h"
 
 #include "events/subjects.h"
@@ -105,28 +105,6 @@ START_TEST(retention_is_never_shortened)
                          0);
         all_is_right();
         relay_end(0);
-    }
-END_TEST
-
-/* Nothing overtakes an event that is never taken: its shard stands still and says so, the others go on. */
-START_TEST(an_event_that_is_never_taken_stops_its_shard_alone)
-    {
-        unsigned shard = partition_with_tenants();
-        ck_assert_int_eq(shell(RIG "stream %u '{\"max_msg_size\": 600}'", shard), 0);
-        relay_spawn(0);
-        wait_for(rig.shared->relays[0].stopped == 1, 15);
-        wait_for(shell(RIG
-                       "sql 'SELECT count(*) FROM tenant.outbox WHERE shard <> %u' | grep -qx 0",
-                       shard) == 0,
-                 15);
-        ck_assert(has_unsent(shard));
-        /* Another relay, or the same one half a minute later, tries again. */
-        relay_end(0);
-        ck_assert_int_eq(shell(RIG "stream %u '{\"max_msg_size\": -1}'", shard), 0);
-        relay_spawn(1);
-        drained_within(20);
-        all_is_right();
-        relay_end(1);
     }
 END_TEST
 
@@ -241,7 +219,6 @@ Suite *suite_events_streams_it(void)
     tcase_add_test(tests, a_stream_in_memory_is_not_used_and_others_go_on);
     tcase_add_test(tests, numbers_are_raised_where_nothing_is_lost);
     tcase_add_test(tests, retention_is_never_shortened);
-    tcase_add_test(tests, an_event_that_is_never_taken_stops_its_shard_alone);
     tcase_add_test(tests, sent_rows_go_after_their_retention);
     tcase_add_test(tests, events_go_on_without_partitions);
     tcase_add_test(tests, a_relay_that_can_never_work_does_not_start);

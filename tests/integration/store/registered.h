@@ -3,6 +3,7 @@
 #define TESTS_STORE_REGISTERED_H
 
 #include "store/audit_store.h"
+#include "store/dead_store.h"
 #include "store/epoch_store.h"
 #include "store/idempotency_store.h"
 #include "store/outbox_store.h"
@@ -23,6 +24,7 @@ static const struct registered {
     LIST(idempotency_statements), LIST(slug_statements),
     LIST(epoch_statements),       LIST(relay_statements),
     LIST(partition_statements),   LIST(startup_statements),
+    LIST(dead_statements),
 };
 #define REGISTERED (sizeof registered / sizeof registered[0])
 

@@ -305,6 +305,59 @@ static void call_shipping(const struct relay_caller *caller)
                      "7 1, 8 1");
 }
 
+/* One of two events is withheld: the tombstone has its place, the original waits for its letter. */
+static void call_withholding(const struct relay_caller *caller)
+{
+    const struct outbox_read read = {.shards = 0xffff, .rows_max = 10, .payload_max = 1 << 20};
+    struct outbox_batch batch;
+    struct dead_batch dead;
+    struct outbox_stats stats;
+    bool done = false;
+    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    const struct outbox_row original = batch.rows[0];
+    const struct dead_event event = {
+        .shard = original.shard,
+        .id = original.id,
+        .cause = "TOO_LARGE",
+        .detail = "for a test",
+        .subject = "tenant.event.withheld.v1",
+        .envelope = slice_of_str("tombstone"),
+    };
+    expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
+    ck_assert(done);
+    expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
+    ck_assert(!done); /* it is a tombstone now */
+    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    ck_assert_uint_eq(batch.count, 2);
+    const struct outbox_row *tombstone = &batch.rows[0];
+    ck_assert_int_eq(tombstone->id, original.id);
+    ck_assert(uuid_equal(&tombstone->msg_id, &original.msg_id));
+    ck_assert_int_eq(tombstone->seq, original.seq);
+    ck_assert_str_eq(tombstone->subject, event.subject);
+    ck_assert(slice_is(tombstone->payload, "tombstone"));
+    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    ck_assert_uint_eq(stats.unlettered, 1);
+    expect_rc(&rig.ctx, dead_store_unlettered(caller, (uint16_t) ~(1u << original.shard), &dead), OK);
+    ck_assert_uint_eq(dead.count, 0);
+    expect_rc(&rig.ctx, dead_store_unlettered(caller, 0xffff, &dead), OK);
+    ck_assert_uint_eq(dead.count, 1);
+    ck_assert(slice_equal(dead.rows[0].event.payload, original.payload));
+    ck_assert_str_eq(dead.rows[0].event.subject, original.subject);
+    ck_assert_str_eq(dead.rows[0].cause, "TOO_LARGE");
+    ck_assert_str_eq(dead.rows[0].detail, "for a test");
+    ck_assert_uint_gt(dead.rows[0].died_us, original.created_us);
+    expect_rc(&rig.ctx, dead_store_lettered(caller, original.shard, original.id), OK);
+    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    ck_assert_uint_eq(stats.unlettered, 0);
+    expect_rc(&rig.ctx, relay_store_prune(caller), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.outbox_dead"), 1);
+    sql(root, "UPDATE tenant.outbox_dead SET lettered_at = now() - interval '91 days'");
+    expect_rc(&rig.ctx, relay_store_prune(caller), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.outbox_dead"), 0);
+    sql(root, "UPDATE tenant.outbox SET subject = '%s' WHERE id = %lld", original.subject,
+        (long long)original.id);
+}
+
 static void call_upkeep(const struct relay_caller *caller)
 {
     struct partition_work work[PARTITIONED_COUNT];
@@ -413,6 +466,7 @@ START_TEST(every_function_and_every_statement)
     call_platform(&first);
     const struct relay_caller caller = {store, &rig.ctx, "relay-test", 5 * NS_PER_S};
     call_leases(&caller);
+    call_withholding(&caller);
     call_shipping(&caller);
     call_upkeep(&caller);
     expect_all_sent();

@@ -147,6 +147,10 @@ static const struct plan plans[] = {
     {"relay.leave", "'relay'", NULL, NULL, ALWAYS},
     {"relay.stats", NULL, "Index Scan using outbox_pkey", NULL, COUNTS},
     {"relay.owners_prune", NULL, NULL, NULL, ALWAYS},
+    {"relay.dead_forget", "1000", "using outbox_dead_old", NULL, ALWAYS},
+    {"dead.bury", "1, 1234, 'TOO_LARGE', '', 's', '\\x00'", "Index Scan using outbox_pkey", "Insert on outbox_dead", ALWAYS},
+    {"dead.unlettered", "'{1,2}'", "Index Cond: (lettered_at IS NULL)", NULL, 0},
+    {"dead.lettered", "1, 1234", "Index Scan using outbox_dead_", NULL, ALWAYS},
     {"relay.keys_expire", "20000", "using idempotency_expiry", NULL, 0},
     {"relay.platform_keys_expire", "20000", "using platform_idempotency_expiry", NULL, 0},
     {"partitions.make", NULL, NULL, NULL, ALWAYS},
@@ -158,7 +162,7 @@ static const struct plan plans[] = {
 
 static const char *const growing[] = {
     "tenants",     "tenant_audit",         "tenant_seq",        "outbox", "outbox_sent", "authz_epoch",
-    "idempotency", "platform_idempotency", "slug_reservations",
+    "outbox_dead", "idempotency", "platform_idempotency", "slug_reservations",
 };
 
 #define EACH "FROM generate_series(1, %d) n CROSS JOIN LATERAL (SELECT ('00000000-0000-7000-8000-' || " \
@@ -182,6 +186,8 @@ static void fill(PGconn *root)
               "n %% 16, id, 1, 1, id, 's', repeat('p', 300)::bytea " EACH, ROWS);
     sql(root, "INSERT INTO tenant.outbox_sent SELECT n %% 16, n, id, 1, 1, id, 's', repeat('p', 300)::bytea, '', "
               "now(), now() + (n %% 10) * interval '1 day', n, 1 " EACH, ROWS);
+    sql(root, "INSERT INTO tenant.outbox_dead SELECT n %% 16, n, id, 1, 1, 1, id, 's', repeat('p', 300)::bytea, '', "
+              "now(), 'TOO_LARGE', '', now(), CASE WHEN n > 20 THEN now() - n * interval '10 minutes' END " EACH, ROWS);
     sql(root, "INSERT INTO tenant.idempotency SELECT id, 'p', 'm', 'key ' || n, sha256('x'), repeat('r', "
               "300)::bytea, 1, 1, 1, now(), now() + (n - 60) * interval '1 minute' " EACH, ROWS);
     sql(root, "INSERT INTO tenant.platform_idempotency SELECT 'p', 'm', 'key ' || n, sha256('x'), id, now(), now() + "

@@ -1,0 +1,100 @@
+/* Tombstones; see withheld.h.  Called by the relay when it gives an event up. */
+#include "events/withheld.h"
+
+#include "events/subjects.h"
+#include "events/tenant_payload.h"
+
+#include "gen/events.h"
+#include "gen/pb/tenant/events/v1/envelope.pb-c.h"
+#include "gen/pb/tenant/events/v1/withheld_event.pb-c.h"
+
+/* of what is taken over: our own values are far below */
+#define TEXT_MAX 256
+
+typedef Tenant__Events__V1__EventEnvelope EventEnvelope;
+
+static void origin_keep(EventEnvelope *envelope, const EventEnvelope *original);
+static struct slice payload_pack(struct arena *arena, const struct outbox_row *row,
+                                 const struct withheld_reason *reason);
+static char *shortened(char *text);
+
+const char *withheld_subject(void)
+{
+    return event_event_withheld_v1.subject;
+}
+
+bool withheld_is(const struct outbox_row *row)
+{
+    return strcmp(row->subject, withheld_subject()) == 0;
+}
+
+/* An original that cannot be read leaves what the row knows. */
+struct slice withheld_pack(struct arena *arena, const struct outbox_row *row,
+                           const struct withheld_reason *reason)
+{
+    const struct event_type *type = &event_event_withheld_v1;
+    EventEnvelope envelope;
+    tenant__events__v1__event_envelope__init(&envelope);
+    const EventEnvelope *original = tenant__events__v1__event_envelope__unpack(
+        arena_protobuf(arena), row->payload.size, row->payload.data);
+    envelope.occurred_at = pb_time(arena, row->created_us);
+    if (original != NULL)
+        origin_keep(&envelope, original);
+    envelope.event_id = arena_alloc(arena, ID_TEXT_SIZE);
+    envelope.tenant_id = arena_alloc(arena, ID_TEXT_SIZE);
+    id_format(ID_EVENT, &row->msg_id, envelope.event_id);
+    id_format(ID_TENANT, &row->tenant_id, envelope.tenant_id);
+    envelope.partition_key = envelope.tenant_id;
+    envelope.event_type = pb_text(type->name);
+    envelope.event_version = type->version;
+    envelope.schema_uri = pb_text(type->schema_uri);
+    envelope.retention_class = pb_text(type->retention_class);
+    struct slice payload = payload_pack(arena, row, reason);
+    envelope.payload.data = arena_alloc_raw(arena, payload.size);
+    envelope.payload.len = payload.size;
+    memcpy(envelope.payload.data, payload.data, payload.size);
+    return pb_pack(arena, &envelope.base);
+}
+
+static void origin_keep(EventEnvelope *envelope, const EventEnvelope *original)
+{
+    if (original->source != NULL) {
+        envelope->source = original->source;
+        envelope->source->service = shortened(original->source->service);
+        envelope->source->instance = shortened(original->source->instance);
+        envelope->source->commit = shortened(original->source->commit);
+    }
+    if (original->actor != NULL) {
+        envelope->actor = original->actor;
+        envelope->actor->type = shortened(original->actor->type);
+        envelope->actor->id = shortened(original->actor->id);
+    }
+    if (original->occurred_at != NULL)
+        envelope->occurred_at = original->occurred_at;
+    envelope->correlation_id = shortened(original->correlation_id);
+    envelope->causation_id = shortened(original->causation_id);
+    envelope->data_residency = shortened(original->data_residency);
+    envelope->traceparent = shortened(original->traceparent);
+}
+
+static struct slice payload_pack(struct arena *arena, const struct outbox_row *row,
+                                 const struct withheld_reason *reason)
+{
+    Tenant__Events__V1__EventWithheld message;
+    char *type = arena_alloc(arena, SUBJECT_SIZE);
+    unsigned version = 0;
+    tenant__events__v1__event_withheld__init(&message);
+    if (!event_subject_split(row->subject, type, &version))
+        type = arena_strndup(arena, row->subject, strnlen(row->subject, TEXT_MAX));
+    message.event_type = type;
+    message.event_version = version;
+    message.cause = pb_text(reason->cause);
+    message.detail = pb_text(reason->detail);
+    return pb_pack(arena, &message.base);
+}
+
+/* Half a text would be a wrong one. */
+static char *shortened(char *text)
+{
+    return strnlen(text, TEXT_MAX + 1) > TEXT_MAX ? pb_text("") : text;
+}
