@@ -98,7 +98,7 @@ static enum tenant_outcome failure(struct replica *replica, PGresult *result, st
     PQclear(result);
     if (PQstatus(replica->connection) == CONNECTION_OK)
         (void)run(replica, "ROLLBACK", NULL, 0);
-    return about_data ? TENANT_RETRY : TENANT_UNAVAILABLE;
+    return about_data ? TENANT_EVENT_RETRY : TENANT_EVENT_UNAVAILABLE;
 }
 
 /* The field `tenant` of a payload of any of our types; NULL: it has none. */
@@ -146,16 +146,16 @@ enum tenant_outcome replica_apply(void *context, const struct tenant_event *even
 {
     struct replica *replica = context;
     if (!is_up(replica) || !run(replica, "BEGIN", NULL, 0))
-        return TENANT_UNAVAILABLE;
+        return TENANT_EVENT_UNAVAILABLE;
     switch (tenant_inbox_advance(replica->connection, replica->group, event)) {
     case TENANT_INBOX_OK:
         break;
     case TENANT_INBOX_ALREADY:
         (void)run(replica, "ROLLBACK", NULL, 0);
-        return TENANT_DONE;
+        return TENANT_EVENT_DONE;
     case TENANT_INBOX_STALE:
         (void)run(replica, "ROLLBACK", NULL, 0);
-        return TENANT_STALE;
+        return TENANT_EVENT_STALE;
     case TENANT_INBOX_FAILED:
         return failure(replica, NULL, reason);
     }
@@ -164,7 +164,7 @@ enum tenant_outcome replica_apply(void *context, const struct tenant_event *even
         return failure(replica, result, reason);
     PQclear(result);
     /* Whether a COMMIT that was not answered happened shows when the event comes again. */
-    return run(replica, "COMMIT", NULL, 0) ? TENANT_DONE : TENANT_UNAVAILABLE;
+    return run(replica, "COMMIT", NULL, 0) ? TENANT_EVENT_DONE : TENANT_EVENT_UNAVAILABLE;
 }
 
 int replica_load(void *context, const char *tenant_id, struct tenant_position *position)

@@ -45,13 +45,14 @@ struct tenant_consumer_error {
 };
 
 enum tenant_outcome {
-    TENANT_DONE, /* applied, or of no interest */
-    TENANT_RETRY, /* it failed: again, attempts_max times in all; its tenant's events wait, others go on */
-    TENANT_DEAD,  /* never: goes to TENANT_DLQ, and the tenant's next event is handled */
-    TENANT_STALE, /* the position was not event->before: read it again and decide anew */
+    TENANT_EVENT_DONE, /* applied, or of no interest */
+    /* It failed: again, attempts_max times in all; its tenant's events wait, others go on. */
+    TENANT_EVENT_RETRY,
+    TENANT_EVENT_DEAD,  /* never: goes to TENANT_DLQ, and the tenant's next event is handled */
+    TENANT_EVENT_STALE, /* the position was not event->before: read it again and decide anew */
     /* Nothing is wrong with the event: what the handler needs is not there.  Everything waits for a while,
      * growing to 10 s, and no attempt is counted. */
-    TENANT_UNAVAILABLE,
+    TENANT_EVENT_UNAVAILABLE,
 };
 
 /* Why an event was not done.  Empty when the handler is called. */
@@ -66,7 +67,7 @@ struct tenant_reason {
 typedef enum tenant_outcome tenant_handler(void *context, const struct tenant_event *event,
                                            struct tenant_reason *reason);
 
-/* Reads a tenant's position; *position is {0, 0} when called.  Not 0: TENANT_UNAVAILABLE. */
+/* Reads a tenant's position; *position is {0, 0} when called.  Not 0: TENANT_EVENT_UNAVAILABLE. */
 typedef int tenant_position_load(void *context, const char *tenant_id,
                                  struct tenant_position *position);
 
@@ -77,7 +78,7 @@ struct tenant_position_change {
 };
 #define TENANT_STORE_STALE 1
 /* Keeps positions, all or none.  0: kept.  TENANT_STORE_STALE: one was not `before`, nothing was kept. Anything
- * else: TENANT_UNAVAILABLE, nothing was kept.  The events are delivered again in both cases. */
+ * else: TENANT_EVENT_UNAVAILABLE, nothing was kept.  The events are delivered again in both cases. */
 typedef int tenant_position_store(void *context, const struct tenant_position_change *changes,
                                   size_t count);
 

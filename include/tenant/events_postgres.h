@@ -3,24 +3,24 @@
  *     BEGIN
  *     tenant_inbox_advance(connection, "sync", event)   TENANT_INBOX_OK: …
  *     … the effect …
- *     COMMIT                                            then TENANT_DONE
+ *     COMMIT                                            then TENANT_EVENT_DONE
  *
  * A member that lost its partition and does not know it yet cannot apply an event a second time: the
  * position moves from event->before only, under the row's lock, and one of two COMMITs finds that it has
  * moved.  So the handler answers
  *
- *     TENANT_INBOX_OK        apply, COMMIT, then TENANT_DONE (TENANT_RETRY when COMMIT fails: if it was
- *                            done all the same, the event is found to be old when it comes again)
- *     TENANT_INBOX_ALREADY   ROLLBACK, TENANT_DONE
- *     TENANT_INBOX_STALE     ROLLBACK, TENANT_STALE
- *     TENANT_INBOX_FAILED    ROLLBACK, TENANT_RETRY; PQerrorMessage() says why
+ *     TENANT_INBOX_OK        apply, COMMIT, then TENANT_EVENT_DONE (TENANT_EVENT_RETRY when COMMIT fails:
+ *                            if it was done all the same, the event is found to be old when it comes again)
+ *     TENANT_INBOX_ALREADY   ROLLBACK, TENANT_EVENT_DONE
+ *     TENANT_INBOX_STALE     ROLLBACK, TENANT_EVENT_STALE
+ *     TENANT_INBOX_FAILED    ROLLBACK, TENANT_EVENT_RETRY; PQerrorMessage() says why
  *
- * with settings.handler_keeps_positions set, and load and store made of the functions below.
- * libtenant-events-postgres (pkg-config tenant-events-postgres) has them; it stands on libpq and on nothing
- * else of ours.
+ * (and TENANT_EVENT_UNAVAILABLE instead of RETRY when it is the database that fails and not the event) with
+ * settings.handler_keeps_positions set, and load and store made of the functions below.  They are in
+ * libtenant-events-postgres (pkg-config tenant-events-postgres), which stands on libpq and on nothing else.
  *
  * Each function blocks for one round trip, unless it says more, and belongs to the thread that has the
- * connection. Nothing is left on the session: a pooler in transaction mode may be in between.  The tables
+ * connection.  Nothing is left on the session: a pooler in transaction mode may be in between.  The tables
  * are looked for by the connection's search_path.  A requeued dead letter is remembered by its id, because
  * its position was passed long ago. */
 #ifndef TENANT_EVENTS_POSTGRES_H

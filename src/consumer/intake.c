@@ -160,18 +160,18 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
         return true;
     }
     switch (attempt(consumer, view, position, &reason)) {
-    case TENANT_DONE:
+    case TENANT_EVENT_DONE:
         done(consumer, view, position);
         return true;
-    case TENANT_RETRY:
+    case TENANT_EVENT_RETRY:
         failed(consumer, view, position, &reason);
         return true;
-    case TENANT_DEAD:
+    case TENANT_EVENT_DEAD:
         dead(consumer, view, position, &reason);
         return true;
-    case TENANT_STALE:
+    case TENANT_EVENT_STALE:
         return false;
-    case TENANT_UNAVAILABLE:
+    case TENANT_EVENT_UNAVAILABLE:
         consumer_pause(consumer);
         send_back(consumer, view, 0);
         return true;
@@ -251,10 +251,10 @@ static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct even
 {
     enum tenant_outcome outcome = unspoiled(consumer, view, reason);
     view->event.before = position->current;
-    return outcome == TENANT_DONE ? handler_call(consumer, view, reason) : outcome;
+    return outcome == TENANT_EVENT_DONE ? handler_call(consumer, view, reason) : outcome;
 }
 
-/* TENANT_DONE: nothing speaks against an attempt.
+/* TENANT_EVENT_DONE: nothing speaks against an attempt.
  *
  * An event at which the process ends every time is never answered.  One that was delivered more often than that
  * happens by chance is noted in the group's record before it is tried, so that whoever comes next knows. */
@@ -270,22 +270,23 @@ static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct ev
     view->event.attempt = before + 1;
     if (known && waiting->is_dead) {
         *reason = waiting->reason;
-        return TENANT_DEAD;
+        return TENANT_EVENT_DEAD;
     }
     if (view->form == EVENT_MALFORMED) {
         snprintf(reason->cause, sizeof reason->cause, "MALFORMED");
         snprintf(reason->detail, sizeof reason->detail, "%s", view->fault);
-        return TENANT_DEAD;
+        return TENANT_EVENT_DEAD;
     }
     if ((known && waiting->attempts > 0) || view->delivered <= DELIVERED_BY_CHANCE)
-        return TENANT_DONE;
+        return TENANT_EVENT_DONE;
     if (before >= consumer->settings.attempts_max) {
         snprintf(reason->cause, sizeof reason->cause, "CRASHED");
         snprintf(reason->detail, sizeof reason->detail,
                  "%u attempts, and none of them came to its end", before);
-        return TENANT_DEAD;
+        return TENANT_EVENT_DEAD;
     }
-    return attempts_note(consumer, view, before + 1, true) ? TENANT_DONE : TENANT_UNAVAILABLE;
+    return attempts_note(consumer, view, before + 1, true) ? TENANT_EVENT_DONE
+                                                           : TENANT_EVENT_UNAVAILABLE;
 }
 
 static bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,

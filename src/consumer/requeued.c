@@ -42,10 +42,10 @@ void requeued_take(struct tenant_consumer *consumer, const struct jetstream_deli
     };
     event_unpack(&view, delivery->payload, NULL);
     enum tenant_outcome outcome = attempt(consumer, &view, &letter, &reason);
-    if (outcome == TENANT_RETRY && view.delivered >= consumer->settings.attempts_max)
-        outcome = TENANT_DEAD;
-    if (outcome == TENANT_DEAD && !dead_store_again(consumer, &view, &reason, &letter))
-        outcome = TENANT_STALE;
+    if (outcome == TENANT_EVENT_RETRY && view.delivered >= consumer->settings.attempts_max)
+        outcome = TENANT_EVENT_DEAD;
+    if (outcome == TENANT_EVENT_DEAD && !dead_store_again(consumer, &view, &reason, &letter))
+        outcome = TENANT_EVENT_STALE;
     settle(consumer, &view, outcome);
 }
 
@@ -74,30 +74,30 @@ static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct even
         return handler_call(consumer, view, reason);
     snprintf(reason->cause, sizeof reason->cause, "%s",
              letter->body_omitted ? "TOO_LARGE" : "MALFORMED");
-    return TENANT_DEAD;
+    return TENANT_EVENT_DEAD;
 }
 
 static void settle(struct tenant_consumer *consumer, const struct event_view *view,
                    enum tenant_outcome outcome)
 {
     switch (outcome) {
-    case TENANT_DONE:
+    case TENANT_EVENT_DONE:
         consumer_count(consumer, COUNT_REQUEUED);
         (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
         return;
-    case TENANT_DEAD:
+    case TENANT_EVENT_DEAD:
         consumer_count(consumer, COUNT_DEAD);
         (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
         return;
-    case TENANT_RETRY:
+    case TENANT_EVENT_RETRY:
         consumer_count(consumer, COUNT_RETRIED);
         (void)broker_ack(consumer, view->reply, ACK_AGAIN,
                          waiting_pause_ns(consumer, (unsigned)view->delivered));
         return;
-    case TENANT_STALE:
+    case TENANT_EVENT_STALE:
         (void)broker_ack(consumer, view->reply, ACK_AGAIN, AGAIN_NS);
         return;
-    case TENANT_UNAVAILABLE:
+    case TENANT_EVENT_UNAVAILABLE:
         consumer_pause(consumer);
         (void)broker_ack(consumer, view->reply, ACK_AGAIN, 0);
         return;

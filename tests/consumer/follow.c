@@ -1,8 +1,8 @@
 /* A program of somebody else's that follows the events: prints a line for each event that it handles and misbehaves as
  * it is told on standard input, one word list per line:
  *
- *   retry TENANT SEQUENCE TIMES    answer TENANT_RETRY that often
- *   dead TENANT SEQUENCE           answer TENANT_DEAD
+ *   retry TENANT SEQUENCE TIMES    answer TENANT_EVENT_RETRY that often
+ *   dead TENANT SEQUENCE           answer TENANT_EVENT_DEAD
  *   crash TENANT SEQUENCE          end as if killed, at once
  *   slow TENANT SEQUENCE MS        take that long
  *   accept                         accept every gap
@@ -80,7 +80,7 @@ static void show(const struct tenant_event *event, const char *what)
 static enum tenant_outcome apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
 {
     (void)context;
-    enum tenant_outcome outcome = TENANT_DONE;
+    enum tenant_outcome outcome = TENANT_EVENT_DONE;
     int pause_ms = 0;
     pthread_mutex_lock(&world.lock);
     struct rule *rule = rule_find(event);
@@ -91,7 +91,7 @@ static enum tenant_outcome apply(void *context, const struct tenant_event *event
     if (rule != NULL && strcmp(rule->what, "slow") == 0) {
         pause_ms = rule->times;
     } else if (rule != NULL) {
-        outcome = strcmp(rule->what, "retry") == 0 ? TENANT_RETRY : TENANT_DEAD;
+        outcome = strcmp(rule->what, "retry") == 0 ? TENANT_EVENT_RETRY : TENANT_EVENT_DEAD;
         rule->times -= rule->times > 0;
         snprintf(reason->cause, sizeof reason->cause, "TOLD_TO");
         snprintf(reason->detail, sizeof reason->detail, "by rule %s", rule->what);
@@ -99,7 +99,7 @@ static enum tenant_outcome apply(void *context, const struct tenant_event *event
     pthread_mutex_unlock(&world.lock);
     if (pause_ms > 0)
         usleep((unsigned)pause_ms * 1000u);
-    show(event, outcome == TENANT_DONE ? "done" : outcome == TENANT_RETRY ? "retry" : "dead");
+    show(event, outcome == TENANT_EVENT_DONE ? "done" : outcome == TENANT_EVENT_RETRY ? "retry" : "dead");
     return outcome;
 }
 

@@ -31,13 +31,17 @@ def flags(prefix, *wanted, packages=("tenant-events",)):
 
 
 def build(folder):
-    """follow.c with the static library: the program then runs wherever it is started from."""
+    """follow.c with the static library, in the mode of the run: the program then runs wherever it is started from."""
     prefix = install(folder / "prefix")
-    libs = [prefix / "lib/libtenant-events.a" if flag == "-ltenant-events" else flag
-            for flag in flags(prefix, "--libs", "--static")]
+    library, extra = prefix / "lib/libtenant-events.a", []
+    if (mode := os.environ.get("MODE", "release")) not in ("release", "shared"):
+        library = ROOT / f"build/{mode}/lib/libtenant-events.a"
+        run("make", "-C", ROOT, f"MODE={mode}", library.relative_to(ROOT), env=dict(os.environ, MAKEFLAGS=""))
+        extra = ["-fsanitize=thread"] if mode == "tsan" else ["-fsanitize=address,undefined"] if "asan" in mode else []
     program = folder / "follow"
-    run("gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", ROOT / "tests/consumer/follow.c", "-o", program,
-        *flags(prefix, "--cflags"), *libs)
+    run("gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *extra, ROOT / "tests/consumer/follow.c", "-o", program,
+        *flags(prefix, "--cflags"), library, *run("pkg-config", "--libs", "libnats", "libcrypto", "libprotobuf-c").split(),
+        "-lpthread")
     return program
 
 

@@ -181,7 +181,7 @@ static enum tenant_outcome handle(void *context, const struct tenant_event *even
     (void)context;
     (void)event;
     (void)reason;
-    return TENANT_DONE;
+    return TENANT_EVENT_DONE;
 }
 
 static int load(void *context, const char *tenant_id, struct tenant_position *position)
