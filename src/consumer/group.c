@@ -21,6 +21,7 @@ static int round_trip(struct tenant_consumer *consumer, bool *written);
 static int table_read(struct tenant_consumer *consumer, struct ctx *ctx);
 static int table_write(struct tenant_consumer *consumer, struct ctx *ctx, bool *written);
 static void dead_remove(struct tenant_consumer *consumer, uint64_t now);
+static bool has_beaten(const struct group *group, const struct group_member *member);
 static bool is_dead(struct group *group, const struct group_member *member, uint64_t now);
 static bool self_beat(struct tenant_consumer *consumer);
 static bool plan_follow(struct tenant_consumer *consumer);
@@ -93,6 +94,29 @@ bool group_note(struct tenant_consumer *consumer, const struct group_attempt *at
     group->note_count =
         0; /* what could not be written is forgotten: the event is tried once more often */
     return rc == OK && written;
+}
+
+enum group_claim group_claim_all(struct tenant_consumer *consumer)
+{
+    struct group *group = &consumer->group;
+    struct group_table *table = &group->table;
+    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    if (table_read(consumer, ctx) != OK)
+        return GROUP_FAILED;
+    for (size_t i = 0; i < table->member_count; i++) {
+        if (has_beaten(group, &table->members[i]))
+            return GROUP_ALIVE;
+    }
+    dead_remove(consumer, clock_now());
+    if (table->member_count > 0)
+        return GROUP_WAIT;
+    bool written = false;
+    (void)self_beat(consumer);
+    for (unsigned i = 0; i < PARTITION_COUNT; i++)
+        snprintf(table->owners[i], sizeof table->owners[i], "%s", consumer->member);
+    if (table_write(consumer, ctx, &written) != OK)
+        return GROUP_FAILED;
+    return written ? GROUP_CLAIMED : GROUP_WAIT;
 }
 
 static uint64_t ttl_ns(const struct tenant_consumer *consumer)
@@ -176,6 +200,16 @@ static void dead_remove(struct tenant_consumer *consumer, uint64_t now)
         consumer_notice(consumer, 1, "member %s is dead", name);
         group_table_remove(&group->table, name);
     }
+}
+
+/* Since it was looked at first. */
+static bool has_beaten(const struct group *group, const struct group_member *member)
+{
+    for (size_t i = 0; i < group->watch_count; i++) {
+        if (strcmp(group->watches[i].name, member->name) == 0)
+            return group->watches[i].beat != member->beat;
+    }
+    return false;
 }
 
 /* A watch of somebody who left is overwritten when the room is needed. */

@@ -42,6 +42,14 @@ void group_tick(struct tenant_consumer *consumer);
 void group_reset(struct tenant_consumer *consumer);
 /* Gives everything up and leaves the group. */
 void group_leave(struct tenant_consumer *consumer);
+/* For a group that nobody may be in: takes all partitions when no member lives. */
+enum group_claim {
+    GROUP_CLAIMED,
+    GROUP_WAIT,   /* there are members who may be dead: ask again */
+    GROUP_ALIVE,  /* one of them beats */
+    GROUP_FAILED, /* NATS */
+};
+enum group_claim group_claim_all(struct tenant_consumer *consumer);
 /* Notes an attempt and, with `now`, writes it at once.  False: it could not be written. */
 bool group_note(struct tenant_consumer *consumer, const struct group_attempt *attempt, bool now);
 

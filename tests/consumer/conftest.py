@@ -44,10 +44,10 @@ def follow(program, tmp_path):
     """Starts followers: follow(group="g", positions=True, …); whatever runs at the end is killed."""
     running = []
 
-    def start(**settings):
+    def start(*verb, **settings):
         if settings.pop("positions", False):
             settings["positions"] = tmp_path / f"{settings.get('group', 'sync-service')}.positions"
-        follower = Follower(program, **settings)
+        follower = Follower(program, *verb, **settings)
         running.append(follower)
         return follower
 

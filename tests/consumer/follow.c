@@ -10,6 +10,8 @@
  *   metrics                        print the metrics and "."
  *   stop                           tenant_consumer_stop()
  *
+ *   follow replay KEY=VALUE...     tenant_replay_run(); also from=all|time|sequence from_value partitions tenant
+ *   follow reset KEY=VALUE...      tenant_consumer_reset()
  *   follow KEY=VALUE...            settings: url seed_file ca_file cert_file key_file group member start start_value batch
  *                                  max_ack_pending ack_wait_ms lease_ttl_ms attempts_max gap_alarm_ms positions backoff_ms
  *
@@ -17,6 +19,7 @@
  * input stops it as well. */
 #include <tenant/events.h>
 #include <tenant/events_metrics.h>
+#include <tenant/events_replay.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -73,7 +76,7 @@ static void show(const struct tenant_event *event, const char *what)
            event->partition, (unsigned long long)event->stream_sequence, event->type, event->version, event->id,
            event->attempt, (unsigned long long)event->before.incarnation,
            (unsigned long long)event->before.sequence, payload == NULL ? "-" : payload->descriptor->short_name,
-           type == NULL ? "-" : type, event->is_requeued ? " requeued" : "");
+           type == NULL ? "-" : type, event->is_requeued ? " requeued" : event->is_replayed ? " replayed" : "");
     fflush(stdout);
 }
 
@@ -210,6 +213,23 @@ static void *listen(void *context)
     return NULL;
 }
 
+static bool take_range(struct tenant_replay_range *range, const char *name, const char *value)
+{
+    if (strcmp(name, "from") == 0)
+        range->from = strcmp(value, "time") == 0       ? TENANT_START_TIME
+                      : strcmp(value, "sequence") == 0 ? TENANT_START_SEQUENCE
+                                                       : TENANT_START_ALL;
+    else if (strcmp(name, "from_value") == 0)
+        range->from_value = strtoull(value, NULL, 10);
+    else if (strcmp(name, "partitions") == 0)
+        range->partitions = (uint32_t)strtoul(value, NULL, 10);
+    else if (strcmp(name, "tenant") == 0)
+        range->tenant_id = value;
+    else
+        return false;
+    return true;
+}
+
 static void positions_open(const char *path)
 {
     char tenant[40];
@@ -222,7 +242,7 @@ static void positions_open(const char *path)
     world.positions = fopen(path, "a");
 }
 
-static bool take(struct tenant_consumer_settings *settings, char *argument)
+static bool take(struct tenant_consumer_settings *settings, struct tenant_replay_range *range, char *argument)
 {
     static unsigned backoff[1];
     const struct {
@@ -268,20 +288,34 @@ static bool take(struct tenant_consumer_settings *settings, char *argument)
     else if (strcmp(argument, "positions") == 0)
         positions_open(value);
     else
-        return false;
+        return take_range(range, argument, value);
     return true;
+}
+
+static int once(const char *what, const struct tenant_consumer_settings *settings,
+                const struct tenant_replay_range *range)
+{
+    struct tenant_consumer_error error;
+    uint64_t handled = 0;
+    bool replays = strcmp(what, "replay") == 0;
+    enum tenant_consumer_result result = replays ? tenant_replay_run(settings, range, &handled, &error)
+                                                 : tenant_consumer_reset(settings, &error);
+    printf("%s %d %llu %s\n", what, result, (unsigned long long)handled, error.text);
+    return result == TENANT_CONSUMER_OK ? 0 : 3;
 }
 
 int main(int argc, char **argv)
 {
     struct tenant_consumer_settings settings = TENANT_CONSUMER_SETTINGS;
+    struct tenant_replay_range range = TENANT_REPLAY_RANGE;
     struct tenant_consumer_error error;
     pthread_t listener;
+    bool is_once = argc > 1 && strchr(argv[1], '=') == NULL;
     settings.handle = apply;
     settings.gap = alarmed;
     settings.notice = notice;
-    for (int i = 1; i < argc; i++) {
-        if (!take(&settings, argv[i])) {
+    for (int i = is_once ? 2 : 1; i < argc; i++) {
+        if (!take(&settings, &range, argv[i])) {
             fprintf(stderr, "follow: unknown setting %s\n", argv[i]);
             return 2;
         }
@@ -290,6 +324,8 @@ int main(int argc, char **argv)
         settings.load = load;
         settings.store = store;
     }
+    if (is_once)
+        return once(argv[1], &settings, &range);
     if (tenant_consumer_new(&settings, &world.consumer, &error) != TENANT_CONSUMER_OK) {
         fprintf(stderr, "follow: %s\n", error.text);
         return 1;

@@ -10,7 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EVENT = re.compile(r"(done|retry|dead|crash) (tnt_\w+) (\d+)\.(\d+) (\d+) (\d+) (\S+) (evt_\w+) attempt=(\d+)"
-                   r" before=(\d+)\.(\d+) payload=(\S+) header=(\S+)( requeued)?$")
+                   r" before=(\d+)\.(\d+) payload=(\S+) header=(\S+)( requeued| replayed)?$")
 
 
 def run(*command, **options):
@@ -48,13 +48,13 @@ def build(folder):
 class Event:
     def __init__(self, match):
         (self.what, self.tenant, incarnation, sequence, partition, stream_sequence, self.type, self.id, attempt,
-         before_incarnation, before_sequence, self.payload, self.header, requeued) = match.groups()
+         before_incarnation, before_sequence, self.payload, self.header, kind) = match.groups()
         self.at = (int(incarnation), int(sequence))
         self.sequence = int(sequence)
         self.partition, self.stream_sequence = int(partition), int(stream_sequence)
         self.attempt = int(attempt)
         self.before = (int(before_incarnation), int(before_sequence))
-        self.requeued = bool(requeued)
+        self.requeued, self.replayed = kind == " requeued", kind == " replayed"
         self.seen = time.monotonic()
 
     def __repr__(self):
@@ -62,7 +62,7 @@ class Event:
 
 
 class Follower:
-    def __init__(self, program, **settings):
+    def __init__(self, program, *verb, **settings):
         pki, creds = os.environ["STACK_PKI"], os.environ["STACK_NATS_CREDS"]
         settings = {"url": os.environ["STACK_NATS_URL"], "seed_file": f"{creds}/sync-service.nk",
                     "ca_file": f"{pki}/ca.pem", "cert_file": f"{pki}/sync-service.pem",
@@ -70,7 +70,7 @@ class Follower:
                     "lease_ttl_ms": 1500, "backoff_ms": 100, "gap_alarm_ms": 1000} | settings
         self.lines, self.events, self.notices = queue.Queue(), [], []
         self.others = []
-        self.process = subprocess.Popen([program, *(f"{k}={v}" for k, v in settings.items())], text=True,
+        self.process = subprocess.Popen([program, *verb, *(f"{k}={v}" for k, v in settings.items())], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for stream, place in ((self.process.stdout, self.take), (self.process.stderr, self.notices.append)):
             threading.Thread(target=self.read, args=(stream, place), daemon=True).start()

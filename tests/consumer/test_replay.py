@@ -1,0 +1,97 @@
+"""The past once more: beside a group, and for a group that begins anew."""
+import time
+
+from broker import tenant_in
+
+
+def ended(follower):
+    """What the one-off run says at its end: (result, events handled, text)."""
+    follower.process.wait(30)
+    time.sleep(0.1)
+    _, result, handled, *text = follower.others[-1].split(" ", 3)
+    return int(result), int(handled), " ".join(text)
+
+
+def test_a_replay_shows_everything_and_touches_nothing(broker, follow):
+    tenants = [tenant_in(n) for n in range(16)]
+    broker.publish_many([(tenant, n) for n in range(1, 21) for tenant in tenants])
+    group = follow(positions=True)
+    group.wait(320)
+    before = [broker.consumer(f"TENANT_{n:02d}", "sync-service").ack_floor for n in range(16)]
+    replay = follow("replay", batch=7)
+    assert ended(replay) == (0, 320, "")
+    for tenant in tenants:
+        assert replay.sequences(tenant) == list(range(1, 21))
+    assert all(e.replayed and e.before == (0, 0) for e in replay.events)
+    assert before == [broker.consumer(f"TENANT_{n:02d}", "sync-service").ack_floor for n in range(16)]
+    assert broker.run(broker.js().stream_info("TENANT_03")).state.consumer_count == 1, "the replay's consumer is gone"
+    group.stop()
+
+
+def test_a_replay_of_one_tenant_from_a_sequence(broker, follow):
+    tenant, other = tenant_in(4), tenant_in(4)
+    places = [broker.publish(t, n)[1] for n in range(1, 6) for t in (tenant, other)]
+    replay = follow("replay", tenant=tenant, **{"from": "sequence", "from_value": places[4]})
+    assert ended(replay) == (0, 3, "")
+    assert replay.sequences(tenant) == [3, 4, 5] and replay.done(other) == []
+
+
+def test_a_replay_from_a_time(broker, follow):
+    tenant = tenant_in(4)
+    broker.publish_many([(tenant, n) for n in range(1, 4)])
+    time.sleep(0.05)
+    now = time.time_ns()
+    broker.publish_many([(tenant, n) for n in range(4, 7)])
+    replay = follow("replay", partitions=1 << 4, **{"from": "time", "from_value": now})
+    assert ended(replay) == (0, 3, "")
+    assert replay.sequences(tenant) == [4, 5, 6]
+
+
+def test_a_replay_says_what_is_wrong(broker, follow):
+    assert ended(follow("replay", tenant="nobody"))[::2] == (1, "tenant_id: is none")
+    assert ended(follow("replay", partitions=1 << 16))[::2] == (1, "partitions: there are 16")
+    result, handled, text = ended(follow("replay", url="tls://127.0.0.1:1"))
+    assert (result, handled) == (2, 0) and "connect" in text
+    broker.run(broker.js().delete_stream("TENANT_05"))
+    assert ended(follow("replay")) == (0, 0, "")
+
+
+def test_a_group_begins_anew(broker, follow):
+    tenant = tenant_in(8)
+    broker.publish_many([(tenant, n) for n in range(1, 6)])
+    place = 3
+    first = follow()
+    first.wait(5)
+    first.stop()
+    assert ended(follow("reset", start=3, start_value=place))[0] == 0  # TENANT_START_SEQUENCE
+    second = follow()
+    second.wait(3)
+    assert second.sequences(tenant) == [3, 4, 5]
+    second.stop()
+
+
+def test_positions_outlive_a_reset(broker, follow):
+    tenant = tenant_in(8)
+    broker.publish_many([(tenant, n) for n in range(1, 6)])
+    first = follow(positions=True)
+    first.wait(5)
+    first.stop()
+    assert ended(follow("reset"))[0] == 0
+    second = follow(positions=True)
+    broker.publish(tenant, 6)
+    second.wait(1)
+    assert second.sequences(tenant) == [6] and second.value("old_total") == 5
+    second.stop()
+
+
+def test_a_living_group_is_not_reset(broker, follow):
+    living = follow(member="a")
+    tenant = tenant_in(8)
+    broker.publish(tenant, 1)
+    living.wait(1)
+    assert ended(follow("reset"))[::2] == (3, "the group has living members")
+    broker.publish(tenant, 2)
+    living.wait(2)
+    living.kill()
+    assert ended(follow("reset"))[0] == 0, "dead ones are found to be dead"
+    assert broker.group()[:2] == ({}, {})
