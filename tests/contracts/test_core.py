@@ -73,3 +73,46 @@ def test_random_cases_are_judged_as_the_core_does(tmp_path):
             differ.append((expected, rules, actual, verdict, mismatches or error, theirs))
     assert differ == [], f"{len(differ)} differ; the first: {differ[0]}"
     assert CASES * 0.2 < fits < CASES * 0.9, f"{fits} of {CASES} fit: the cases say little"
+
+
+@pytest.mark.stack
+def test_the_core_verifies_real_events_by_our_contract(service, tmp_path):
+    """Without its Protobuf plugin, which no registry has, the core cannot unpack events: it gets them, and the contract, as
+    JSON whose paths are the rules'.  It must find them good, and find what is changed."""
+    import pact
+
+    import messages
+    import provider
+    image = ROOT / "contracts/released/0.1.0.binpb"
+    schema = messages.Schema(image, [file.name for file in messages.files_of(image)])
+    document = json.loads((ROOT / "contracts/pacts/sync-service-tenant-service.json").read_text())
+    ours = provider.Provider({**os.environ, "SERVICE_ADDR": service.address})
+    events, actual = [], {}
+    for one in document["interactions"]:
+        if one["type"] != "Asynchronous/Messages":
+            continue
+        embedded = {key: name[1:] for key, name in one["pluginConfiguration"].pop("contract-verify")["embedded"].items()}
+        name = one["contents"]["contentType"].split("message=.")[1]
+        one["contents"] = {"content": schema.plain(name, body(one), embedded), "contentType": "application/json", "encoded": False}
+        one["metadata"]["contentType"] = "application/json"
+        del one["pluginConfiguration"], one["generators"], one["matchingRules"]["body"]["$.payload"]
+        events.append(one)
+        values = ours.answer({"action": "setup", "state": one["providerStates"][0]["name"], "params": {}})
+        found = ours.event(values)
+        actual[one["description"]] = {"contents": json.dumps(schema.plain(name, found.body, embedded)).encode(),
+                                      "content_type": "application/json", "metadata": found.headers}
+    ours.reader.close()
+    document["interactions"] = events
+    del document["metadata"]["plugins"]
+    (tmp_path / "pact.json").write_text(json.dumps(document))
+
+    def verified(given):
+        pact.Verifier("tenant-service").message_handler(given).state_handler(
+            lambda *arguments, **named: None, teardown=False).add_source(str(tmp_path / "pact.json")).verify()
+    verified(actual)
+    for description in actual:
+        for before, after in ((b'"data_residency": "eu"', b'"data_residency": "us"'), (b'tenant.org', b'tenant.orgs')):
+            broken = actual[description]["contents"].replace(before, after)
+            assert broken != actual[description]["contents"]
+            with pytest.raises(RuntimeError):
+                verified({**actual, description: {**actual[description], "contents": broken}})

@@ -136,7 +136,7 @@ static int send_line(struct ctx *ctx, struct coprocess *coprocess, struct slice 
         else if (errno == EAGAIN)
             TRY(wait_for(ctx, coprocess->input, POLLOUT));
         else if (errno != EINTR)
-            return FAULT(ctx, FAULT_IO, "it has ended");
+            return FAULT(ctx, FAULT_IO, "it has ended without an answer");
     }
     return OK;
 }

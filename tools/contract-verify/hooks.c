@@ -20,8 +20,8 @@ struct hooks {
 struct question {
     const char *command;
     struct coprocess **program;
-    const char *url;
     const json_t *body;
+    uint64_t timeout_ns;
 };
 
 static int tell_state(struct ctx *ctx, struct hooks *hooks, const json_t *body, json_t **answer);
@@ -98,8 +98,8 @@ static int tell_state(struct ctx *ctx, struct hooks *hooks, const json_t *body, 
 {
     const struct hook_settings *settings = &hooks->settings;
     if (settings->state_command != NULL) {
-        const struct question question = {settings->state_command, &hooks->state_program, NULL,
-                                          body};
+        const struct question question = {settings->state_command, &hooks->state_program, body,
+                                          settings->timeout_ns};
         return ask_program(ctx, &question, answer);
     }
     if (settings->state_url == NULL)
@@ -125,7 +125,10 @@ static int ask_program(struct ctx *ctx, const struct question *question, json_t 
         TRY(coprocess_start(ctx, question->command, question->program));
     char *line = json_dumps(question->body, JSON_COMPACT);
     const char *reply = NULL;
+    uint64_t deadline = ctx->deadline_ns;
+    ctx->deadline_ns = ctx_deadline_within(ctx, question->timeout_ns);
     int rc = coprocess_ask(ctx, *question->program, line, &reply);
+    ctx->deadline_ns = deadline;
     free(line);
     TRY(rc);
     TRY(parse_answer(ctx, slice_of_str(reply), answer));
@@ -192,7 +195,7 @@ static int message_by_program(struct ctx *ctx, struct hooks *hooks, json_t *body
     json_object_set_new(body, "action", json_string("message"));
     const struct question question = {settings->message_command,
                                       shared ? &hooks->state_program : &hooks->message_program,
-                                      NULL, body};
+                                      body, settings->timeout_ns};
     int rc = ask_program(ctx, &question, &answer);
     if (shared)
         hooks->message_program = hooks->state_program;

@@ -3,9 +3,11 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/random.h"
 
 #include <curl/curl.h>
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +21,10 @@ struct exchange {
     struct buf body;
     char *header; /* heap */
 };
+
+/* Between attempts; with jitter, so that builds that failed together do not come back together. */
+#define PAUSE_FIRST_NS (100 * NS_PER_MS)
+#define PAUSE_MAX_NS (2 * NS_PER_S)
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *user);
 static size_t on_header(char *bytes, size_t size, size_t count, void *user);
@@ -129,4 +135,67 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
     free(exchange->header);
     exchange->header = xstrndup(bytes + begin, end - begin);
     return all;
+}
+
+int http_insist(struct ctx *ctx, const struct http_request *request, struct http_answer *answer)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        int rc = http_perform(ctx, request, answer);
+        bool is_passing =
+            rc == FAULT_IO ||
+            (rc == OK && (answer->status == 502 || answer->status == 503 || answer->status == 504));
+        if (!is_passing || attempt + 1 == HTTP_ATTEMPTS)
+            return rc;
+        (void)poll(NULL, 0, (int)(backoff_ns(attempt, PAUSE_FIRST_NS, PAUSE_MAX_NS) / NS_PER_MS));
+    }
+}
+
+const char *http_resolve(struct ctx *ctx, const char *base, const char *href)
+{
+    char *text = NULL;
+    CURLU *url = curl_url();
+    if (url == NULL)
+        abort();
+    bool fine = curl_url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
+                curl_url_set(url, CURLUPART_URL, href, 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
+    const char *kept = fine ? arena_strdup(ctx->arena, text) : NULL;
+    curl_free(text);
+    curl_url_cleanup(url);
+    return kept;
+}
+
+static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
+{
+    char *mine = NULL, *theirs = NULL;
+    bool same = curl_url_get(a, part, &mine, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                curl_url_get(b, part, &theirs, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                strcasecmp(mine, theirs) == 0;
+    curl_free(mine);
+    curl_free(theirs);
+    return same;
+}
+
+bool http_same_origin(const char *a, const char *b)
+{
+    CURLU *mine = curl_url(), *theirs = curl_url();
+    if (mine == NULL || theirs == NULL)
+        abort();
+    bool same = curl_url_set(mine, CURLUPART_URL, a, 0) == CURLUE_OK &&
+                curl_url_set(theirs, CURLUPART_URL, b, 0) == CURLUE_OK &&
+                same_part(mine, theirs, CURLUPART_SCHEME) &&
+                same_part(mine, theirs, CURLUPART_HOST) && same_part(mine, theirs, CURLUPART_PORT);
+    curl_url_cleanup(mine);
+    curl_url_cleanup(theirs);
+    return same;
+}
+
+const char *http_escape(struct ctx *ctx, const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+    if (escaped == NULL)
+        abort();
+    const char *kept = arena_strdup(ctx->arena, escaped);
+    curl_free(escaped);
+    return kept;
 }

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include <stdbool.h>
+
 #define HTTP_BODY_MAX (32u << 20)
 
 /* Borrowed. */
@@ -32,5 +34,18 @@ struct http_answer {
  * FAULT_IO (no connection, TLS, too large), FAULT_TIMEOUT. */
 int http_perform(struct ctx *ctx, const struct http_request *request,
                  struct http_answer *answer) MUST_CHECK;
+
+/* The same, and what cannot be reached or answers 502, 503 or 504 is asked again, HTTP_ATTEMPTS times in
+ * all. */
+#define HTTP_ATTEMPTS 4
+int http_insist(struct ctx *ctx, const struct http_request *request,
+                struct http_answer *answer) MUST_CHECK;
+
+/* `href` as seen from `base`, in the arena; NULL: not a URL. */
+const char *http_resolve(struct ctx *ctx, const char *base, const char *href);
+/* Whether scheme, host and port are the same. */
+bool http_same_origin(const char *a, const char *b);
+/* Percent-encoded for a part of a path.  In the arena. */
+const char *http_escape(struct ctx *ctx, const char *text);
 
 #endif

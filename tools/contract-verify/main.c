@@ -54,7 +54,26 @@ static int run(struct ctx *ctx, const char *command, char **arguments)
         return complain(ctx);
     if (strcmp(command, "verify") == 0)
         return verify_command(ctx, &settings);
+    if (strcmp(command, "publish") == 0)
+        return publish_command(ctx, &settings);
     return match_command(ctx, &settings);
+}
+
+struct broker settings_broker(const struct settings *settings)
+{
+    return (struct broker){.url = settings->values[OPTION_BROKER],
+                           .token = settings->values[OPTION_BROKER_TOKEN],
+                           .user = settings->values[OPTION_BROKER_USER],
+                           .ca_file = settings->values[OPTION_BROKER_CA_FILE]};
+}
+
+struct broker_version settings_version(const struct settings *settings)
+{
+    return (struct broker_version){.number = settings->values[OPTION_VERSION],
+                                   .branch = settings->values[OPTION_BRANCH],
+                                   .tags = settings->again[OPTION_TAG],
+                                   .tag_count = settings->again_count[OPTION_TAG],
+                                   .build_url = settings->values[OPTION_BUILD_URL]};
 }
 
 int complain(const struct ctx *ctx)

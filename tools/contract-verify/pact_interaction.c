@@ -2,10 +2,12 @@
  *
  * The Protobuf plugin knows calls with one message each way.  Beyond it, what "contract-verify" of the
  * pluginConfiguration says: more requests, streams, messages in fields of bytes (docs/contracts.md). */
+#include "generate.h"
 #include "pact_int.h"
 
 #include <string.h>
 
+static int check_generators(struct ctx *ctx, const struct part *part);
 static int read_kind(struct ctx *ctx, const json_t *json, struct interaction *interaction);
 static int read_states(struct ctx *ctx, const json_t *json, struct interaction *interaction);
 static int find_image(struct ctx *ctx, struct pact *pact, const json_t *protobuf,
@@ -39,8 +41,19 @@ int interaction_read(struct ctx *ctx, struct pact *pact, const json_t *json,
     TRY(read_states(ctx, json, interaction));
     TRY(find_image(ctx, pact, plugin(json, "protobuf"), interaction));
     TRY(read_embedded(ctx, plugin(json, "contract-verify"), interaction));
-    return interaction->kind == INTERACTION_CALL ? read_call(ctx, pact, json, interaction)
-                                                 : read_message(ctx, pact, json, interaction);
+    TRY(interaction->kind == INTERACTION_CALL ? read_call(ctx, pact, json, interaction)
+                                              : read_message(ctx, pact, json, interaction));
+    for (size_t i = 0; i < interaction->request_count; i++)
+        TRY(check_generators(ctx, &interaction->requests[i]));
+    for (size_t i = 0; i < interaction->response_count; i++)
+        TRY(check_generators(ctx, &interaction->responses[i]));
+    return OK;
+}
+
+static int check_generators(struct ctx *ctx, const struct part *part)
+{
+    TRY(generators_check(ctx, &part->body_generators));
+    return generators_check(ctx, &part->metadata_generators);
 }
 
 static int read_kind(struct ctx *ctx, const json_t *json, struct interaction *interaction)

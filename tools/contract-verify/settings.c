@@ -7,6 +7,7 @@
 
 #define VERIFY 1u
 #define MATCH 2u
+#define PUBLISH 4u
 
 static const struct {
     const char *name;
@@ -45,10 +46,35 @@ static const struct {
     [OPTION_CONSUMER] = {"consumer", "NAME", VERIFY, false, NULL, NULL,
                          "only pacts of this consumer"},
     [OPTION_FORMAT] = {"format", "FORMAT", VERIFY | MATCH, false, NULL, "text", "text or json"},
+    [OPTION_JUNIT] = {"junit", "FILE", VERIFY, false, NULL, NULL,
+                      "write the results as JUnit XML, too"},
     [OPTION_INTERACTION] = {"interaction", "TEXT", MATCH, false, NULL, NULL,
                             "the description of the message's interaction, whole"},
     [OPTION_METADATA] = {"metadata", "JSON", MATCH, false, NULL, NULL,
                          "the message's metadata, an object"},
+    [OPTION_BROKER] = {"broker", "URL", VERIFY | PUBLISH, false, "PACT_BROKER_BASE_URL", NULL,
+                       "the broker that pacts come from or go to"},
+    [OPTION_BROKER_TOKEN] = {"broker-token", "TOKEN", VERIFY | PUBLISH, false, "PACT_BROKER_TOKEN",
+                             NULL, "bearer token for it"},
+    [OPTION_BROKER_USER] = {"broker-user", "USER:PASSWORD", VERIFY | PUBLISH, false,
+                            "PACT_BROKER_USER", NULL, "basic authentication for it"},
+    [OPTION_BROKER_CA_FILE] = {"broker-ca-file", "FILE", VERIFY | PUBLISH, false, NULL, NULL,
+                               "whom to believe when it is asked (PEM)"},
+    [OPTION_PROVIDER] = {"provider", "NAME", VERIFY, false, NULL, NULL,
+                         "whose pacts to fetch from the broker"},
+    [OPTION_SELECTOR] = {"selector", "JSON", VERIFY, true, NULL, NULL,
+                         "which consumer versions (repeatable): {\"mainBranch\": true}"},
+    [OPTION_INCLUDE_PENDING] = {"include-pending", NULL, VERIFY, false, NULL, NULL,
+                                "fetch pending pacts; they cannot fail the run"},
+    [OPTION_PUBLISH] = {"publish", NULL, VERIFY, false, NULL, NULL,
+                        "publish the results to the broker"},
+    [OPTION_VERSION] = {"version-number", "VERSION", VERIFY | PUBLISH, false, NULL, NULL,
+                        "of the provider, or of the consumer whose pacts are published"},
+    [OPTION_BRANCH] = {"branch", "NAME", VERIFY | PUBLISH, false, NULL, NULL, "of that version"},
+    [OPTION_TAG] = {"tag", "NAME", VERIFY | PUBLISH, true, NULL, NULL,
+                    "of that version (repeatable)"},
+    [OPTION_BUILD_URL] = {"build-url", "URL", VERIFY | PUBLISH, false, NULL, NULL,
+                          "the build that says so"},
 };
 
 static const struct {
@@ -61,6 +87,8 @@ static const struct {
      "replay pacts against a running provider and judge what it gives"},
     {"match", MATCH, "--interaction TEXT [OPTION...] PACT CONTENTS",
      "judge one message, a file, by a pact; nothing is asked"},
+    {"publish", PUBLISH, "--broker URL --version-number VERSION [OPTION...] PACT...",
+     "give a consumer's pacts to a broker"},
 };
 
 static unsigned bit_of(const char *command);

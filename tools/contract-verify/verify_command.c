@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,13 @@ struct run {
 };
 
 static int check_usage(const struct run *run);
+static int check_broker_usage(const struct run *run);
 static int load(struct run *run);
-static int load_file(struct run *run, const char *path);
+static int load_from_broker(struct run *run);
+static int add_pact(struct run *run, const char *source, struct slice bytes, bool pending);
 static int verify_all(struct run *run);
+static int publish(struct run *run);
+static int write_junit(struct run *run);
 static int open_channel(struct run *run, const struct pact *pact, struct client_channel **channel);
 static const char *file_of(struct run *run, enum option option, const char *name);
 static int print(struct run *run);
@@ -53,6 +58,8 @@ int verify_command(struct ctx *ctx, const struct settings *settings)
     if (rc == OK)
         rc = verify_all(run);
     int status = rc == OK ? print(run) : complain(ctx);
+    if (rc == OK && (write_junit(run) != OK || publish(run) != OK))
+        status = complain(ctx);
     hooks_free(run->hooks);
     for (size_t i = 0; i < run->pact_count; i++)
         pact_deinit(&run->pacts[i]);
@@ -66,8 +73,7 @@ static int check_usage(const struct run *run)
     const char *format = values[OPTION_FORMAT];
     if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         return FAULT(run->ctx, FAULT_CONFIG, "--format: \"%s\" is not text or json", format);
-    if (run->settings->word_count == 0)
-        return FAULT(run->ctx, FAULT_CONFIG, "no pact is named; see verify --help");
+    TRY(check_broker_usage(run));
     if (values[OPTION_STATE_COMMAND] != NULL && values[OPTION_STATE_URL] != NULL)
         return FAULT(run->ctx, FAULT_CONFIG,
                      "--provider-state-command and --provider-state-url exclude each other");
@@ -82,38 +88,108 @@ static int check_usage(const struct run *run)
     return OK;
 }
 
+/* Pacts come from files or from a broker; results can go only where pacts came from. */
+static int check_broker_usage(const struct run *run)
+{
+    const char *const *values = run->settings->values;
+    bool files = run->settings->word_count > 0;
+    bool fetches = values[OPTION_BROKER] != NULL && values[OPTION_PROVIDER] != NULL;
+    if (!files && !fetches)
+        return FAULT(run->ctx, FAULT_CONFIG,
+                     "name pacts, or --broker and --provider; see verify --help");
+    if (files && values[OPTION_PROVIDER] != NULL)
+        return FAULT(run->ctx, FAULT_CONFIG, "--provider is for pacts of a broker, not for files");
+    if (values[OPTION_PUBLISH] != NULL && (files || values[OPTION_VERSION] == NULL))
+        return FAULT(run->ctx, FAULT_CONFIG,
+                     "--publish needs pacts of a broker and --version-number");
+    if (values[OPTION_PUBLISH] != NULL && values[OPTION_FILTER] != NULL)
+        return FAULT(run->ctx, FAULT_CONFIG, "--publish is for whole pacts, not for a --filter");
+    return OK;
+}
+
 static int load(struct run *run)
 {
+    if (run->settings->word_count == 0)
+        return load_from_broker(run);
     for (size_t i = 0; i < run->settings->word_count; i++) {
         const char *const *paths = NULL;
         size_t count = 0;
         TRY(files_of(run->ctx, run->settings->words[i], &paths, &count));
-        for (size_t k = 0; k < count; k++)
-            TRY(load_file(run, paths[k]));
+        for (size_t k = 0; k < count; k++) {
+            struct slice bytes;
+            TRY(file_read(run->ctx, paths[k], PACT_BYTES_MAX, &bytes));
+            TRY(add_pact(run, paths[k], bytes, false));
+        }
     }
     return run->pact_count > 0
                ? OK
                : FAULT(run->ctx, FAULT_CONFIG, "no pact of this consumer was named");
 }
 
-static int load_file(struct run *run, const char *path)
+static int load_from_broker(struct run *run)
 {
-    struct slice bytes;
+    const struct settings *settings = run->settings;
+    const struct broker broker = settings_broker(settings);
+    const struct broker_query query = {
+        .provider = settings->values[OPTION_PROVIDER],
+        .branch = settings->values[OPTION_BRANCH],
+        .tags = settings->again[OPTION_TAG],
+        .tag_count = settings->again_count[OPTION_TAG],
+        .selectors = settings->again[OPTION_SELECTOR],
+        .selector_count = settings->again_count[OPTION_SELECTOR],
+        .include_pending = settings->values[OPTION_INCLUDE_PENDING] != NULL};
+    struct broker_pacts *pacts = arena_alloc(run->ctx->arena, sizeof *pacts);
+    TRY(broker_fetch(run->ctx, &broker, &query, pacts));
+    for (size_t i = 0; i < pacts->count; i++)
+        TRY(add_pact(run, pacts->items[i].url, pacts->items[i].bytes, pacts->items[i].pending));
+    return run->pact_count > 0 ? OK
+                               : FAULT(run->ctx, FAULT_CONFIG,
+                                       "the broker has no pact of %s to verify", query.provider);
+}
+
+static int add_pact(struct run *run, const char *source, struct slice bytes, bool pending)
+{
     const char *consumer = run->settings->values[OPTION_CONSUMER];
     if (run->pact_count == PACTS_MAX)
         return FAULT(run->ctx, FAULT_CONFIG, "more than %d pacts", PACTS_MAX);
-    TRY(file_read(run->ctx, path, PACT_BYTES_MAX, &bytes));
     struct pact *pact = &run->pacts[run->pact_count];
-    run->sources[run->pact_count++] = path;
+    run->sources[run->pact_count++] = source;
     int rc = pact_read(run->ctx, bytes, pact);
     if (rc != OK)
-        return FAULT(run->ctx, FAULT_CONFIG, "%s: %s", path,
+        return FAULT(run->ctx, FAULT_CONFIG, "%s: %s", source,
                      arena_strdup(run->ctx->arena, run->ctx->fault.text));
+    for (size_t i = 0; pending && i < pact->interaction_count; i++)
+        pact->interactions[i].pending = true;
     if (consumer != NULL && strcmp(consumer, pact->consumer) != 0) {
         pact_deinit(pact);
         run->pact_count--;
     }
     return OK;
+}
+
+static int publish(struct run *run)
+{
+    const struct settings *settings = run->settings;
+    const struct broker broker = settings_broker(settings);
+    const struct broker_version version = settings_version(settings);
+    for (size_t i = 0; settings->values[OPTION_PUBLISH] != NULL && i < run->result_count; i++)
+        TRY(broker_publish_results(run->ctx, &broker, &version, run->results[i]));
+    return OK;
+}
+
+static int write_junit(struct run *run)
+{
+    const char *path = run->settings->values[OPTION_JUNIT];
+    if (path == NULL)
+        return OK;
+    struct buf text = BUF_EMPTY;
+    report_junit(run->results, run->result_count, &text);
+    FILE *file = fopen(path, "we");
+    bool fine = file != NULL && fputs(buf_str(&text), file) >= 0;
+    if (file != NULL)
+        fine = fclose(file) == 0 && fine;
+    buf_deinit(&text);
+    return fine ? OK : FAULT(run->ctx, FAULT_IO, "--junit: %s: %s", path, strerror(errno));
 }
 
 static int verify_all(struct run *run)

@@ -75,7 +75,10 @@ class Schema:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             entry = field.message_type.fields_by_name["value"]
             for key, item in value.items():
-                getattr(message, name)[key] = scalar_of(entry, item)
+                if entry.message_type is None:
+                    getattr(message, name)[key] = scalar_of(entry, item)
+                else:
+                    self.fill_message(getattr(message, name)[key], item)
         elif field.is_repeated:
             items = getattr(message, name)
             for item in value:
