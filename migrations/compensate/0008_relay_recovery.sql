@@ -16,6 +16,7 @@ ALTER TABLE tenant.installation DROP COLUMN server;
 DROP TABLE tenant.relay_stream;
 REVOKE UPDATE (stream_seq) ON tenant.outbox_sent FROM tenant_relay;
 DROP INDEX tenant.outbox_sent_order;
+CREATE INDEX outbox_sent_stream ON tenant.outbox_sent (shard, stream_seq);
 ALTER TABLE tenant.outbox_sent DROP COLUMN sent_no;
 DROP SEQUENCE tenant.outbox_sent_no;
 REVOKE UPDATE (subject, payload) ON tenant.outbox FROM tenant_relay;

@@ -61,8 +61,8 @@ static void seed(const struct tenant *tenant)
               "payload, traceparent, created_at, cause) SELECT shard, id, tenant_id, seq, incarnation, 1, "
               "msg_id, subject, payload, traceparent, created_at, 'TOO_LARGE' FROM tenant.outbox WHERE "
               "tenant_id = '%s'", id);
-    sql(root, "INSERT INTO tenant.rewound (tenant_id, incarnation, previous_incarnation, last_valid_seq, "
-              "lost_from, lost_to) VALUES ('%s', 2, 1, 1, 2, 3)", id);
+    sql(root, "INSERT INTO tenant.rewound (tenant_id, incarnation, shard, previous_incarnation, lost_from, lost_to) "
+              "VALUES ('%s', 2, 0, 1, 2, 3)", id);
     sql(root, "INSERT INTO tenant.authz_epoch (tenant_id, incarnation, epoch) VALUES ('%s', 1, 1) "
               "ON CONFLICT DO NOTHING", id);
     sql(root, "INSERT INTO tenant.slug_reservations (home_region, slug, tenant_id) VALUES ('eu', '%s', "
@@ -309,9 +309,12 @@ static void try_relay(struct findings *findings)
     expect_done(findings, 0, "UPDATE tenant.outbox_dead SET lettered_at = NULL");
     expect_done(findings, 2, "DELETE FROM tenant.outbox_dead");
     sql(root, "UPDATE tenant.outbox_dead SET lettered_at = NULL");
-    expect_done(findings, 1, "INSERT INTO tenant.rewound (tenant_id, incarnation, previous_incarnation, "
-                             "last_valid_seq, lost_from, lost_to) SELECT tenant_id, 9, 1, 0, 1, 1 FROM "
-                             "tenant.outbox LIMIT 1");
+    expect_done(findings, 1, "INSERT INTO tenant.rewound (tenant_id, incarnation, shard, previous_incarnation, "
+                             "lost_from, lost_to) SELECT tenant_id, 9, 0, 1, 1, 1 FROM tenant.outbox LIMIT 1");
+    expect_done(findings, 2, "UPDATE tenant.rewound SET announced_at = now()");
+    sql(root, "UPDATE tenant.rewound SET announced_at = now()");
+    expect_done(findings, 0, "UPDATE tenant.rewound SET lost_to = lost_to + 1");
+    sql(root, "UPDATE tenant.rewound SET announced_at = NULL");
     expect_done(findings, 2, "UPDATE tenant.outbox SET seq = seq, incarnation = incarnation, epoch = epoch, "
                              "subject = subject, payload = payload");
     expect_done(findings, 2, "UPDATE tenant.outbox_sent SET stream_seq = stream_seq");
