@@ -417,7 +417,7 @@ def test_help_at_every_level(ctl):
         assert max(map(len, text.splitlines())) <= 120
     assert ctl("--version").stdout == ctl("version").stdout
     assert re.fullmatch(r"tenantctl \d+\.\d+\.\d+\n", ctl("version").stdout)
-    for group in ("tenant", "events", "schema", "context"):
+    for group in ("tenant", "events", "dlq", "schema", "context"):
         assert f"usage: tenantctl {group} COMMAND" in ctl(group, "--help").stdout
 
 

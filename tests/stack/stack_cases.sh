@@ -268,6 +268,10 @@ cases_nats_rights() {
         'nats request sync-service "\$JS.API.STREAM.CREATE.TENANT_08" "{}"'
     check 'admin publishes no event' refused 'Permissions Violation' within one eval \
         'nats publish admin tenant.org.provisioned.v1.07 forged'
+    check 'admin hands a dead letter back' within one eval \
+        'nats publish admin TENANT.DLQ.requeue.sync.07 letter'
+    check 'admin forges no dead letter' refused 'Permissions Violation' within one eval \
+        'nats publish admin TENANT.DLQ.consumer.sync.07 forged'
     check 'admin manages streams' says '"success":true' within one eval \
         'nats request admin "\$JS.API.STREAM.PURGE.TENANT_07"'
     check 'stranger publishes nothing' refused 'Permissions Violation' within one eval \

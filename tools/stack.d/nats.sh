@@ -67,7 +67,7 @@ accounts {
           publish: { allow: [$(nats_list "${consumer[@]}")] }
           subscribe: { allow: ["_INBOX.>"] } } }
       { nkey: "$(nats_public admin)", permissions: {
-          publish: { allow: ["\$JS.API.>", "\$JS.ACK.>", "\$JS.FC.>", "_INBOX.>"] }
+          publish: { allow: ["\$JS.API.>", "\$JS.ACK.>", "\$JS.FC.>", "_INBOX.>", "TENANT.DLQ.requeue.>"] }
           subscribe: { allow: [">"] } } }
       { nkey: "$(nats_public stranger)", permissions: {
           publish: { deny: [">"] }, subscribe: { deny: [">"] } } }

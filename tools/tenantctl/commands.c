@@ -1,5 +1,6 @@
 /* Every command with its flags: what parsing, help, completion and man pages are made from. */
 #include "contexts.h"
+#include "events_commands.h"
 #include "manual.h"
 #include "patch.h"
 #include "schema_commands.h"
@@ -151,6 +152,98 @@ const struct command commands[] = {
      "tenantctl events tail --tenant tnt_... --follow --output json",
      {&tail_set, &connection_set, &general_set, NULL},
      events_tail},
+    {"events",
+     "get",
+     "EVENT",
+     NULL,
+     "Show one event with all that it says",
+     "EVENT is an id, evt_..., or a place, such as TENANT_07:123.  An id is looked for in the "
+     "streams from the time on that is part of it.",
+     "tenantctl events get evt_... --tenant tnt_...\n"
+     "tenantctl events get TENANT_07:123 --raw | protoc --decode_raw",
+     {&get_set, &connection_set, &general_set, NULL},
+     events_get},
+    {"events",
+     "replay",
+     NULL,
+     NULL,
+     "Print what the streams still hold, in order, a line of JSON each",
+     "Events come in the order in which they were stored; within a tenant that is the order of "
+     "their sequence.  Times are those of storing.  The replay ends with what was there when it "
+     "began; progress and totals go to standard error.  It disturbs no consumer: to let a consumer "
+     "group read again, see `tenantctl events reset`.",
+     "tenantctl events replay --tenant tnt_... --since 7d\n"
+     "tenantctl events replay --type tenant.org.closed --since 2026-11-01T00:00:00Z --until 1h "
+     "--rate 200",
+     {&replay_set, &connection_set, &general_set, NULL},
+     events_replay},
+    {"events",
+     "lag",
+     NULL,
+     NULL,
+     "Show how far consumers are behind",
+     "For each stream and each durable consumer: PENDING was never delivered, UNACKED was "
+     "delivered and not acknowledged, OLDEST is the age of the oldest message that is not "
+     "acknowledged.  The lines `all` add up a consumer group.  What still waits in the service's "
+     "outbox is in its metrics.",
+     "tenantctl events lag --consumer sync -o json",
+     {&lag_set, &connection_set, &general_set, NULL},
+     events_lag},
+    {"events",
+     "reset",
+     "GROUP",
+     NULL,
+     "Let a consumer group read again, or skip what is old",
+     "The group's members must be stopped.  Its consumers are deleted and made again with the same "
+     "configuration, and begin at a moment or, in one stream, at a sequence.  What the group has "
+     "already applied by positions of its own it will skip: take these back too where it shall "
+     "apply events again.",
+     "tenantctl events reset sync --to-time 2h\n"
+     "tenantctl events reset sync --partition 07 --to-sequence 1200 --yes",
+     {&reset_set, &connection_set, &general_set, NULL},
+     events_reset},
+    {"dlq",
+     "list",
+     NULL,
+     NULL,
+     "Show dead letters: events that could not be stored or applied",
+     NULL,
+     "tenantctl dlq list --consumer sync --since 2h\n"
+     "tenantctl dlq list --consumer relay -o json",
+     {&list_letters_set, &letters_set, &connection_set, &general_set, NULL},
+     dlq_list},
+    {"dlq",
+     "show",
+     "LETTER",
+     NULL,
+     "Show a dead letter with its event and the reason",
+     "LETTER is its number in TENANT_DLQ or the id of its event.",
+     NULL,
+     {&show_letter_set, &connection_set, &general_set, NULL},
+     dlq_show},
+    {"dlq",
+     "requeue",
+     "[LETTER...]",
+     NULL,
+     "Hand dead letters back to the consumer groups that gave them up",
+     "Letters are named by their numbers or by the ids of their events, or chosen with flags.  "
+     "Each is published once more to its group and then deleted; when that is interrupted, say it "
+     "again within two minutes: the stream knows so long what it has taken, and no event is handed "
+     "back twice.  What the relay could not store is nobody's to apply and is refused.",
+     "tenantctl dlq requeue 17\n"
+     "tenantctl dlq requeue --consumer sync --cause HANDLER_FAILED --yes",
+     {&change_letters_set, &letters_set, &connection_set, &general_set, NULL},
+     dlq_requeue},
+    {"dlq",
+     "drop",
+     "[LETTER...]",
+     NULL,
+     "Delete dead letters for ever",
+     NULL,
+     "tenantctl dlq drop evt_... --yes\n"
+     "tenantctl dlq drop --consumer old-service --all --dry-run",
+     {&change_letters_set, &letters_set, &connection_set, &general_set, NULL},
+     dlq_drop},
     {"schema",
      "show",
      "SCHEMA",
@@ -286,6 +379,7 @@ const struct command commands[] = {
 const struct command_group command_groups[] = {
     {"tenant", "Ask and change tenants."},
     {"events", "Follow what happens to tenants."},
+    {"dlq", "Care for events that were given up."},
     {"schema", "What events are made of, and what may change."},
     {"context", "Choose where to connect, and as whom."},
     {NULL, NULL},

@@ -28,7 +28,7 @@ void output_tenant(const struct cli *cli, const Tenant__V1__Tenant *tenant)
     output_row(cli, "Name", tenant->display_name);
     output_row(cli, "Type", value_name(&tenant__v1__tenant_type__descriptor, (int)tenant->type));
     output_row(cli, "Home region", tenant->home_region);
-    output_row(cli, "Status", status_text(cli, tenant->status));
+    fprintf(cli->out, "%-16s %s\n", "Status", status_text(cli, tenant->status));
     if (tenant->plan != NULL) {
         output_row(cli, "Plan", tenant->plan->plan_id);
         row_joined(cli, "Add-ons", tenant->plan->addons, tenant->plan->n_addons);
@@ -115,8 +115,7 @@ void output_cell(const struct cli *cli, const char *text, int width)
 
 void output_row(const struct cli *cli, const char *name, const char *value)
 {
-    fprintf(cli->out, "%-16s %s\n", name,
-            value[0] == '\033' ? value : text_clean(cli->arena, value));
+    fprintf(cli->out, "%-16s %s\n", name, text_clean(cli->arena, value));
 }
 
 static const char *status_text(const struct cli *cli, Tenant__V1__TenantStatus status)

@@ -21,7 +21,7 @@ json_t *message_json(struct arena *arena, const void *message);
 void output_value(const struct cli *cli, json_t *value);
 /* The same as one of many: a line of JSON, or a YAML document. */
 void output_line(const struct cli *cli, json_t *value);
-/* A line of a table with a name and a value. */
+/* A line of a table with a name and a value, which is cleaned. */
 void output_row(const struct cli *cli, const char *name, const char *value);
 /* Text filled up with blanks to a width. */
 void output_cell(const struct cli *cli, const char *text, int width);

@@ -10,7 +10,6 @@ extern const struct flag_set state_set;
 extern const struct flag_set close_set;
 extern const struct flag_set list_set;
 extern const struct flag_set health_set;
-extern const struct flag_set tail_set;
 
 int tenant_create(struct cli *cli);
 int tenant_get(struct cli *cli);
@@ -21,6 +20,5 @@ int tenant_suspend(struct cli *cli);
 int tenant_reactivate(struct cli *cli);
 int tenant_close(struct cli *cli);
 int health_show(struct cli *cli);
-int events_tail(struct cli *cli);
 
 #endif
