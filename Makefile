@@ -126,7 +126,7 @@ $(SERVER): $(foreach r,$(ROOMS),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@$(CC) $(LDFLAGS) -o $@ -Wl,--whole-archive $(B)/lib/main.a -Wl,--no-whole-archive \
 	  -Wl,--start-group $(filter-out %/main.a,$(filter %.a,$^)) -Wl,--end-group $(PKG_LIBS)
 
-CLI_ROOMS := base config loop domain tokens tls protojson rpc store events client
+CLI_ROOMS := base config loop domain tokens tls protojson rpc store events consumer client
 $(CLI): $(patsubst %.c,$(B)/%.o,$(wildcard tools/tenantctl/*.c)) \
   $(foreach r,$(filter $(CLI_ROOMS),$(ROOMS)),$(B)/lib/$(r).a) $(B)/lib/gen.a
 	@echo "LD  $(MODE) $@"

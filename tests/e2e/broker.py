@@ -37,6 +37,13 @@ class Broker:
         except NotFoundError:
             self.wait(self.js.add_stream(config))
 
+    def groups(self):
+        """Makes the stream of consumer groups' records, unless the producer did."""
+        try:
+            self.wait(self.js.stream_info("TENANT_GROUPS"))
+        except NotFoundError:
+            self.wait(self.js.add_stream(StreamConfig(name="TENANT_GROUPS", subjects=["TENANT.GROUPS.*"], max_msgs_per_subject=1)))
+
     def publish(self, subject, body, headers):
         return self.wait(self.js.publish(subject, body, headers=headers)).seq
 

@@ -189,6 +189,35 @@ def test_a_group_at_work_is_not_reset(ctl, admin, story, unique):
     waiting.join()
 
 
+def test_a_group_with_a_living_member_is_not_reset(ctl, stack, admin, story):
+    """A member's beat moves; one that stands still for its time to live is that of the dead."""
+    group, stream = "sync-service", story[1][0]["stream"]
+    member = Broker(stack, "sync-service")
+    admin.groups()
+    admin.durable(stream, group)
+    reset = ["events", "reset", group, "--to-time", "1h", "--yes"]
+    try:
+        beat, stop = iter(range(1, 1000)), threading.Event()
+
+        def live():
+            while not stop.wait(0.1):
+                member.publish(f"TENANT.GROUPS.{group}", f"tenant-group 1\nmember m-1 {next(beat)} 1000\n".encode(), None)
+
+        living = threading.Thread(target=live)
+        living.start()
+        wait_until(lambda: admin.messages("TENANT_GROUPS", f"TENANT.GROUPS.{group}"))
+        assert "m-1 is a living member of sync-service: stop the group first" in ctl(*reset, status=CONFLICT).stderr
+        stop.set()
+        living.join()
+        assert f"{stream}  {group} begins at " in ctl(*reset).stdout
+        member.publish(f"TENANT.GROUPS.{group}", b"tenant-group 1\n", None)
+        ctl(*reset)
+    finally:
+        stop.set()
+        member.close()
+        admin.wait(admin.js.delete_consumer(stream, group))
+
+
 @pytest.mark.parametrize("words, text", [
     ([], "GROUP is missing"), (["g"], "say where to begin"), (["g", "--to-time", "1h", "--to-sequence", "1"], "say where to begin"),
     (["g", "--to-sequence", "1"], "needs --partition or --tenant"), (["g", "--to-sequence", "0", "--partition", "01"], "a number from 1"),

@@ -2,15 +2,22 @@
  *
  * Where a consumer began cannot be changed, so it is deleted and made again with the configuration it had.
  * That must not happen under a living member: it would make the consumer anew, with a beginning of its own. */
+#include "call.h"
 #include "event_output.h"
 #include "event_select.h"
 #include "events_commands.h"
 
+#include "consumer/group_table.h"
 #include "events/dead_letter.h"
+#include "events/group_stream.h"
 #include "events/subjects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define RECORD_NS (5 * NS_PER_S)
+#define LOOK_MS 250
+#define TTL_MS_MAX 60000
 
 static const struct flag reset_flags[] = {
     FLAG("to-time", "TIME",
@@ -38,6 +45,9 @@ struct reset {
 static int reset_take(struct reset *reset);
 static int partitions_take(struct reset *reset);
 static int sequence_take(struct reset *reset);
+static int members_check(struct reset *reset);
+static int members_read(struct reset *reset, struct group_table *out);
+static int members_watch(struct reset *reset, struct group_table *before, uint64_t ttl_ms);
 static int consumers_look(struct reset *reset);
 static int consumer_look(struct reset *reset, unsigned partition);
 static int consumers_reset(struct reset *reset);
@@ -48,8 +58,11 @@ int events_reset(struct cli *cli)
 {
     struct reset reset = {.cli = cli, .group = cli->argument};
     TRY(reset_take(&reset));
+    ctl_signals_block();
     TRY(streams_open(cli, &reset.streams));
     int rc = consumers_look(&reset);
+    if (rc == OK)
+        rc = members_check(&reset);
     if (rc == OK)
         rc = cli_confirm(cli, arena_printf(cli->arena, "Let %s read %u streams again",
                                            text_clean(cli->arena, reset.group), reset.count));
@@ -108,6 +121,64 @@ static int sequence_take(struct reset *reset)
     reset->to_seq = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
     if (reset->to_seq == 0 || *end != '\0')
         return cli_complain("--to-sequence \"%s\": expected a number from 1", text);
+    return OK;
+}
+
+/* Members of our library keep a record with a beat: one that stands still for its time to live is of the
+ * dead. */
+static int members_check(struct reset *reset)
+{
+    struct arena *arena = reset->cli->arena;
+    struct group_table *before = arena_alloc(arena, sizeof *before);
+    struct stream_facts facts;
+    TRY(streams_facts(&reset->streams, GROUP_STREAM, &facts));
+    if (!facts.exists)
+        return OK;
+    TRY(members_read(reset, before));
+    uint64_t ttl_ms = 0;
+    for (size_t i = 0; i < before->member_count; i++) {
+        if (before->members[i].ttl_ms > ttl_ms)
+            ttl_ms = before->members[i].ttl_ms;
+    }
+    return before->member_count == 0 ? OK : members_watch(reset, before, ttl_ms);
+}
+
+static int members_read(struct reset *reset, struct group_table *out)
+{
+    struct ctx *ctx = &reset->cli->ctx;
+    AUTO(buf_deinit) struct buf record = BUF_EMPTY;
+    uint64_t revision = 0;
+    ctx->deadline_ns = deadline_after(clock_now(), RECORD_NS);
+    TRY(group_record_read(ctx, reset->streams.js, reset->group, &record, &revision));
+    (void)group_table_parse(buf_slice(&record), out); /* else it is the empty one */
+    return OK;
+}
+
+static int members_watch(struct reset *reset, struct group_table *before, uint64_t ttl_ms)
+{
+    struct cli *cli = reset->cli;
+    struct group_table *now = arena_alloc(cli->arena, sizeof *now);
+    if (ttl_ms > TTL_MS_MAX)
+        ttl_ms = TTL_MS_MAX;
+    for (uint64_t waited = 0; waited <= ttl_ms + LOOK_MS; waited += LOOK_MS) {
+        progress_show(&cli->terminal, "waiting %.0f s whether a member of %s lives",
+                      (double)(ttl_ms + LOOK_MS - waited) / 1e3, reset->group);
+        cli->interrupted = ctl_pause(LOOK_MS * NS_PER_MS);
+        if (cli->interrupted)
+            return EXIT_REFUSED;
+        TRY(members_read(reset, now));
+        for (size_t i = 0; i < now->member_count; i++) {
+            const char *name = now->members[i].name;
+            const struct group_member *was = group_table_member(before, name);
+            if (was != NULL && was->beat == now->members[i].beat)
+                continue;
+            progress_clear(&cli->terminal);
+            (void)cli_complain("%s is a living member of %s: stop the group first", name,
+                               reset->group);
+            return EXIT_CONFLICT;
+        }
+    }
+    progress_clear(&cli->terminal);
     return OK;
 }
 
