@@ -12,6 +12,7 @@ struct config_limits {
     uint32_t concurrent_streams;       /* 100 */
     uint32_t running_handlers;         /* not lowered by resets; 100 */
     uint32_t requests_per_turn;        /* 32 */
+    size_t decoded_per_turn;           /* message bytes of a connection; 256 KiB */
     uint32_t client_resets_burst;      /* 200 */
     uint32_t client_resets_rate;       /* per second; 20 */
     uint32_t server_resets_burst;      /* 100 */

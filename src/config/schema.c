@@ -201,6 +201,8 @@ const struct config_key config_keys[] = {
      .help = "running calls per connection, reset or not"},
     {COUNT("limits.requests_per_turn", limits.requests_per_turn, "32", 1, 10000), LIVE,
      .help = "requests taken from one connection before the next has its turn"},
+    {SIZE("limits.decoded_per_turn", limits.decoded_per_turn, "256KiB", 16 * KIB, 64 * MIB), LIVE,
+     .help = "message bytes, inflated, of one connection before the next has its turn"},
     {COUNT("limits.client_resets_burst", limits.client_resets_burst, "200", 1, 1000000), LIVE,
      .help = "RST_STREAM a client may send at once"},
     {COUNT("limits.client_resets_rate", limits.client_resets_rate, "20", 1, 1000000), LIVE,

@@ -14,6 +14,7 @@
 /* how long a read with a consistency token waits for a replica's knowledge before it asks the
  * database */
 
+static void wire_identity_limits(const struct config *config, struct rpc_limits *limits);
 static const char *name_of_uri(void *owner, const char *uri);
 static int render_probe(void *owner, const char *path, struct buf *body);
 static bool is_serving(void *state);
@@ -27,6 +28,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .concurrent_streams = from->concurrent_streams,
         .running_handlers = from->running_handlers,
         .requests_per_turn = from->requests_per_turn,
+        .decoded_per_turn = from->decoded_per_turn,
         .client_resets_burst = from->client_resets_burst,
         .client_resets_rate = from->client_resets_rate,
         .server_resets_burst = from->server_resets_burst,
@@ -68,6 +70,11 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .deadline_default_ns = from->deadline_default_ns,
         .deadline_cap_ns = from->deadline_cap_ns,
     };
+    wire_identity_limits(config, limits);
+}
+
+static void wire_identity_limits(const struct config *config, struct rpc_limits *limits)
+{
     _Static_assert(CONFIG_IDENTITIES <= RPC_IDENTITY_LIMITS_MAX, "each may have its own");
     for (size_t i = 0; i < CONFIG_IDENTITIES; i++) {
         const struct config_identity_limits *own = &config->identity_limits[i];

@@ -15,6 +15,7 @@ static int send_json(struct running_call *running, const ProtobufCMessage *messa
 static void send_placed(struct running_call *running, uint8_t *place, size_t size);
 static int wait_for_room(struct running_call *running);
 static int gone(struct call *call);
+static bool may_decode(const struct h2 *h2);
 static int message_begin(struct running_call *running);
 static int message_fill(struct running_call *running, struct h2_stream *stream, bool *whole);
 static int message_unpack(struct running_call *running, struct h2_stream *stream,
@@ -31,6 +32,11 @@ int call_receive(struct call *call, const ProtobufCMessage **message)
         if (stream == NULL)
             return gone(call);
         TRY(message_fill(running, stream, &whole));
+        if (whole && !may_decode(stream->h2)) {
+            stream->h2->wants_flush(stream->h2->owner); /* which begins the next turn's count */
+            task_yield(&call->ctx);
+            continue;
+        }
         if (whole) {
             ProtobufCMessage *unpacked = NULL;
             TRY(message_unpack(running, stream, &unpacked));
@@ -123,6 +129,15 @@ static int message_begin(struct running_call *running)
         worker_arena_give(running->worker, TAKE(running->message_arena));
     running->message_arena = worker_arena_take(running->worker);
     return OK;
+}
+
+/* Other connections have their turn between two large messages of one. */
+static bool may_decode(const struct h2 *h2)
+{
+    bool may = h2->decoded_this_turn < h2->worker->limits.decoded_per_turn;
+    if (!may)
+        rpc_metrics_limit(h2->worker->metrics->set, "decoded_per_turn");
+    return may;
 }
 
 /* Moves what has come from the inbox into the message, and gives its window back.  A message larger than one

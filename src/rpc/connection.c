@@ -292,10 +292,8 @@ static void on_flush(void *owner)
         if (connection->state == CONNECTION_CLOSED)
             return;
     }
-    if (connection->h2 != NULL) {
-        connection->h2->started_this_turn = 0;
-        h2_start_held(connection->h2);
-    }
+    if (connection->h2 != NULL)
+        h2_turn(connection->h2);
     write_out(connection);
 }
 

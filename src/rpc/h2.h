@@ -84,7 +84,8 @@ struct h2 {
     struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */
     uint64_t received_ns;      /* clock_now() of the last h2_receive() */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
-    uint32_t started_this_turn;
+    uint32_t started_this_turn; /* requests, since h2_turn() … */
+    size_t decoded_this_turn;   /* … and bytes of messages */
     uint64_t request_count;
     size_t buffered;           /* request bytes in message buffers */
     size_t reserved;           /* of large messages that were let in */
@@ -126,8 +127,9 @@ void h2_retire(struct h2 *h2, const char *limit);
 void h2_end(struct h2 *h2, uint32_t error);
 /* Stalls and time-outs.  False: close. */
 bool h2_sweep(struct h2 *h2, uint64_t now_ns);
-/* Starts held requests as far as the limits allow. */
-void h2_start_held(struct h2 *h2);
+/* Once in each turn of the loop: what a turn may take is counted anew, and held requests start as far as the
+ * limits allow. */
+void h2_turn(struct h2 *h2);
 
 /* --- within the rpc room ------------------------------------------------------------------------------- */
 

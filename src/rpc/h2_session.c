@@ -69,7 +69,6 @@ void h2_free(struct h2 *h2)
  * dropped by the library: it may have been under way.  Its padding must fit all the same. */
 bool h2_receive(struct h2 *h2, struct slice bytes)
 {
-    h2->started_this_turn = 0;
     h2->received_ns = clock_now();
     enum wire_result result = h2_wire_take(&h2->wire, bytes, &bytes.size);
     h2->receiving = true;

@@ -144,8 +144,10 @@ void h2_process(struct h2 *h2)
 
 /* First come, first served: a request that came later never overtakes, or a busy client's
  * oldest call would wait for its deadline. */
-void h2_start_held(struct h2 *h2)
+void h2_turn(struct h2 *h2)
 {
+    h2->started_this_turn = 0;
+    h2->decoded_this_turn = 0;
     while (!list_is_empty(&h2->held) && may_start(h2)) {
         struct list_node *node = list_pop_front(&h2->held);
         struct h2_stream *stream = list_entry(node, struct h2_stream, held_node);
@@ -256,6 +258,8 @@ static const char *limit_in_the_way(const struct h2 *h2)
         return "running_handlers";
     if (h2->queued >= limits->queued_response_bytes)
         return "queued_response_bytes";
+    if (h2->decoded_this_turn >= limits->decoded_per_turn)
+        return "decoded_per_turn";
     return h2->started_this_turn < limits->requests_per_turn ? NULL : "requests_per_turn";
 }
 

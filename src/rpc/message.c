@@ -13,6 +13,7 @@
 
 #define INFLATED_KEPT ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
 
+static void charge(struct running_call *call, size_t bytes);
 static int inflated(struct running_call *call, struct slice bytes, size_t limit, struct buf *out);
 static int decoded(struct running_call *call, struct slice bytes, struct arena *arena,
                    ProtobufCMessage **message);
@@ -26,18 +27,29 @@ int call_message_take(struct running_call *call, const struct framing *framing, 
     struct slice bytes = call->get != NULL ? call->get->query.message
                                            : buf_slice(&framing->message);
     call->was_compressed = framing_is_compressed(framing);
-    if (!call->was_compressed || bytes.size == 0)
+    if (!call->was_compressed || bytes.size == 0) {
+        charge(call, bytes.size);
         return decoded(call, bytes, arena, message);
+    }
     /* Not of its own: for a bomb the kernel's work on fresh pages was four times zlib's. */
     struct buf *plain = &call->worker->inflated;
     assert(buf_size(plain) == 0);
     int rc = inflated(call, bytes, framing->limit, plain);
+    charge(call, rc == OK ? buf_size(plain) : framing->limit);
     if (rc == OK)
         rc = decoded(call, buf_slice(plain), arena, message);
     buf_clear(plain);
     if (plain->room > INFLATED_KEPT)
         buf_deinit(plain);
     return rc;
+}
+
+/* The connection's next message waits for the next turn when its share is used up.  What was refused has
+ * cost its limit at the most. */
+static void charge(struct running_call *call, size_t bytes)
+{
+    if (call->h2 != NULL)
+        call->h2->decoded_this_turn += bytes;
 }
 
 /* The limit is the one for messages that come as they are: compressing must not get around it. */

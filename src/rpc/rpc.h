@@ -27,6 +27,7 @@ struct rpc_limits {
     uint32_t concurrent_streams;   /* SETTINGS_MAX_CONCURRENT_STREAMS */
     uint32_t running_handlers;     /* per connection; not lowered by resets */
     uint32_t requests_per_turn;    /* started per connection and turn of the loop */
+    size_t decoded_per_turn;       /* message bytes, inflated, per connection and turn */
     uint32_t client_resets_burst;  /* RST_STREAM from the client … */
     uint32_t client_resets_rate;   /* … and per second */
     uint32_t server_resets_burst;  /* RST_STREAM that the client provokes … */

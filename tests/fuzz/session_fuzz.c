@@ -110,8 +110,7 @@ static void session_send(struct session *session)
 static void session_turn(struct session *session, bool sends)
 {
     loop_turn(session->world->loop, 0);
-    session->h2->started_this_turn = 0;
-    h2_start_held(session->h2);
+    h2_turn(session->h2);
     if (sends)
         session_send(session);
     limits_check(session);

@@ -225,8 +225,7 @@ static inline void pair_send(struct pair *pair)
     pair->wants_flush = false;
     if (pair->h2 == NULL)
         return;
-    pair->h2->started_this_turn = 0;
-    h2_start_held(pair->h2);
+    h2_turn(pair->h2);
     if (!h2_send(pair->h2, &pair->to_client, SIZE_MAX / 2))
         pair->ended = true;
     if (h2_is_over(pair->h2))

@@ -170,6 +170,62 @@ START_TEST(messages_of_streams)
     }
 END_TEST
 
+/* All that the client has to send, in one turn of the loop, and no flush behind it. */
+static void read_all(struct pair *pair)
+{
+    const uint8_t *bytes;
+    for (ssize_t size; (size = nghttp2_session_mem_send(pair->client, &bytes)) > 0;)
+        pair_feed(pair, slice_make(bytes, (size_t)size));
+    loop_turn(pair->loop, 0);
+}
+
+/* A kilobyte that becomes a megabyte costs as much as a hundred small requests: one connection's do not all come before
+ * the next connection's.  tests/hostile found the client's median ten times its quiet value. */
+START_TEST(large_ones_take_turns)
+    {
+        struct pair *pair = connected();
+        int32_t ids[5];
+        for (int i = 0; i < 5; i++)
+            ids[i] = pair_request(pair, "/test.v1.Pair/Echo", gzip_both,
+                                  compressed(long_message(1, 200000)));
+        read_all(pair);
+        ck_assert_int_eq(pair->invocations, 2); /* the second goes over 256 KiB */
+        ck_assert_uint_eq(pair_limit(pair, "decoded_per_turn"), 1);
+        pair_send(pair);
+        loop_turn(pair->loop, 0);
+        ck_assert_int_eq(pair->invocations, 4);
+        for (int i = 0; i < 5; i++)
+            check_echo(pair_finish(pair, ids[i]), 200000, true);
+        pair_free(pair);
+    }
+END_TEST
+
+/* Nor those of one stream, which need no request to start. */
+START_TEST(messages_of_streams_take_turns)
+    {
+        struct pair *pair = connected();
+        struct buf *body = xcalloc(1, sizeof *body);
+        for (int i = 1; i <= 6; i++) {
+            struct buf *one = compressed(long_message(i, 200000));
+            buf_put_slice(body, buf_slice(one));
+            pair_drop_body(one);
+        }
+        int32_t id = pair_request(pair, "/test.v1.Pair/Sum", gzip_both, body);
+        read_all(pair);
+        for (int i = 0; i < 20; i++)
+            loop_turn(pair->loop, 0);
+        ck_assert_int_eq(pair->finished, 0);
+        ck_assert_uint_ge(pair_limit(pair, "decoded_per_turn"), 1);
+        bool was_compressed;
+        struct exchange *exchange = pair_finish(pair, id);
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        Google__Rpc__Status *sum = first_of(exchange, &was_compressed);
+        ck_assert_int_eq(sum->code, 21);
+        google__rpc__status__free_unpacked(sum, NULL);
+        pair_free(pair);
+    }
+END_TEST
+
 Suite *suite_rpc_h2_gzip(void);
 Suite *suite_rpc_h2_gzip(void)
 {
@@ -181,6 +237,8 @@ Suite *suite_rpc_h2_gzip(void)
     tcase_add_test(cases, a_bomb_is_too_large);
     tcase_add_test(cases, broken_ones_are_internal);
     tcase_add_test(cases, messages_of_streams);
+    tcase_add_test(cases, large_ones_take_turns);
+    tcase_add_test(cases, messages_of_streams_take_turns);
     suite_add_tcase(suite, cases);
     return suite;
 }
