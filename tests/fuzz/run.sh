@@ -127,7 +127,7 @@ report() { # report LOG: executions and edges
 fuzz() { # fuzz PROGRAM TARGET LIMIT LOG: libFuzzer's status
     corpus=$OUT/corpus/${1##*/}
     mkdir -p "$corpus"
-    "$1" "$3" -max_len=4096 -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+    "$1" "$3" -max_len=4096 -rss_limit_mb=1024 -timeout="$patience" -print_final_stats=1 \
         -artifact_prefix="$OUT/${1##*/}-" "$corpus" "tests/fuzz/corpus/$2" >"$4" 2>&1
 }
 
@@ -172,6 +172,7 @@ run_planted() { # run_planted TARGET
 }
 
 mode=clean
+patience=10 # seconds for one input
 case ${1:-} in
 --planted)
     mode=planted
@@ -179,6 +180,7 @@ case ${1:-} in
     ;;
 --runs)
     mode=campaign
+    patience=120 # it may run for a day beside other work, and be stopped meanwhile
     runs=${2:?how many executions}
     shift 2
     ;;
