@@ -184,10 +184,11 @@ CHECKS = [
      f"""SELECT hex(c.tenant) FROM counters c LEFT JOIN (SELECT tenant, incarnation, max(sequence) AS sequence
          FROM stored GROUP BY tenant, incarnation) d USING (tenant, incarnation)
          WHERE c.sequence IS NOT d.sequence"""),
-    ("wrong", "each tenant has as many events as versions",
+    ("wrong", "each tenant that was written by calls alone has as many events as versions",
      """SELECT hex(t.tenant) || ': version ' || t.version || ', ' || coalesce(d.events, 0) || ' events' FROM tenants t
         LEFT JOIN (SELECT tenant, count(*) AS events FROM stored GROUP BY tenant) d USING (tenant)
-        WHERE t.version IS NOT d.events"""),
+        WHERE t.version IS NOT d.events
+        AND t.tenant NOT IN (SELECT tenant FROM written WHERE tenant IS NOT NULL)"""),
     ("wrong", "each tenant has as many audit rows as versions",
      """SELECT hex(t.tenant) || ': version ' || t.version || ', ' || coalesce(a.entries, 0) || ' rows' FROM tenants t
         LEFT JOIN audits a USING (tenant) WHERE t.version IS NOT a.entries"""),

@@ -26,7 +26,7 @@ def flight_wait(world, service=None):
     """At a random moment from now on at which something is on its way; if nothing comes, the strike will say so."""
     time.sleep(world.chance.uniform(0.02, 0.3))
     try:
-        wait_for("events on their way", FLIGHT_S, lambda: world.flight(service), 0.003)
+        wait_for("events on their way", FLIGHT_S, lambda: world.is_flying(service), 0.01)
     except Stuck:
         pass
 

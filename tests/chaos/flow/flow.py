@@ -87,7 +87,7 @@ class Run:
     def strike(self, plan):
         """The next fault of the plan, in the midst of a burst and after the last one is over."""
         world, kind, since = self.world, plan.pop(), now_us()
-        wait_for("a smaller backlog", PROGRESS_S, lambda: world.flight() < BACKLOG_MAX)
+        wait_for("a smaller backlog", PROGRESS_S, lambda: world.backlog_is_below(BACKLOG_MAX), 0.05)
         world.bulk.release(max(BURST_MIN, (self.options.events - self.written()) // (len(plan) + 1)))
         wait_for("an event is shipped", PROGRESS_S, lambda: world.settled_since(since))
         strike = faults.ALL[kind](world)
@@ -101,7 +101,7 @@ class Run:
     def write_the_rest(self):
         world = self.world
         while (missing := self.options.events - self.written()) > 0:
-            wait_for("a smaller backlog", PROGRESS_S, lambda: world.flight() < BACKLOG_MAX)
+            wait_for("a smaller backlog", PROGRESS_S, lambda: world.backlog_is_below(BACKLOG_MAX), 0.05)
             world.bulk.release(min(missing + 16, 4000))
             wait_for("the bulk writer is done", PROGRESS_S, world.bulk.is_done)
             self.say(self.status(), 10)
@@ -113,7 +113,7 @@ class Run:
         world.bulk.stop()
         self.calls.join()
         self.seconds = time.monotonic() - self.began
-        wait_for("the outbox is empty", DRAIN_S, lambda: world.flight() == 0, 0.1)
+        wait_for("the outbox is empty", DRAIN_S, lambda: world.backlog_is_below(1), 0.1)
         for service in world.services:
             world.note_metrics(service)
         self.statuses = [service.stop() for service in world.services]

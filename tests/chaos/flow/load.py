@@ -12,7 +12,7 @@ sys.path.insert(0, str(HERE.parents[1] / "crash"))
 from crash import Writer  # noqa: E402  (compiles the protos, too)
 import books  # noqa: E402
 
-PAUSE_S = 0.05  # a call costs ten times what an event of the bulk writer does
+PAUSE_S = 0.12  # a call costs ten times what an event of the bulk writer does
 CONTROL = ("budget", "stop", "begun", "committed", "refused", "unknown", "open", "ready")
 
 

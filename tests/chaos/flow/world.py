@@ -13,9 +13,11 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "e2e"))
+sys.path.insert(0, str(HERE.parent / "events"))
 
 import conftest  # noqa: E402,F401  (compiles the protos)
 import psycopg  # noqa: E402
+import rig  # noqa: E402
 from streams import connect  # noqa: E402
 from support import Service, Stack  # noqa: E402
 
@@ -35,7 +37,7 @@ class Stuck(Exception):
     """Something that must come did not."""
 
 
-def wait_for(what, seconds, check, pause=0.01):
+def wait_for(what, seconds, check, pause=0.02):
     end = time.monotonic() + seconds
     while not (value := check()):
         if time.monotonic() > end:
@@ -147,12 +149,6 @@ class World:
                     raise
                 time.sleep(0.05)
 
-    async def streams_delete(self):
-        client = await connect(self.stack, "admin")
-        for number in range(16):
-            await client.request(f"$JS.API.STREAM.DELETE.TENANT_{number:02d}", b"", timeout=5)
-        await client.close()
-
     async def leader(self, number):
         """The server that leads the stream TENANT_number."""
         client = await connect(self.stack, "admin")
@@ -163,10 +159,9 @@ class World:
 
     def empty(self):
         """No tenant, no event, nobody who ships."""
+        asyncio.run(rig.reset())
         with self.stack.superuser() as db:
-            db.execute("TRUNCATE tenant.tenants, tenant.outbox, tenant.outbox_sent, tenant.relay_owner CASCADE")
-            db.execute("UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'")
-        asyncio.run(self.streams_delete())
+            db.execute("TRUNCATE tenant.tenants CASCADE")
 
     # --- what is on its way ---------------------------------------------------------------------------
 
@@ -176,6 +171,17 @@ class World:
             "SELECT count(*) FROM tenant.outbox WHERE created_at <= coalesce(to_timestamp(%s / 1e6), 'infinity')"
             " AND (%s = '' OR shard IN (SELECT shard FROM tenant.relay_lease WHERE owner LIKE %s))",
             until_us, owner_of(service), owner_of(service))[0][0]
+
+    def is_flying(self, service=None):
+        """Whether there is any of them: much cheaper to ask."""
+        return self.sql(
+            "SELECT EXISTS (SELECT FROM tenant.relay_lease l WHERE (%s = '' OR l.owner LIKE %s)"
+            " AND EXISTS (SELECT FROM tenant.outbox o WHERE o.shard = l.shard))",
+            owner_of(service), owner_of(service))[0][0]
+
+    def backlog_is_below(self, events):
+        return self.sql("SELECT count(*) < %s FROM (SELECT FROM tenant.outbox LIMIT %s) AS waiting",
+                        events, events)[0][0]
 
     def shards(self, service=None):
         return [row[0] for row in self.sql("SELECT shard FROM tenant.relay_lease WHERE %s = '' OR owner LIKE %s",

@@ -1,5 +1,5 @@
 /* Writes events by the tens of thousands: the service's own write of a tenant (lock, update, audit row, event)
- * without the RPC around it, several of them in each transaction.  The login, the row-level security, PgBouncer
+ * without the RPC around it, and with several events in each transaction.  The login, the row-level security, PgBouncer
  * and every statement are the service's, because it calls the store and events rooms.
  *
  *     writer CONTROL LOGS SEED THREADS TENANTS BATCH PAUSE-US
@@ -29,7 +29,7 @@
 
 #define THREADS_MAX 64
 #define BATCH_MAX 16 /* a transaction keeps at most 24 answers */
-#define RUN_EVENTS 4 /* of three statements each, the most that fit into one run */
+#define RUN_EVENTS 8 /* with the change and its audit row the most that fit into one run */
 #define MARK_SIZE 16
 #define PADDING_MAX 600
 #define PATIENCE_NS (10 * NS_PER_S)
@@ -140,22 +140,25 @@ static void mark_next(struct writer *writer, struct batch *batch, struct tenant 
     tenant->display_name = record->mark;
 }
 
-/* The change's audit row and its event, as src/service queues them behind the change. */
-static int change_tell(struct tx *tx, struct batch *batch, enum event_kind kind,
-                       const struct tenant *tenant)
+static void audit_tell(struct tx *tx, const struct tenant *tenant, const char *action)
 {
     const char *changed = "display_name";
     const struct audit_entry entry = {
         .id = uuid_new(),
         .at_us = tenant->update_time_us,
         .tenant_id = tenant->id,
-        .action = kind == EVENT_ORG_PROVISIONED ? "tenant.create" : "tenant.update",
+        .action = action,
         .reason = "",
         .changed = &changed,
         .changed_count = 1,
         .version = tenant->version,
     };
     audit_store_append(tx, &entry);
+}
+
+static int event_tell(struct tx *tx, struct batch *batch, enum event_kind kind,
+                      const struct tenant *tenant)
+{
     const struct event event = {
         .kind = kind,
         .source = &source,
@@ -182,21 +185,25 @@ static int create(struct writer *writer, struct tx *tx, struct batch *batch)
     mark_next(writer, batch, &tenant);
     tenant_defaults(&tenant);
     tenant_store_insert(tx, &tenant);
-    return change_tell(tx, batch, EVENT_ORG_PROVISIONED, &tenant);
+    audit_tell(tx, &tenant, "tenant.create");
+    return event_tell(tx, batch, EVENT_ORG_PROVISIONED, &tenant);
 }
 
+/* One change of the tenant, told in as many events, each of another size. */
 static int change(struct writer *writer, struct tx *tx, struct batch *batch, size_t count)
 {
     struct tenant tenant;
+    struct string_pair pair = {"p", padding};
     TRY(tenant_store_lock(tx, &batch->tenant, &tenant));
+    tenant.version++;
+    tenant.update_time_us = clock_wall() / NS_PER_US;
+    tenant.labels = (struct string_map){&pair, 1};
+    tenant_store_update(tx, &tenant);
+    audit_tell(tx, &tenant, "tenant.update");
     while (batch->count < count) {
-        struct string_pair pair = {"p", padding + choose(writer, PADDING_MAX)};
-        tenant.labels = (struct string_map){&pair, 1};
-        tenant.version++;
-        tenant.update_time_us = clock_wall() / NS_PER_US;
+        pair.value = padding + choose(writer, PADDING_MAX);
         mark_next(writer, batch, &tenant);
-        tenant_store_update(tx, &tenant);
-        TRY(change_tell(tx, batch, EVENT_ORG_UPDATED, &tenant));
+        TRY(event_tell(tx, batch, EVENT_ORG_UPDATED, &tenant));
         if (batch->count % RUN_EVENTS == 0 && batch->count < count)
             TRY(tx_run(tx));
     }
