@@ -40,6 +40,8 @@ struct config_limits {
     uint64_t write_stall_ns;           /* longest standstill of a response; 10 s */
     size_t stalled_bytes;              /* of answers standing still for half of that; 256 KiB */
     uint64_t tcp_user_timeout_ns;      /* sent bytes without acknowledgement; 20 s */
+    uint64_t keepalive_ns;             /* silence before a PING; 2 min */
+    uint64_t keepalive_timeout_ns;     /* of its answer; 20 s */
     uint64_t idle_ns;                  /* 5 min */
     uint64_t age_ns;                   /* 30 min, ± 10 % */
     uint64_t age_grace_ns;             /* 30 s */

@@ -56,6 +56,8 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .write_stall_ns = from->write_stall_ns,
         .stalled_bytes = from->stalled_bytes,
         .tcp_user_timeout_ns = from->tcp_user_timeout_ns,
+        .keepalive_ns = from->keepalive_ns,
+        .keepalive_timeout_ns = from->keepalive_timeout_ns,
         .idle_ns = from->idle_ns,
         .age_ns = from->age_ns,
         .age_grace_ns = from->age_grace_ns,

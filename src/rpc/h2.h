@@ -20,6 +20,8 @@
 struct rpc_worker;
 struct method_slot;
 
+#define H2_GOODBYE "goodbye" /* 8 bytes: of the PING behind the first GOAWAY */
+
 /* One request and its answer.  Owned by the session's nghttp2 stream: made at its first
  * HEADERS, freed in on_stream_close() or h2_free().  h2_stream.c has the states. */
 struct h2_stream {
@@ -82,7 +84,8 @@ struct h2 {
     int32_t highest_stream;
     struct h2_wire wire;
     struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */
-    uint64_t received_ns;      /* clock_now() of the last h2_receive() */
+    uint64_t received_ns;      /* clock_now() of the last h2_receive(), or of the beginning */
+    uint64_t asked_ns;         /* when a PING asked whether the peer is there; 0: nothing is owed */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
     uint32_t started_this_turn; /* requests, since h2_turn() … */
     size_t decoded_this_turn;   /* … and bytes of messages */

@@ -275,7 +275,8 @@ static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
     const struct rpc_limits *limits = &h2->worker->limits;
     uint64_t now = clock_now();
     if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
-        if (h2->shutting_down && !h2->goaway_final)
+        bool of_notice = memcmp(frame->ping.opaque_data, H2_GOODBYE, 8) == 0;
+        if (of_notice && h2->shutting_down && !h2->goaway_final)
             h2->shutdown_ns =
                 0; /* the peer has seen the notice: h2_process() sends the last GOAWAY */
         return;

@@ -39,6 +39,7 @@ struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
     h2->wants_flush = wants_flush;
     h2->traffic = &h2->own_traffic;
     h2->idle_since_ns = clock_now();
+    h2->received_ns = h2->idle_since_ns;
     list_init(&h2->streams);
     list_init(&h2->ready);
     list_init(&h2->held);
@@ -70,6 +71,7 @@ void h2_free(struct h2 *h2)
 bool h2_receive(struct h2 *h2, struct slice bytes)
 {
     h2->received_ns = clock_now();
+    h2->asked_ns = 0;
     enum wire_result result = h2_wire_take(&h2->wire, bytes, &bytes.size);
     h2->receiving = true;
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
@@ -119,9 +121,8 @@ void h2_shutdown(struct h2 *h2)
         return;
     h2->shutting_down = true;
     h2->shutdown_ns = clock_now();
-    static const uint8_t payload[8] = "goodbye";
     (void)nghttp2_submit_shutdown_notice(h2->session);
-    (void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, payload);
+    (void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, (const uint8_t *)H2_GOODBYE);
     h2->wants_flush(h2->owner);
 }
 

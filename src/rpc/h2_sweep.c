@@ -12,6 +12,7 @@
 #define REST_PATIENCE_NS (100 * NS_PER_MS)
 #define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
 
+static bool peer_is_there(struct h2 *h2, uint64_t now_ns);
 static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
 static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
 static bool owes_bytes(const struct h2_stream *stream);
@@ -43,7 +44,28 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns)
     bool idle = list_is_empty(&h2->streams) && list_is_empty(&h2->running_calls);
     if (idle && now_ns - h2->idle_since_ns > limits->idle_ns)
         h2_retire(h2, "idle");
-    return !h2->failed;
+    return peer_is_there(h2, now_ns) && !h2->failed;
+}
+
+/* A peer that vanished while it owes nothing, as one that watches does, is seen in no other way.  Any byte is
+ * an answer (gRPC's keepalive). */
+static bool peer_is_there(struct h2 *h2, uint64_t now_ns)
+{
+    static const uint8_t payload[8] = "present";
+    const struct rpc_limits *limits = &h2->worker->limits;
+    if (h2->asked_ns != 0) {
+        if (now_ns < deadline_after(h2->asked_ns, limits->keepalive_timeout_ns))
+            return true;
+        rpc_metrics_limit(h2->worker->metrics->set, "keepalive_timeout");
+        return false;
+    }
+    if (limits->keepalive_ns == 0 ||
+        now_ns < deadline_after(h2->received_ns, limits->keepalive_ns))
+        return true;
+    h2->asked_ns = now_ns;
+    (void)nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, payload);
+    h2->wants_flush(h2->owner);
+    return true;
 }
 
 void h2_retire(struct h2 *h2, const char *limit)

@@ -55,6 +55,8 @@ struct rpc_limits {
     uint64_t write_stall_ns;       /* standstill of an answer */
     size_t stalled_bytes;          /* per connection, of answers standing still for half of that */
     uint64_t tcp_user_timeout_ns;  /* bytes sent and not acknowledged by the peer's TCP */
+    uint64_t keepalive_ns;         /* silence of the peer before it is asked by a PING; 0: never */
+    uint64_t keepalive_timeout_ns; /* and from there to its end */
     uint64_t idle_ns;              /* connection without streams */
     uint64_t age_ns;               /* connection's life, ± 10 % */
     uint64_t age_grace_ns;         /* from GOAWAY to the end */

@@ -328,10 +328,63 @@ START_TEST(test_waiting_for_room_is_no_stall)
     }
 END_TEST
 
-START_TEST(test_idle_connection)
+/* gRPC's keepalive: a client that vanished while it watches owes nothing and sends nothing. */
+START_TEST(test_keepalive)
     {
         struct script script;
         begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Chat", 0); /* a stream that may be quiet */
+        play(&script);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 119 * NS_PER_S));
+        pair_send(script.pair);
+        ck_assert_uint_eq(script.pair->pings, 0);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 121 * NS_PER_S));
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 130 * NS_PER_S)); /* asked once */
+        pair_send(script.pair);
+        ck_assert_uint_eq(script.pair->pings, 1);
+        raw_frame(&script.bytes, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, slice_make("present", 8));
+        play(&script);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 119 * NS_PER_S));
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 122 * NS_PER_S));
+        pair_send(script.pair);
+        ck_assert_uint_eq(script.pair->pings, 2);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 141 * NS_PER_S));
+        check_alive(&script);
+        ck_assert(!h2_sweep(script.pair->h2, clock_now() + 143 * NS_PER_S));
+        ck_assert_uint_eq(pair_limit(script.pair, "keepalive_timeout"), 1);
+        finish(&script);
+    }
+END_TEST
+
+/* The answer to a keepalive PING is not the one that the final GOAWAY waits for. */
+START_TEST(test_keepalive_while_shutting_down)
+    {
+        struct script script;
+        begin(&script, NULL);
+        play(&script);
+        ck_assert(h2_sweep(script.pair->h2, clock_now() + 121 * NS_PER_S));
+        h2_shutdown(script.pair->h2);
+        pair_send(script.pair);
+        raw_frame(&script.bytes, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, slice_make("present", 8));
+        play(&script);
+        (void)h2_sweep(script.pair->h2, clock_now());
+        pair_send(script.pair);
+        ck_assert_int_eq(script.pair->goaways, 1);
+        raw_frame(&script.bytes, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, slice_make("goodbye", 8));
+        play(&script);
+        (void)h2_sweep(script.pair->h2, clock_now());
+        pair_send(script.pair);
+        ck_assert_int_eq(script.pair->goaways, 2);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_idle_connection)
+    {
+        struct script script;
+        struct rpc_limits limits = rpc_limits_default;
+        limits.keepalive_ns = 0;
+        begin(&script, &limits);
         put_call(&script.bytes, 1, "/test.v1.Pair/Echo", 1);
         play(&script);
         pair_turns(script.pair, 2);
@@ -476,6 +529,8 @@ Suite *suite_rpc_h2_work(void)
     tcase_add_test(tests, test_a_slow_body_may_come);
     tcase_add_test(tests, test_room_for_large_messages);
     tcase_add_test(tests, test_waiting_for_room_is_no_stall);
+    tcase_add_test(tests, test_keepalive);
+    tcase_add_test(tests, test_keepalive_while_shutting_down);
     tcase_add_test(tests, test_idle_connection);
     tcase_add_test(tests, test_shutdown_serves_what_was_sent);
     tcase_add_test(tests, test_shutdown_without_ping_ack);

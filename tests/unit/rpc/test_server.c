@@ -575,6 +575,26 @@ START_TEST(old_connections_are_asked_to_go)
     }
 END_TEST
 
+/* It has its connection and does not read it: its system acknowledges, and only a PING's answer would tell. */
+START_TEST(an_unresponsive_client_is_closed)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.keepalive_ns = 100 * NS_PER_MS;
+        limits.keepalive_timeout_ns = 100 * NS_PER_MS;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        int32_t quiet = pair_call(server.pair, "Sleep", 400); /* one that answers PINGs stays */
+        ck_assert_int_eq(answer_status(remote_finish(&remote, quiet)), GRPC_OK);
+        ck_assert_uint_eq(pair_limit(server.pair, "keepalive_timeout"), 0);
+        wait_until_gone(&server);
+        ck_assert_uint_eq(pair_limit(server.pair, "keepalive_timeout"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(a_caller_may_be_renamed_while_connected)
     {
         struct server server;
@@ -765,6 +785,7 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, the_queue_of_offenders_is_bounded);
     tcase_add_test(tests, failed_handshakes_are_offences);
     tcase_add_test(tests, old_connections_are_asked_to_go);
+    tcase_add_test(tests, an_unresponsive_client_is_closed);
     tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
     tcase_add_test(tests, limits_change_while_connected);
     tcase_add_test(tests, the_listeners_limits_change);
