@@ -318,6 +318,12 @@ pacts: ## Write contracts/pacts/*.json from the YAML beside them
 	@tools/deps test
 	@tools/pacts
 
+.PHONY: install-contract-verify
+install-contract-verify: $(VERIFY) ## Install the verifier of pacts for other projects (PREFIX=/usr/local, DESTDIR=)
+	@install -D -m 755 $(VERIFY) $(DESTDIR)$(PREFIX)/bin/contract-verify
+	@install -D -m 644 docs/contracts.md $(DESTDIR)$(PREFIX)/share/doc/contract-verify/contracts.md
+	@echo "$(DESTDIR)$(PREFIX)/bin/contract-verify"
+
 .PHONY: integration-runner
 integration-runner: $(integration_RUNNER)
 	@echo $(integration_RUNNER)

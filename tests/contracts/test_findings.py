@@ -152,6 +152,15 @@ def test_missing_metadata(provider, answer):
     assert only(provider.verify(META)) == [("metadata", "x-kind", '"pen"', "")]
 
 
+def test_metadata_that_are_bytes(provider, answer):
+    answer(with_metadata(provider, ("x-shelf", "b"), ("x-kind", "pen"), ("x-seal-bin", b"\x00\xff\x10")))
+    text = META.replace("{x-shelf", "{x-seal-bin: AP8Q, x-shelf").replace("request: {", "request: {metadata: {x-key-bin: AAE=}, ")
+    assert findings(provider.verify(text)) == {}
+    assert provider.seen[0][1]["x-key-bin"] == b"\x00\x01"
+    assert only(provider.verify(text.replace("AP8Q", "AP8R"))) == [("metadata", "x-seal-bin", '"AP8R"', '"AP8Q"')]
+    assert "x-key-bin are not base 64" in only(provider.verify(text.replace("AAE=", "'%'")))
+
+
 def test_an_answer_that_is_no_message(provider, answer):
     answer(lambda requests, context: [b"\x08\x01\x72\xff"])
     assert only(provider.verify(BUY)) == "the answer is not a message"

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import compile as pacts
 import mutants
 from program import ROOT, findings, verify
 
@@ -41,6 +42,46 @@ def test_each_expectation_counts(service, path, tmp_path):
     elsewhere = [(mutant["description"], found[mutant["description"]]) for mutant, where in chosen
                  if not is_at(found[mutant["description"]], where)]
     assert elsewhere == []
+
+
+REFLECTION = """
+consumer: admin
+provider: tenant-service
+image: contracts/released/0.1.0.binpb
+protos: [grpc/reflection/v1/reflection.proto, grpc/health/v1/health.proto]
+interactions:
+- description: ask for services, then for a file
+  call: grpc.reflection.v1.ServerReflection/ServerReflectionInfo
+  inTurn: true
+  request:
+  - message: {list_services: '*'}
+  - message: {file_containing_symbol: tenant.v1.TenantService}
+  response:
+  - message:
+      original_request: {list_services: '*'}
+      list_services_response: {service: !contains [{name: tenant.v1.TenantService}, {name: grpc.health.v1.Health}]}
+  - message:
+      file_descriptor_response: {file_descriptor_proto: !each {min: 1, of: !type AAEC}}
+- description: watch a service that there is not
+  call: grpc.health.v1.Health/Watch
+  leftOpen: true
+  request: {message: {service: no.such.Service}}
+  response: [{message: {status: SERVICE_UNKNOWN}}]
+"""
+
+
+@pytest.mark.stack
+def test_streams_of_the_service(service, tmp_path):
+    """Both ways in turn, and one that goes on: beyond what the Protobuf plugin does."""
+    (tmp_path / "streams.yaml").write_text(REFLECTION)
+    (tmp_path / "streams.json").write_text(pacts.compile_pact(tmp_path / "streams.yaml"))
+    assert findings(verify(tmp_path / "streams.json", service=service)) == {}
+    (tmp_path / "streams.json").write_text(pacts.compile_pact(tmp_path / "streams.yaml").replace("inTurn", "notInTurn"))
+    assert findings(verify(tmp_path / "streams.json", service=service)) == {}
+    (tmp_path / "streams.yaml").write_text(REFLECTION.replace("name: grpc.health.v1.Health", "name: grpc.health.v9.Health"))
+    (tmp_path / "streams.json").write_text(pacts.compile_pact(tmp_path / "streams.yaml"))
+    (found,) = findings(verify(tmp_path / "streams.json", service=service)).values()
+    assert [one[:2] for one in found] == [("body", "$.list_services_response.service of message 0")]
 
 
 def is_at(mismatches, where):

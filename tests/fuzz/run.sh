@@ -12,7 +12,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 # the fastest first
-TARGETS="scan json filter schema image unpack metadata dead_letter consumer framing page_token connect answer gzip session config"
+TARGETS="scan json filter schema image unpack metadata dead_letter consumer framing page_token connect answer gzip pact session config"
 OUT=build/fuzz
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
@@ -52,6 +52,12 @@ sources_of() {
         tools/schema-compat/place.c tools/schema-compat/ranges.c tools/schema-compat/findings.c \
         tools/schema-compat/rules.c tools/schema-compat/report_text.c tools/schema-compat/report_json.c \
         src/base/buf.c src/base/alloc.c ;;
+    pact) echo tools/contract-verify/pact*.c tools/contract-verify/rules.c tools/contract-verify/path.c \
+        tools/contract-verify/pattern.c tools/contract-verify/when.c tools/contract-verify/generate.c \
+        tools/contract-verify/match.c tools/contract-verify/match_parts.c tools/contract-verify/match_scalar.c \
+        tools/contract-verify/value.c tools/contract-verify/wire_*.c tools/schema-compat/image*.c \
+        tools/schema-compat/wire_depth.c tools/schema-compat/place.c src/protojson/text.c src/rpc/status.c gen/errors.c \
+        gen/descriptors.c src/base/*.c ;;
     *) return 1 ;;
     esac
 }
@@ -77,6 +83,7 @@ build() { # build TARGET VARIANT [FLAG...]
     json) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c libcrypto) -lm" ;;
     filter | page_token | metadata | connect | dead_letter | schema) libraries=$(pkg-config --libs libprotobuf-c libcrypto) ;;
     consumer) libraries="-Iinclude $(generated) $(pkg-config --libs libprotobuf-c libcrypto)" ;;
+    pact) libraries="$(generated) $(pkg-config --libs libprotobuf-c jansson libpcre2-8 openssl) -lpthread -lm" ;;
     gzip) libraries=$(pkg-config --libs zlib libdeflate) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
     answer)
@@ -155,6 +162,7 @@ run_planted() { # run_planted TARGET
     case $1 in # not those of the other targets in the same sources
     session) bug=-DPLANTED_SESSION_BUG ;;
     unpack) bug=-DPLANTED_DEPTH_BUG ;;
+    pact) bug=-DPLANTED_WIRE_BUG ;;
     esac
     if ! build "$1" planted $bug; then
         verdict 1 "$1: does not build with its planted bug"

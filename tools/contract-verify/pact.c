@@ -12,6 +12,7 @@ static int check_version(struct ctx *ctx, const json_t *document);
 static int party(struct ctx *ctx, const json_t *document, const char *which, const char **name);
 static int read_plugins(struct ctx *ctx, struct pact *pact);
 static int read_image(struct ctx *ctx, struct pact *pact, const char *key, const json_t *entry);
+static int check_names(struct ctx *ctx, const struct image *image);
 
 int pact_read(struct ctx *ctx, struct slice bytes, struct pact *pact)
 {
@@ -143,5 +144,23 @@ static int read_image(struct ctx *ctx, struct pact *pact, const char *key, const
     struct pact_image *made = xcalloc(1, sizeof *made);
     *made = (struct pact_image){.key = key, .image = image, .next = pact->images};
     pact->images = made;
+    return check_names(ctx, &made->image);
+}
+
+/* Paths go by names: two fields of one name, which protoc does not make, would be one to them. */
+static int check_names(struct ctx *ctx, const struct image *image)
+{
+    const struct element_list *list = &image->kinds[ELEMENT_MESSAGE];
+    for (size_t i = 0; i < list->count; i++) {
+        const MessageProto *message = list->items[i].message;
+        for (size_t k = 1; k < message->n_field; k++) {
+            for (size_t j = 0; j < k; j++) {
+                if (strcmp(message->field[j]->name, message->field[k]->name) == 0)
+                    return FAULT(ctx, FAULT_CONFIG,
+                                 "the descriptors: two fields of %.80s are %.80s",
+                                 list->items[i].name, message->field[k]->name);
+            }
+        }
+    }
     return OK;
 }

@@ -4,10 +4,11 @@
 #include "call.h"
 #include "generate.h"
 
+#include "base/base64.h"
+
 #include "rpc/status.h"
 
 #include <string.h>
-#include <strings.h>
 
 static int compose(struct trial *trial, struct outgoing *outgoing);
 static int compose_message(struct trial *trial, const struct part *part, struct slice *bytes);
@@ -70,9 +71,20 @@ static int compose_message(struct trial *trial, const struct part *part, struct 
     return rc;
 }
 
-static bool is_content_type(const char *key)
+/* Keys are lower-case on the wire (RFC 9113 section 8.2). */
+static char *lower_key(struct ctx *ctx, const char *key)
 {
-    return strcasecmp(key, "contentType") == 0 || strcasecmp(key, "content-type") == 0;
+    char *lower = arena_strdup(ctx->arena, key);
+    for (char *at = lower; *at != '\0'; at++)
+        *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
+    return lower;
+}
+
+/* Values of these are bytes, which a pact has as base 64. */
+static bool is_binary(const char *key)
+{
+    size_t size = strlen(key);
+    return size > 4 && strcmp(key + size - 4, "-bin") == 0;
 }
 
 static int compose_metadata(struct trial *trial, const struct part *part, struct outgoing *outgoing)
@@ -93,11 +105,13 @@ static int compose_metadata(struct trial *trial, const struct part *part, struct
         const char *text =
             arena_strdup(ctx->arena, generated_text(ctx, made == NULL ? value : made));
         json_decref(made);
-        char *lower = arena_strdup(ctx->arena, key);
-        for (char *at = lower; *at != '\0'; at++)
-            *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
-        outgoing->metadata[outgoing->metadata_count++] =
-            (struct client_field){lower, slice_of_str(text)};
+        const char *lower = lower_key(ctx, key);
+        struct slice bytes = slice_of_str(text);
+        if (is_binary(lower) &&
+            !base64_take(ctx->arena, bytes, BASE64_STANDARD | BASE64_PADDED | BASE64_UNPADDED,
+                         &bytes))
+            return FAULT(ctx, FAULT_CONFIG, "the metadata %.60s are not base 64", key);
+        outgoing->metadata[outgoing->metadata_count++] = (struct client_field){lower, bytes};
     }
     return OK;
 }
@@ -166,6 +180,15 @@ static int judge_details(struct trial *trial, const struct incoming *incoming)
     return trial_body(trial->ctx, &interaction->types, last, &given, trial->found);
 }
 
+static struct slice base64_of(struct ctx *ctx, struct slice bytes)
+{
+    struct buf text = BUF_EMPTY;
+    base64_put(&text, bytes, BASE64_STANDARD | BASE64_PADDED);
+    const char *kept = arena_strdup(ctx->arena, buf_str(&text));
+    buf_deinit(&text);
+    return slice_of_str(kept);
+}
+
 static int judge_metadata(struct trial *trial, const struct part *part,
                           const struct incoming *incoming)
 {
@@ -178,12 +201,12 @@ static int judge_metadata(struct trial *trial, const struct part *part,
     {
         if (is_content_type(key) || strcmp(key, "grpc-status") == 0)
             continue;
-        char *lower = arena_strdup(ctx->arena, key);
-        for (char *at = lower; *at != '\0'; at++)
-            *at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
+        const char *lower = lower_key(ctx, key);
         struct slice text = strcmp(lower, "grpc-message") == 0
                                 ? slice_of_str(incoming->call.message)
                                 : client_answer(&incoming->call, lower);
+        if (is_binary(lower) && text.data != NULL)
+            text = base64_of(ctx, text);
         const struct value values[2] = {
             {.kind = VALUE_TEXT,
              .text = slice_of_str(arena_strdup(ctx->arena, generated_text(ctx, expected)))},

@@ -21,4 +21,7 @@ int trial_message(struct trial *trial) MUST_CHECK;
 int trial_body(struct ctx *ctx, const struct wire_types *types, const struct part *part,
                const struct given *given, struct mismatches *found) MUST_CHECK;
 
+/* "contentType", "content-type": said of the contents, in whatever spelling; no metadata of a call. */
+bool is_content_type(const char *key);
+
 #endif

@@ -108,7 +108,7 @@ static int match_state_values(struct ctx *ctx, const struct part *part, const st
     return OK;
 }
 
-static bool is_content_type(const char *key)
+bool is_content_type(const char *key)
 {
     return strcasecmp(key, "contentType") == 0 || strcasecmp(key, "content-type") == 0;
 }

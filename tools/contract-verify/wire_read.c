@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PATH_SIZE 512
+#define PATH_SHOWN 60         /* of its end, in a fault's text */
 #define MAP_ENTRIES_MAX 10000 /* each new key is compared with all others */
 
 struct reader {
@@ -393,9 +394,17 @@ static size_t rank(const struct value *value, const FieldProto *field)
     return at;
 }
 
-/* Insertion: encoders write fields in their order, so that nothing moves. */
+/* Insertion: encoders write fields in their order, so that nothing moves.  A packed list without an element
+ * is as good as none. */
 static void order_fields(struct value *value)
 {
+    size_t kept = 0;
+    for (size_t i = 0; i < value->count; i++) {
+        const struct value *content = &value->members[i].value;
+        if (content->kind != VALUE_LIST || content->count > 0)
+            value->members[kept++] = value->members[i];
+    }
+    value->count = kept;
     for (size_t i = 1; i < value->count; i++) {
         struct member member = value->members[i];
         size_t at = i;
@@ -413,8 +422,10 @@ static void order_fields(struct value *value)
 static int refuse(struct reader *reader, const FieldProto *field, const char *rule)
 {
     const char *type = field == NULL || field->type_name == NULL ? "" : field->type_name;
-    return FAULT(reader->ctx, FAULT_PROTOCOL, "%.*s%s%s %s",
-                 (int)(reader->path_size == 0 ? 11 : reader->path_size),
-                 reader->path_size == 0 ? "the message" : reader->path,
-                 type[0] == '\0' ? "" : " of type ", type, rule);
+    size_t from = reader->path_size > PATH_SHOWN ? reader->path_size - PATH_SHOWN : 0;
+    struct slice path = reader->path_size == 0
+                            ? slice_of_str("the message")
+                            : slice_make(reader->path + from, reader->path_size - from);
+    return FAULT(reader->ctx, FAULT_PROTOCOL, "%s%.*s%s%s %s", from > 0 ? "…" : "", (int)path.size,
+                 path.data, type[0] == '\0' ? "" : " of type ", type, rule);
 }

@@ -108,8 +108,7 @@ def take(value, steps, part):
         return value
     if value.kind == "state":
         name, inner = value.value
-        part.generators[part.path(steps)] = {"type": "ProviderState", "expression": "${" + name + "}",
-                                             "dataType": "STRING"}
+        part.generators[part.path(steps)] = {"type": "ProviderState", "expression": "${" + name + "}"}
         return take(inner, steps, part)
     if value.kind in ("each", "entries", "contains"):
         return COLLECTIONS[value.kind](value.value, steps, part)
