@@ -95,6 +95,7 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
     case SCAN_MALFORMED:
     case SCAN_BAD_UTF8:
     case SCAN_NUL:
+    case SCAN_TWICE:
         return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
     }
     *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);

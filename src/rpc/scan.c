@@ -1,7 +1,8 @@
 /* Walks a request's bytes along its type, called by the dispatcher before protobuf_c_message_unpack and
- * on the loop's own stack.  What passes here, protobuf-c 1.4 unpacks, but for a message field given twice
- * while the oneof inside is unset (no request has one); where it is narrower than the protobuf encoding
- * (tags and lengths of at most 5 bytes, packed booleans of one byte), so is this.
+ * on the loop's own stack.  What passes here, protobuf-c 1.4 unpacks; where it is narrower than the protobuf
+ * encoding (tags and lengths of at most 5 bytes, packed booleans of one byte), so is this.  A message field
+ * that comes in parts, which a reader should merge, does not pass: protobuf-c drops the earlier part's
+ * numbers, booleans and enums, because it looks for a presence flag that proto3 fields do not have.
  *
  * One walk, no allocation, at most 16 frames of stack: what it costs is linear in bytes that
  * were paid for by the sender.  Deliberately after the size limit and before everything else. */
@@ -34,6 +35,7 @@ struct level {
     const uint8_t *tag_at;                 /* where the current field's tag begins */
     const ProtobufCFieldDescriptor *field; /* the current field; NULL: unknown, or none */
     unsigned depth;                        /* messages around this one */
+    uint64_t met; /* nested messages met so far: a bit for each of the type's first 64 fields */
 };
 
 struct scan {
@@ -52,6 +54,7 @@ struct item {
 static enum scan_result level_scan(struct scan *scan, struct level *level);
 static enum scan_result item_scan(struct scan *scan, struct level *level, const struct item *item);
 static enum scan_result nested_scan(struct scan *scan, struct level *level, struct slice payload);
+static bool was_met(struct level *level);
 static enum scan_result packed_scan(struct scan *scan, ProtobufCType type, struct slice payload);
 static size_t packed_varints(struct slice payload);
 static enum scan_result string_scan(struct slice text);
@@ -99,6 +102,8 @@ const char *scan_rule(enum scan_result result)
         return "must be UTF-8";
     case SCAN_NUL:
         return "must not contain a NUL character";
+    case SCAN_TWICE:
+        return "must be given once, in one piece";
     }
     return "";
 }
@@ -153,6 +158,8 @@ static enum scan_result item_scan(struct scan *scan, struct level *level, const 
 
 static enum scan_result nested_scan(struct scan *scan, struct level *level, struct slice payload)
 {
+    if (level->field->label != PROTOBUF_C_LABEL_REPEATED && was_met(level))
+        return SCAN_TWICE;
     bool too_deep = level->depth >= SCAN_DEPTH_MAX;
 #ifdef PLANTED_DEPTH_BUG /* for tests/fuzz: one level more passes */
     too_deep = level->depth > SCAN_DEPTH_MAX;
@@ -167,6 +174,18 @@ static enum scan_result nested_scan(struct scan *scan, struct level *level, stru
         .depth = level->depth + 1,
     };
     return level_scan(scan, &inner);
+}
+
+/* Whether the current field stood before in its message; notes that it does. */
+static bool was_met(struct level *level)
+{
+    size_t index = (size_t)(level->field - level->type->fields);
+    if (index >= 64)
+        return occurrence_count(level) > 0;
+    uint64_t bit = UINT64_C(1) << index;
+    bool met = (level->met & bit) != 0;
+    level->met |= bit;
+    return met;
 }
 
 /* A repeated scalar in one piece.  The element count bounds what unpacking allocates. */

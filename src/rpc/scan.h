@@ -19,6 +19,7 @@ enum scan_result {
     SCAN_TOO_MANY,
     SCAN_BAD_UTF8, /* a string field's bytes */
     SCAN_NUL,      /* a NUL byte inside a string: C would see a shorter one */
+    SCAN_TWICE,    /* a nested message, not a list's, in several parts: unpacking would lose numbers */
 };
 
 /* Checks `bytes` as a message of this type.  On anything but SCAN_OK `path` tells where:

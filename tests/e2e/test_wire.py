@@ -216,6 +216,16 @@ def test_bad_utf8_names_the_field(service):
     assert "tenant.display_name" in error.fields or "tenant.display_name" in error.message
 
 
+def test_a_message_in_two_parts_is_refused_and_not_stored_by_half(service, unique):
+    """Its parts would be merged, and the type of the first one lost on the way."""
+    first = pb.Tenant(slug=unique("part"), display_name="X", home_region="eu", type=pb.TENANT_TYPE_PROVIDER)
+    parts = [pb.CreateTenantRequest(tenant=first), pb.CreateTenantRequest(tenant=pb.Tenant(labels={"a": "b"}))]
+    with pytest.raises(grpc.RpcError) as raised:
+        raw_unary(service, "/tenant.v1.TenantService/CreateTenant", b"".join(part.SerializeToString() for part in parts))
+    refusal = Refusal(raised.value)
+    assert refusal.reason == "MESSAGE_MALFORMED" and refusal.fields == {"tenant": "must be given once, in one piece"}
+
+
 def test_unknown_fields_are_ignored(service, unique):
     tenant = create(service, unique())
     payload = pb.GetTenantRequest(tenant_id=tenant.tenant_id).SerializeToString()

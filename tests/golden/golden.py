@@ -142,7 +142,8 @@ def check_envelope(python, ours):
 
 def check_parts(python, implementations):
     """"Parsers merge multiple instances of the same field": a nested message may come in parts.  protobuf-c 1.4 keeps
-    texts and lists of the earlier part and loses its numbers; when this fails for ours, the loss is mended."""
+    texts and lists of the earlier part and loses its numbers, so the service refuses such requests (rpc/scan.c); when
+    this fails for ours, the loss is mended."""
     name = "tenant.v1.GetTenantResponse"
     part = [python.cls("tenant.v1.Tenant")(slug="acme", type=2), python.cls("tenant.v1.Tenant")(etag="x")]
     data = b"".join(b"\x0a" + bytes([one.ByteSize()]) + one.SerializeToString() for one in part)

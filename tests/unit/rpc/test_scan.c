@@ -402,11 +402,35 @@ START_TEST(random_bytes_never_fool_the_scan)
     }
 END_TEST
 
+/* protobuf-c would answer for the second part with the first one's type forgotten. */
+START_TEST(a_message_in_parts_is_refused)
+    {
+        char path[SCAN_PATH_SIZE];
+        const struct slice parts = WIRE("\x0a\x02\x20\x02\x0a\x03\x12\x01x"); /* type, then slug */
+        ck_assert_int_eq(scan(CREATE, parts, path), SCAN_TWICE);
+        ck_assert_str_eq(path, "tenant");
+        const struct slice inside = WIRE("\x0a\x04\x32\x00\x32\x00"); /* the plan */
+        ck_assert_int_eq(scan(CREATE, inside, path), SCAN_TWICE);
+        ck_assert_str_eq(path, "tenant.plan");
+        const struct slice one =
+            WIRE("\x0a\x05\x20\x02\x12\x01x\x70\x01\x70\x00"); /* scalars may repeat */
+        ck_assert_int_eq(scan(CREATE, one, path), SCAN_OK);
+        struct buf many = BUF_EMPTY;
+        field_put(&many, 1 + PROTOBUF_C_TYPE_MESSAGE, WIRE("")); /* a list's */
+        field_put(&many, 1 + PROTOBUF_C_TYPE_MESSAGE, WIRE(""));
+        field_put(&many, SAMPLE_PLAIN_FIRST + PROTOBUF_C_TYPE_MESSAGE, WIRE(""));
+        scan_is(buf_slice(&many), SCAN_OK, "");
+        field_put(&many, SAMPLE_PLAIN_FIRST + PROTOBUF_C_TYPE_MESSAGE, WIRE(""));
+        scan_is(buf_slice(&many), SCAN_TWICE, "one_message");
+        buf_deinit(&many);
+    }
+END_TEST
+
 START_TEST(every_result_has_a_rule)
     {
         ck_assert_str_eq(scan_rule(SCAN_BAD_UTF8), "must be UTF-8");
         ck_assert_str_eq(scan_rule(SCAN_OK), "");
-        for (int a = SCAN_MALFORMED; a <= SCAN_NUL; a++) {
+        for (int a = SCAN_MALFORMED; a <= SCAN_TWICE; a++) {
             ck_assert_int_eq(strncmp(scan_rule((enum scan_result)a), "must ", 5), 0);
             for (int b = SCAN_MALFORMED; b < a; b++)
                 ck_assert_str_ne(scan_rule((enum scan_result)a), scan_rule((enum scan_result)b));
@@ -432,6 +456,7 @@ Suite *suite_rpc_scan(void)
     tcase_add_test(tcase, paths_name_the_place);
     tcase_add_test(tcase, every_byte_may_be_any_other);
     tcase_add_test(tcase, random_bytes_never_fool_the_scan);
+    tcase_add_test(tcase, a_message_in_parts_is_refused);
     tcase_add_test(tcase, every_result_has_a_rule);
     suite_add_tcase(suite, tcase);
     return suite;
