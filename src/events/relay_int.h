@@ -81,6 +81,7 @@ struct relay {
     uint64_t prune_due_ns;
     uint64_t partitions_due_ns; /* 0: at once */
     uint64_t groups_due_ns;     /* see that consumer groups have their stream */
+    unsigned groups_failures;
     uint64_t letters_due_ns;
     bool letters_checked;   /* their stream was there and was looked at, on this connection */
     uint64_t broker_due_ns; /* connect not before */

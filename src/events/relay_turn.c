@@ -6,6 +6,8 @@
 
 #include "events/group_stream.h"
 
+#include "base/random.h"
+
 #include <assert.h>
 
 #define READ_PATIENCE_NS (5 * NS_PER_S)
@@ -14,7 +16,8 @@
 #define SLICE_NS (20 * NS_PER_MS)
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
-#define GROUPS_AGAIN_NS (5 * NS_PER_S)
+#define GROUPS_AGAIN_NS (1 * NS_PER_S)
+#define GROUPS_PATIENCE_NS (2 * NS_PER_S)
 #define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
 
 static void streams_check(struct relay *relay);
@@ -69,17 +72,23 @@ static void streams_check(struct relay *relay)
     }
 }
 
-/* Consumers may not make streams, so the stream of their groups' records is made here. */
+/* Consumers may not make streams, so the stream of their groups' records is made here.  A question that gets no
+ * answer, as where the right to ask is missing, holds up all shards: it is asked ever more seldom. */
 static void groups_check(struct relay *relay)
 {
     uint64_t now = clock_now();
     if (relay->js == NULL || now < relay->groups_due_ns)
         return;
-    struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
-    bool there = group_stream_ensure(ctx, relay->js, relay->settings->streams.replicas) == OK;
-    if (!there)
+    struct ctx *ctx = relay_step(relay, GROUPS_PATIENCE_NS);
+    uint64_t pause = GROUPS_EVERY_NS;
+    if (group_stream_ensure(ctx, relay->js, relay->settings->streams.replicas) == OK) {
+        relay->groups_failures = 0;
+    } else {
         relay_failed(relay, RELAY_ERROR_STREAM, -1, ctx_fault_text(ctx));
-    relay->groups_due_ns = deadline_after(now, there ? GROUPS_EVERY_NS : GROUPS_AGAIN_NS);
+        pause = backoff_ns(relay->groups_failures, GROUPS_AGAIN_NS, GROUPS_EVERY_NS);
+        relay->groups_failures += relay->groups_failures < 16;
+    }
+    relay->groups_due_ns = deadline_after(clock_now(), pause);
 }
 
 /* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
