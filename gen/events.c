@@ -278,6 +278,18 @@ const struct event_type event_org_closed_v1 = {
     .payload = &tenant__events__v1__org_closed__descriptor,
 };
 
+const struct event_type event_org_plan_changed_v1 = {
+    .name = "tenant.org.plan_changed",
+    .version = 1,
+    .subject = "tenant.org.plan_changed.v1",
+    .schema_uri = "schemas://tenant-service/org/plan_changed/v1#sha256-"
+                  "0cc131dbe7355f36ceb9ef52193c1b6b42e99898cb77aab4983bbe0dede6c15c",
+    .retention_class = "operational",
+    .summary = "a tenant's subscription gave it another plan, or none",
+    .draft = false,
+    .payload = &tenant__events__v1__org_plan_changed__descriptor,
+};
+
 const struct event_type event_org_provisioned_v1 = {
     .name = "tenant.org.provisioned",
     .version = 1,
@@ -469,6 +481,7 @@ const struct event_type *const event_types[] = {
     &event_membership_roles_changed_v1,
     &event_membership_suspended_v1,
     &event_org_closed_v1,
+    &event_org_plan_changed_v1,
     &event_org_provisioned_v1,
     &event_org_reactivated_v1,
     &event_org_suspended_v1,

@@ -40,6 +40,7 @@ extern const struct event_type event_membership_removed_v1; /* draft */
 extern const struct event_type event_membership_roles_changed_v1; /* draft */
 extern const struct event_type event_membership_suspended_v1; /* draft */
 extern const struct event_type event_org_closed_v1;
+extern const struct event_type event_org_plan_changed_v1;
 extern const struct event_type event_org_provisioned_v1;
 extern const struct event_type event_org_reactivated_v1;
 extern const struct event_type event_org_suspended_v1;
@@ -63,6 +64,7 @@ extern const size_t event_type_count;
 #define EVENT_TYPE_NAMES \
     "tenant.event.withheld " \
     "tenant.org.closed " \
+    "tenant.org.plan_changed " \
     "tenant.org.provisioned " \
     "tenant.org.reactivated " \
     "tenant.org.suspended " \

@@ -714,6 +714,66 @@ const struct schema_entry schema_entries[] = {
              "4 TENANT_TYPE_HYBRID\n",
     },
     {
+        .uri = "schemas://tenant-service/org/plan_changed/v1#sha256-"
+               "0cc131dbe7355f36ceb9ef52193c1b6b42e99898cb77aab4983bbe0dede6c15c",
+        .name = "tenant.org.plan_changed",
+        .version = 1,
+        .message = "tenant.events.v1.OrgPlanChanged",
+        .releases = "",
+        .current = true,
+        .draft = false,
+        .text =
+             "message google.protobuf.Timestamp\n"
+             "1 int64 seconds\n"
+             "2 int32 nanos\n"
+             "message tenant.events.v1.OrgPlanChanged\n"
+             "1 tenant.v1.Tenant tenant\n"
+             "2 tenant.v1.Plan previous_plan\n"
+             "3 tenant.v1.Plan plan\n"
+             "4 string cause_event_id\n"
+             "message tenant.v1.Plan\n"
+             "1 string plan_id\n"
+             "2 repeated string addons\n"
+             "message tenant.v1.Tenant\n"
+             "1 string tenant_id\n"
+             "2 string slug\n"
+             "3 string display_name\n"
+             "4 tenant.v1.TenantType type\n"
+             "5 string home_region\n"
+             "6 tenant.v1.Plan plan\n"
+             "7 tenant.v1.TenantStatus status\n"
+             "8 repeated tenant.v1.Tenant.LabelsEntry labels\n"
+             "9 tenant.v1.TenantSettings settings\n"
+             "10 google.protobuf.Timestamp create_time\n"
+             "11 google.protobuf.Timestamp update_time\n"
+             "12 string etag\n"
+             "message tenant.v1.Tenant.LabelsEntry\n"
+             "1 string key\n"
+             "2 string value\n"
+             "message tenant.v1.TenantSettings\n"
+             "1 string default_locale\n"
+             "2 repeated string allowed_locales\n"
+             "3 bool mfa_required\n"
+             "4 bool offline_enabled\n"
+             "5 bool ai_enabled\n"
+             "6 repeated tenant.v1.TenantSettings.BrandingThemeEntry branding_theme\n"
+             "message tenant.v1.TenantSettings.BrandingThemeEntry\n"
+             "1 string key\n"
+             "2 string value\n"
+             "enum tenant.v1.TenantStatus\n"
+             "0 TENANT_STATUS_UNSPECIFIED\n"
+             "1 TENANT_STATUS_TRIAL\n"
+             "2 TENANT_STATUS_ACTIVE\n"
+             "3 TENANT_STATUS_SUSPENDED\n"
+             "4 TENANT_STATUS_CLOSED\n"
+             "enum tenant.v1.TenantType\n"
+             "0 TENANT_TYPE_UNSPECIFIED\n"
+             "1 TENANT_TYPE_ORG\n"
+             "2 TENANT_TYPE_PROVIDER\n"
+             "3 TENANT_TYPE_INDIVIDUAL\n"
+             "4 TENANT_TYPE_HYBRID\n",
+    },
+    {
         .uri = "schemas://tenant-service/org/provisioned/v1#sha256-"
                "078d0c1440d1809e7ef0093fb6533d7a9bae3a5ed8bdc3cd7026926dcbd7442a",
         .name = "tenant.org.provisioned",

@@ -1,9 +1,7 @@
 /* Events that are given up go to stream TENANT_DLQ, in the form of events/dead_letter.h. */
 #include "consumer/consumer_int.h"
 
-#include "events/window.h"
-
-#include <stdio.h>
+#include "events/publish.h"
 
 #define STORE_PATIENCE_NS (5 * NS_PER_S)
 #define CAUSE_DEFAULT "HANDLER_FAILED"
@@ -11,8 +9,6 @@
 static struct slice header(const struct event_view *view, const char *name);
 static bool letter_store(struct tenant_consumer *consumer, const struct event_view *view,
                          const struct tenant_reason *reason, struct dead_letter *letter);
-static int store(struct tenant_consumer *consumer, struct ctx *ctx,
-                 const struct jetstream_message *message);
 
 bool dead_store(struct tenant_consumer *consumer, const struct event_view *view,
                 const struct tenant_reason *reason, unsigned attempts)
@@ -63,32 +59,10 @@ static bool letter_store(struct tenant_consumer *consumer, const struct event_vi
     struct jetstream_message message;
     struct ctx *ctx = consumer_step(consumer, STORE_PATIENCE_NS);
     dead_letter_message(view->arena, letter, jetstream_max_payload(consumer->js), &message);
-    if (store(consumer, ctx, &message) == OK)
+    struct publish_result result; /* one that is stored already is as good */
+    if (publish_one(ctx, consumer->replies, &message, ++consumer->next_tag, &result) == OK)
         return true;
     consumer_count(consumer, COUNT_BROKER_FAILURES);
     consumer_notice(consumer, 2, "a dead letter cannot be stored: %s", ctx_fault_text(ctx));
     return false;
-}
-
-/* A letter that is stored already is as good as one stored now. */
-static int store(struct tenant_consumer *consumer, struct ctx *ctx,
-                 const struct jetstream_message *message)
-{
-    uint64_t tag = ++consumer->next_tag;
-    struct jetstream_reply reply;
-    bool received = true;
-    TRY(jetstream_send(ctx, consumer->replies, message, tag));
-    do {
-        TRY(jetstream_receive(ctx, consumer->replies, ctx->deadline_ns, &reply, &received));
-        if (!received)
-            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", message->subject);
-    } while (reply.tag != tag);
-    uint64_t seq = 0;
-    uint64_t err_code = 0;
-    enum ack_kind kind = reply.no_responders ? ACK_REFUSED
-                                             : ack_parse(reply.payload, &seq, &err_code);
-    if (kind != ACK_STORED && kind != ACK_DUPLICATE)
-        return FAULT(ctx, FAULT_BROKER, "%s: %s, error %llu", message->subject, ack_kind_name(kind),
-                     (unsigned long long)err_code);
-    return OK;
 }

@@ -16,6 +16,7 @@ static struct slice payload_pack(struct arena *arena, const struct event *event)
 static struct slice provisioned_pack(struct arena *arena, const struct tenant *tenant);
 static struct slice updated_pack(struct arena *arena, const struct event *event);
 static struct slice status_pack(struct arena *arena, const struct event *event);
+static struct slice plan_pack(struct arena *arena, const struct event *event);
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event);
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event);
 
@@ -27,6 +28,7 @@ const struct event_type *event_type_of(enum event_kind kind)
         [EVENT_ORG_SUSPENDED] = &event_org_suspended_v1,
         [EVENT_ORG_REACTIVATED] = &event_org_reactivated_v1,
         [EVENT_ORG_CLOSED] = &event_org_closed_v1,
+        [EVENT_ORG_PLAN_CHANGED] = &event_org_plan_changed_v1,
     };
     assert(kind < EVENT_KIND_COUNT);
     return types[kind];
@@ -81,6 +83,8 @@ static struct slice payload_pack(struct arena *arena, const struct event *event)
     case EVENT_ORG_REACTIVATED:
     case EVENT_ORG_CLOSED:
         return status_pack(arena, event);
+    case EVENT_ORG_PLAN_CHANGED:
+        return plan_pack(arena, event);
     }
     abort();
 }
@@ -120,6 +124,18 @@ static struct slice status_pack(struct arena *arena, const struct event *event)
     return pb_pack(arena, &message.base);
 }
 
+static struct slice plan_pack(struct arena *arena, const struct event *event)
+{
+    Tenant__Events__V1__OrgPlanChanged message;
+    assert(event->previous_plan != NULL && event->cause != NULL);
+    tenant__events__v1__org_plan_changed__init(&message);
+    message.tenant = tenant_payload(arena, event->tenant);
+    message.previous_plan = plan_payload(arena, event->previous_plan);
+    message.plan = message.tenant->plan;
+    message.cause_event_id = pb_text(event->cause);
+    return pb_pack(arena, &message.base);
+}
+
 static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event)
 {
     const struct event_type *type = event_type_of(event->kind);
@@ -151,6 +167,8 @@ static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const str
     envelope->source = source;
     envelope->actor = actor;
     envelope->correlation_id = pb_text(ctx->trace.request_id);
+    if (event->cause != NULL)
+        envelope->causation_id = pb_text(event->cause);
     if (ctx->trace.trace_id[0] != '\0') {
         envelope->traceparent = arena_alloc(ctx->arena, TRACEPARENT_SIZE);
         trace_ctx_format(&ctx->trace, envelope->traceparent);

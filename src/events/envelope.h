@@ -27,8 +27,9 @@ enum event_kind {
     EVENT_ORG_SUSPENDED,
     EVENT_ORG_REACTIVATED,
     EVENT_ORG_CLOSED,
+    EVENT_ORG_PLAN_CHANGED,
 };
-#define EVENT_KIND_COUNT 5
+#define EVENT_KIND_COUNT 6
 
 /* Its row in the table that is made from the protos. */
 const struct event_type *event_type_of(enum event_kind kind);
@@ -41,6 +42,8 @@ struct event {
     unsigned changed_fields;     /* EVENT_ORG_UPDATED: enum tenant_field bits */
     enum tenant_status previous; /* suspended, reactivated, closed: the status before … */
     const char *reason;          /* … and why, "" when none was given; else NULL */
+    const struct tenant_plan *previous_plan; /* EVENT_ORG_PLAN_CHANGED: what it was before */
+    const char *cause; /* id of the event that led here; NULL: a call did.  Not empty */
 };
 
 /* The envelope without what the relay appends.  Correlation id, trace and actor come from the ctx; the

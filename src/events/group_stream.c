@@ -3,7 +3,7 @@
 
 #include "events/jetstream_api.h"
 #include "events/json_scan.h"
-#include "events/window.h"
+#include "events/publish.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,9 +69,7 @@ int group_record_write(struct ctx *ctx, struct jetstream_inbox *inbox,
 {
     char subject[SUBJECT_MAX];
     char expected[24];
-    struct jetstream_reply reply;
-    bool received = true;
-    uint64_t err_code = 0;
+    struct publish_result result;
     snprintf(subject, sizeof subject, GROUP_SUBJECT_PREFIX "%s", record->group);
     snprintf(expected, sizeof expected, "%" PRIu64, record->revision);
     const struct jetstream_message message = {
@@ -79,18 +77,7 @@ int group_record_write(struct ctx *ctx, struct jetstream_inbox *inbox,
         .headers = {{HEADER_EXPECTED_SUBJECT_SEQ, expected}},
         .payload = record->bytes,
     };
-    TRY(jetstream_send(ctx, inbox, &message, tag));
-    do {
-        TRY(jetstream_receive(ctx, inbox, ctx->deadline_ns, &reply, &received));
-        if (!received)
-            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", subject);
-    } while (reply.tag != tag);
-    enum ack_kind kind = reply.no_responders ? ACK_REFUSED
-                                             : ack_parse(reply.payload, written, &err_code);
-    if (kind == ACK_STORED)
-        return OK;
-    *written = 0;
-    return kind == ACK_FENCED ? OK
-                              : FAULT(ctx, FAULT_BROKER, "%s: %s, error %" PRIu64, subject,
-                                      ack_kind_name(kind), err_code);
+    TRY(publish_one(ctx, inbox, &message, tag, &result));
+    *written = result.seq;
+    return OK;
 }

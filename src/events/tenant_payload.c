@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-static Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan);
 static Tenant__V1__TenantSettings *settings_payload(struct arena *arena,
                                                     const struct tenant_settings *settings);
 static void labels_put(struct arena *arena, const struct string_map *map,
@@ -64,7 +63,7 @@ struct slice pb_pack(struct arena *arena, const ProtobufCMessage *message)
 }
 
 /* NULL and not an empty message: consumers tell "no plan" by its absence. */
-static Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan)
+Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan)
 {
     if (plan->plan_id[0] == '\0')
         return NULL;

@@ -9,6 +9,9 @@
 /* Strings are shared with the tenant; everything else lives in the arena. */
 Tenant__V1__Tenant *tenant_payload(struct arena *arena, const struct tenant *tenant);
 
+/* NULL when there is no plan. */
+Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *plan);
+
 /* protobuf-c's members are not const, but packing only reads them. */
 char *pb_text(const char *text);
 Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us);

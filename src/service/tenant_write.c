@@ -70,14 +70,6 @@ int tenant_check_etag(struct call *call, const char *etag, const struct tenant *
     return call_refuse_with(call, VERSION_CONFLICT, "etag", current);
 }
 
-void tenant_touch(struct tenant *tenant)
-{
-    uint64_t now_us = clock_wall() / NS_PER_US;
-    tenant->version++;
-    /* never back, whatever the clock did */
-    tenant->update_time_us = now_us > tenant->update_time_us ? now_us : tenant->update_time_us + 1;
-}
-
 int tenant_save(struct write *write, const struct tenant_change *change,
                 const ProtobufCMessage *reply)
 {
@@ -120,9 +112,12 @@ static void report(void *owner, const char *field, const char *rule)
 static void append_audit(struct write *write, const struct tenant_change *change)
 {
     static const char *const actions[EVENT_KIND_COUNT] = {
-        [EVENT_ORG_PROVISIONED] = "tenant.create",     [EVENT_ORG_UPDATED] = "tenant.update",
-        [EVENT_ORG_SUSPENDED] = "tenant.suspend",      [EVENT_ORG_CLOSED] = "tenant.close",
+        [EVENT_ORG_PROVISIONED] = "tenant.create",
+        [EVENT_ORG_UPDATED] = "tenant.update",
+        [EVENT_ORG_SUSPENDED] = "tenant.suspend",
+        [EVENT_ORG_CLOSED] = "tenant.close",
         [EVENT_ORG_REACTIVATED] = "tenant.reactivate",
+        [EVENT_ORG_PLAN_CHANGED] = "tenant.plan_change",
     };
     const char *paths[TENANT_FIELD_COUNT];
     const char *status = "status";

@@ -39,7 +39,7 @@ class Event:
         self.tenant_id = self.envelope.tenant_id
         self.tenant_uuid = tenant_uuid(self.tenant_id)
         self.sequence = self.envelope.sequence
-        kind = getattr(tenant_events_pb2, "Org" + self.type.rsplit(".", 1)[1].title())
+        kind = getattr(tenant_events_pb2, "Org" + self.type.rsplit(".", 1)[1].title().replace("_", ""))
         self.payload = kind.FromString(self.envelope.payload)
         self.slug = self.payload.tenant.slug
         self.display_name = self.payload.tenant.display_name

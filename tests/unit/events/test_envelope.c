@@ -162,6 +162,37 @@ START_TEST(updated_names_what_changed)
     }
 END_TEST
 
+START_TEST(a_changed_plan_tells_its_cause)
+    {
+        struct scene scene;
+        scene_init(&scene, EVENT_ORG_PLAN_CHANGED);
+        const char *addons[] = {"seats"};
+        const struct tenant_plan previous = {.plan_id = "plan_old", .addons = {addons, 1}};
+        const struct tenant_plan none = {.plan_id = ""};
+        scene.tenant.plan.plan_id = "plan_new";
+        scene.event.previous_plan = &previous;
+        scene.event.cause = "evt_of_billing";
+        EventEnvelope *envelope = unpack(&scene, envelope_pack(&scene.ctx, &scene.event));
+        ck_assert_str_eq(envelope->event_type, "tenant.org.plan_changed");
+        ck_assert_str_eq(envelope->causation_id, "evt_of_billing");
+        Tenant__Events__V1__OrgPlanChanged *payload = tenant__events__v1__org_plan_changed__unpack(
+            arena_protobuf(scene.ctx.arena), envelope->payload.len, envelope->payload.data);
+        ck_assert_ptr_nonnull(payload);
+        ck_assert_str_eq(payload->cause_event_id, "evt_of_billing");
+        ck_assert_str_eq(payload->previous_plan->plan_id, "plan_old");
+        ck_assert_str_eq(payload->previous_plan->addons[0], "seats");
+        ck_assert_str_eq(payload->plan->plan_id, "plan_new");
+        ck_assert_str_eq(payload->tenant->plan->plan_id, "plan_new");
+        scene.tenant.plan = none;
+        scene.event.previous_plan = &none;
+        envelope = unpack(&scene, envelope_pack(&scene.ctx, &scene.event));
+        payload = tenant__events__v1__org_plan_changed__unpack(
+            arena_protobuf(scene.ctx.arena), envelope->payload.len, envelope->payload.data);
+        ck_assert(payload->plan == NULL && payload->previous_plan == NULL);
+        arena_free(scene.ctx.arena);
+    }
+END_TEST
+
 START_TEST(work_of_our_own_has_ourselves_as_actor)
     {
         struct scene scene;
@@ -323,6 +354,7 @@ Suite *suite_events_envelope(void)
     tcase_add_test(tests, the_relays_part_merges);
     tcase_add_test(tests, provisioned_holds_the_tenant);
     tcase_add_test(tests, updated_names_what_changed);
+    tcase_add_test(tests, a_changed_plan_tells_its_cause);
     tcase_add_test(tests, work_of_our_own_has_ourselves_as_actor);
     tcase_add_test(tests, schema_addresses_follow_the_schema);
     tcase_add_test(tests, kinds_are_released_and_the_table_is_sorted);

@@ -232,6 +232,51 @@ void   tenant__events__v1__org_closed__free_unpacked
   assert(message->base.descriptor == &tenant__events__v1__org_closed__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tenant__events__v1__org_plan_changed__init
+                     (Tenant__Events__V1__OrgPlanChanged         *message)
+{
+  static const Tenant__Events__V1__OrgPlanChanged init_value = TENANT__EVENTS__V1__ORG_PLAN_CHANGED__INIT;
+  *message = init_value;
+}
+size_t tenant__events__v1__org_plan_changed__get_packed_size
+                     (const Tenant__Events__V1__OrgPlanChanged *message)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_plan_changed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tenant__events__v1__org_plan_changed__pack
+                     (const Tenant__Events__V1__OrgPlanChanged *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_plan_changed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tenant__events__v1__org_plan_changed__pack_to_buffer
+                     (const Tenant__Events__V1__OrgPlanChanged *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tenant__events__v1__org_plan_changed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tenant__Events__V1__OrgPlanChanged *
+       tenant__events__v1__org_plan_changed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tenant__Events__V1__OrgPlanChanged *)
+     protobuf_c_message_unpack (&tenant__events__v1__org_plan_changed__descriptor,
+                                allocator, len, data);
+}
+void   tenant__events__v1__org_plan_changed__free_unpacked
+                     (Tenant__Events__V1__OrgPlanChanged *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tenant__events__v1__org_plan_changed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tenant__events__v1__org_provisioned__field_descriptors[1] =
 {
   {
@@ -511,5 +556,82 @@ const ProtobufCMessageDescriptor tenant__events__v1__org_closed__descriptor =
   tenant__events__v1__org_closed__field_indices_by_name,
   1,  tenant__events__v1__org_closed__number_ranges,
   (ProtobufCMessageInit) tenant__events__v1__org_closed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tenant__events__v1__org_plan_changed__field_descriptors[4] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgPlanChanged, tenant),
+    &tenant__v1__tenant__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "previous_plan",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgPlanChanged, previous_plan),
+    &tenant__v1__plan__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "plan",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgPlanChanged, plan),
+    &tenant__v1__plan__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cause_event_id",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tenant__Events__V1__OrgPlanChanged, cause_event_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tenant__events__v1__org_plan_changed__field_indices_by_name[] = {
+  3,   /* field[3] = cause_event_id */
+  2,   /* field[2] = plan */
+  1,   /* field[1] = previous_plan */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange tenant__events__v1__org_plan_changed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tenant__events__v1__org_plan_changed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tenant.events.v1.OrgPlanChanged",
+  "OrgPlanChanged",
+  "Tenant__Events__V1__OrgPlanChanged",
+  "tenant.events.v1",
+  sizeof(Tenant__Events__V1__OrgPlanChanged),
+  4,
+  tenant__events__v1__org_plan_changed__field_descriptors,
+  tenant__events__v1__org_plan_changed__field_indices_by_name,
+  1,  tenant__events__v1__org_plan_changed__number_ranges,
+  (ProtobufCMessageInit) tenant__events__v1__org_plan_changed__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

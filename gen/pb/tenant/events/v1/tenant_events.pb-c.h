@@ -22,6 +22,7 @@ typedef struct Tenant__Events__V1__OrgUpdated Tenant__Events__V1__OrgUpdated;
 typedef struct Tenant__Events__V1__OrgSuspended Tenant__Events__V1__OrgSuspended;
 typedef struct Tenant__Events__V1__OrgReactivated Tenant__Events__V1__OrgReactivated;
 typedef struct Tenant__Events__V1__OrgClosed Tenant__Events__V1__OrgClosed;
+typedef struct Tenant__Events__V1__OrgPlanChanged Tenant__Events__V1__OrgPlanChanged;
 
 
 /* --- enums --- */
@@ -138,6 +139,34 @@ struct  Tenant__Events__V1__OrgClosed
     , NULL, TENANT__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED, (char *)protobuf_c_empty_string }
 
 
+/*
+ * Billing changed what the tenant pays for.  What it may use follows from its plan.
+ */
+struct  Tenant__Events__V1__OrgPlanChanged
+{
+  ProtobufCMessage base;
+  /*
+   * The tenant after the change.
+   */
+  Tenant__V1__Tenant *tenant;
+  /*
+   * What it had before; absent: none.
+   */
+  Tenant__V1__Plan *previous_plan;
+  /*
+   * What it has now; absent: none.
+   */
+  Tenant__V1__Plan *plan;
+  /*
+   * The event of billing that caused it; the envelope's causation_id says the same.
+   */
+  char *cause_event_id;
+};
+#define TENANT__EVENTS__V1__ORG_PLAN_CHANGED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tenant__events__v1__org_plan_changed__descriptor) \
+    , NULL, NULL, NULL, (char *)protobuf_c_empty_string }
+
+
 /* Tenant__Events__V1__OrgProvisioned methods */
 void   tenant__events__v1__org_provisioned__init
                      (Tenant__Events__V1__OrgProvisioned         *message);
@@ -233,6 +262,25 @@ Tenant__Events__V1__OrgClosed *
 void   tenant__events__v1__org_closed__free_unpacked
                      (Tenant__Events__V1__OrgClosed *message,
                       ProtobufCAllocator *allocator);
+/* Tenant__Events__V1__OrgPlanChanged methods */
+void   tenant__events__v1__org_plan_changed__init
+                     (Tenant__Events__V1__OrgPlanChanged         *message);
+size_t tenant__events__v1__org_plan_changed__get_packed_size
+                     (const Tenant__Events__V1__OrgPlanChanged   *message);
+size_t tenant__events__v1__org_plan_changed__pack
+                     (const Tenant__Events__V1__OrgPlanChanged   *message,
+                      uint8_t             *out);
+size_t tenant__events__v1__org_plan_changed__pack_to_buffer
+                     (const Tenant__Events__V1__OrgPlanChanged   *message,
+                      ProtobufCBuffer     *buffer);
+Tenant__Events__V1__OrgPlanChanged *
+       tenant__events__v1__org_plan_changed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tenant__events__v1__org_plan_changed__free_unpacked
+                     (Tenant__Events__V1__OrgPlanChanged *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tenant__Events__V1__OrgProvisioned_Closure)
@@ -250,6 +298,9 @@ typedef void (*Tenant__Events__V1__OrgReactivated_Closure)
 typedef void (*Tenant__Events__V1__OrgClosed_Closure)
                  (const Tenant__Events__V1__OrgClosed *message,
                   void *closure_data);
+typedef void (*Tenant__Events__V1__OrgPlanChanged_Closure)
+                 (const Tenant__Events__V1__OrgPlanChanged *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -261,6 +312,7 @@ extern const ProtobufCMessageDescriptor tenant__events__v1__org_updated__descrip
 extern const ProtobufCMessageDescriptor tenant__events__v1__org_suspended__descriptor;
 extern const ProtobufCMessageDescriptor tenant__events__v1__org_reactivated__descriptor;
 extern const ProtobufCMessageDescriptor tenant__events__v1__org_closed__descriptor;
+extern const ProtobufCMessageDescriptor tenant__events__v1__org_plan_changed__descriptor;
 
 PROTOBUF_C__END_DECLS
 
