@@ -76,7 +76,7 @@ LDFLAGS := $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen -Wl,--as-n
 # --- sources ----------------------------------------------------------------------------------------
 
 # Order: every room stands on those to its left (tools/layers has the exact table).
-ROOMS := base config loop domain tokens tls protojson rpc store cache events consumer inbox service client ops main
+ROOMS := base config loop domain tokens tls protojson rpc store cache events consumer inbox inbound service client ops main
 ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/*.c),$(r)))
 room_objects = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c))
 GEN_PB_OBJECTS := $(patsubst %.c,$(B)/%.o,$(shell find gen/pb -name '*.c' 2>/dev/null))
@@ -246,6 +246,7 @@ STANDS_tokens  := base tokens
 STANDS_events  := base loop domain tokens store events
 STANDS_consumer := base loop domain tokens store events consumer
 STANDS_inbox   := base inbox
+STANDS_inbound := base loop domain tokens store events inbound
 STANDS_client  := base loop tls protojson rpc client
 STANDS_ops     := base ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))

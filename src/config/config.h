@@ -90,6 +90,14 @@ struct config_relay {
     uint64_t withhold_after_ns; /* 2 min */
 };
 
+/* Events of other services that change something here. */
+struct config_consumers {
+    bool enabled;               /* run them inside serve; true */
+    const char *billing_stream; /* where billing's events are; BILLING */
+    uint32_t parked_max;        /* events that wait for their tenant; 10,000 */
+    uint64_t park_for_ns;       /* how long one waits; 24 h */
+};
+
 struct config_cache {
     uint64_t max_age_ns;        /* 200 ms, which is also the most that is promised */
     uint64_t epoch_interval_ns; /* from look to look for changes; below max_age_ns; 50 ms */
@@ -127,6 +135,7 @@ struct config {
     struct config_redis redis;
     struct config_nats nats;
     struct config_relay relay;
+    struct config_consumers consumers;
     struct config_cache cache;
     struct config_tokens tokens;
     struct config_writes writes;

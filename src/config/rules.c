@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define STREAM_NAME_MAX 64
+
 struct order {
     const char *lower;
     const char *upper;
@@ -17,6 +19,7 @@ static void check_orders(struct config_loading *loading);
 static void check_order(struct config_loading *loading, const struct order *order);
 static void check_epochs(struct config_loading *loading);
 static void check_seed(struct config_loading *loading);
+static void check_stream(struct config_loading *loading);
 static size_t key_of(const char *path);
 
 void config_check_rules(struct config_loading *loading)
@@ -27,6 +30,7 @@ void config_check_rules(struct config_loading *loading)
     check_orders(loading);
     check_epochs(loading);
     check_seed(loading);
+    check_stream(loading);
 }
 
 /* One URI with two names would have the rights of whichever is looked at first. */
@@ -134,6 +138,20 @@ static void check_seed(struct config_loading *loading)
                      "%skey nats.seed_file: expected a file name, got what looks like an "
                      "NKey seed itself (not shown); put it into a file",
                      config_place(loading, key_of("nats.seed_file")));
+}
+
+/* It becomes a token of subjects. */
+static void check_stream(struct config_loading *loading)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    const char *stream = loading->config->consumers.billing_stream;
+    size_t length = strlen(stream);
+    if (length == 0 || length > STREAM_NAME_MAX || strspn(stream, letters) != length)
+        config_error(loading,
+                     "%skey consumers.billing_stream: expected 1 to 64 letters, digits, _ or -, "
+                     "got \"%s\"",
+                     config_place(loading, key_of("consumers.billing_stream")), stream);
 }
 
 static size_t key_of(const char *path)

@@ -174,6 +174,16 @@ const struct config_key config_keys[] = {
      .help = "how long an event is refused for its size or subject before a tombstone takes its "
              "place"},
 
+    /* Applies events of other services; needs what the relay needs. */
+    {BOOL("consumers.enabled", consumers.enabled, "true"),
+     .help = "apply other services' events inside `serve`"},
+    {TEXT("consumers.billing_stream", consumers.billing_stream, "BILLING"),
+     .help = "the JetStream stream of billing's events"},
+    {COUNT("consumers.parked_max", consumers.parked_max, "10000", 1, 1000000),
+     .help = "events that may wait for their tenant; more stay in their stream"},
+    {DURATION("consumers.park_for", consumers.park_for_ns, "24h", NS_PER_S, 30 * 24 * HOUR),
+     .help = "how long an event waits for its tenant before it is a dead letter"},
+
     /* The maximum is the promise to callers without a consistency token. */
     {DURATION("cache.max_age", cache.max_age_ns, "200ms", NS_PER_MS, 200 * NS_PER_MS),
      .help = "the oldest answer from a cache"},

@@ -113,3 +113,9 @@ static const char *or_else(const char *text, const char *fallback)
 {
     return text == NULL ? fallback : text;
 }
+
+void tenant_touch(struct tenant *tenant, uint64_t now_us)
+{
+    tenant->version++;
+    tenant->update_time_us = now_us > tenant->update_time_us ? now_us : tenant->update_time_us + 1;
+}

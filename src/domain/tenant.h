@@ -115,6 +115,8 @@ const char *tenant_slug_rule(struct slice slug);
 
 /* Whether the platform keeps the slug for itself (host names, paths); a tenant may not take it. */
 bool tenant_slug_is_reserved(const char *slug);
+/* Checks a plan's id; NULL: fine ("" is no plan), else the broken rule.  A constant text. */
+const char *tenant_plan_rule(const char *plan_id);
 /* Checks the reason of a status change; NULL: fine, else the broken rule.  UTF-8 is expected
  * (the scan has checked it). */
 const char *tenant_reason_rule(const char *reason);
@@ -122,6 +124,9 @@ const char *tenant_reason_rule(const char *reason);
 /* Checks every rule of every field and reports all that are broken; returns how many.
  * `report` may be NULL. */
 size_t tenant_validate(const struct tenant *tenant, tenant_violation *report, void *owner);
+
+/* The next version and its time, as every change but the first has them: never back, whatever the clock did. */
+void tenant_touch(struct tenant *tenant, uint64_t now_us);
 
 /* Fills what a creator left out: type org, status trial, locale "en", empty strings for NULL.
  * Type and status need no work: their defaults are the enums' zeroes. */

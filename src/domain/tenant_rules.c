@@ -111,14 +111,19 @@ static void check_display_name(const struct tenant *tenant, struct report *repor
 }
 
 /* Which plans exist is another service's knowledge: only the shape is checked. */
+const char *tenant_plan_rule(const char *plan_id)
+{
+    bool fits = plan_id[0] == '\0' || (slice_starts_with(slice_of_str(plan_id), PLAN_PREFIX) &&
+                                       is_token(plan_id + strlen(PLAN_PREFIX), "_", TOKEN_MAX));
+    return fits ? NULL : "must be \"plan_\" and 1 to 63 lower-case letters, digits or underscores";
+}
+
 static void check_plan(const struct tenant_plan *plan, struct report *report)
 {
     const char *id = plan->plan_id;
-    bool fits = id[0] == '\0' || (slice_starts_with(slice_of_str(id), PLAN_PREFIX) &&
-                                  is_token(id + strlen(PLAN_PREFIX), "_", TOKEN_MAX));
-    if (!fits)
-        broken(report, "plan.plan_id",
-               "must be \"plan_\" and 1 to 63 lower-case letters, digits or underscores");
+    const char *rule = tenant_plan_rule(id);
+    if (rule != NULL)
+        broken(report, "plan.plan_id", rule);
     if (plan->addons.count > 0 && id[0] == '\0')
         broken(report, "plan.addons", "need a plan: set plan.plan_id");
     if (plan->addons.count > TENANT_ADDONS_MAX)

@@ -3,6 +3,7 @@
  *
  *    main ── app ── serve ── worker_thread × N      one loop, store, cache and rpc_worker each
  *                     ├── relay                     a thread of its own
+ *                     ├── inbound                   a thread of its own
  *                     ├── epoch_feed                a thread of its own
  *                     └── ops                       a thread of its own
  *
@@ -30,6 +31,7 @@ struct epoch_feed;
 struct epoch_view;
 struct store_settings;
 struct event_source;
+struct inbound;
 struct ops;
 struct relay;
 struct token_keys;
@@ -43,6 +45,7 @@ struct options {
     const char *config_file; /* --config; NULL: $TENANT_CONFIG, else the environment alone */
     const char *migrations;  /* --migrations */
     bool no_relay;           /* serve without the relay */
+    bool no_consumers;       /* serve without applying other services' events */
     bool print;              /* check-config: the effective values */
     bool schema;             /* check-config: every key, as the README has them */
 };
@@ -115,7 +118,8 @@ struct serve {
     struct epoch_feed *epoch_feed;  /* keeps it up to date */
     struct cache_memory *memory;
     struct event_source *source;
-    struct relay *relay; /* NULL with --no-relay */
+    struct relay *relay;     /* NULL with --no-relay */
+    struct inbound *inbound; /* NULL with --no-consumers */
     struct rpc_shared *shared;
     struct rpc_listener *listener;
     struct worker_thread *workers; /* owned */
@@ -132,8 +136,7 @@ struct serve {
     bool stopping; /* the first SIGTERM or SIGINT came */
 };
 
-/* config.c of this room: reads the configuration for a use, prints what is wrong; OK or
- * EXIT_WRONG. `use`: a CONFIG_FOR_… mask; keys of other uses may be missing. */
+/* Reads the configuration for a use (CONFIG_FOR_… mask), prints what is wrong; OK or EXIT_WRONG. */
 int app_configure(struct app *app, unsigned use);
 /* Where app_configure() read it from, to read it again. */
 struct config_source app_config_source(const struct app *app);
@@ -155,11 +158,9 @@ void worker_settings_store(const struct app *app, struct store_settings *setting
 /* Fault: of its store or cache settings, or INTERNAL without a thread; then worker_join() takes
  * it apart. */
 int worker_start(struct worker_thread *worker, struct serve *serve, unsigned number);
-/* Asks for the drain; the worker reports to serve->reports and then ends.  Once in a worker's
- * life. */
+/* Asks for the drain; the worker reports to serve->reports and then ends.  Once. */
 void worker_drain(struct worker_thread *worker);
-/* Accepts one that was never started. */
-void worker_join(struct worker_thread *worker);
+void worker_join(struct worker_thread *worker); /* also of one that never started */
 
 /* reload.c */
 void reload_metrics_init(struct reload_metrics *reload, struct metrics *metrics);
@@ -171,7 +172,7 @@ void app_reload(struct app *app, struct serve *serve, const struct reload_metric
  * for up to 20 s.  Faults: CONFIG (schema, rights), DATABASE. */
 int startup_check_database(struct app *app, struct metrics *metrics, bool relay_only);
 
-/* watchdog.c: counts and logs the worker's tasks that hold the CPU for more than 5 ms. */
+/* watchdog.c: tells of the worker's tasks that hold the CPU for more than 5 ms. */
 void watchdog_start(struct worker_thread *worker);
 
 /* wiring.c */
@@ -190,6 +191,9 @@ const char *wiring_url(const struct config *config, enum store_login login);
 int wiring_token_keys(struct app *app);
 struct event_source *wiring_source(struct app *app);
 int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay);
+/* Are other services' events applied here: wanted, and given what that takes? */
+bool wiring_consumes(const struct app *app);
+int wiring_inbound(struct serve *serve);
 
 extern const char *const version_commit;
 

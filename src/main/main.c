@@ -30,6 +30,7 @@ static const char usage_text[] =
     "options\n"
     "  --config FILE      configuration (YAML); else $TENANT_CONFIG, else the environment\n"
     "  --no-relay         serve: leave the events to other processes\n"
+    "  --no-consumers     serve: leave other services' events to other processes\n"
     "  --migrations DIR   migrate: where the SQL files are (default migrations)\n"
     "  --print            check-config: print every value and its origin; secrets are masked\n"
     "  --schema           check-config: print the table of all keys (Markdown)\n"
@@ -93,6 +94,8 @@ static int parse(struct options *options, int argc, char **argv)
             return EXIT_STOPPED;
         } else if (strcmp(word, "--no-relay") == 0) {
             options->no_relay = true;
+        } else if (strcmp(word, "--no-consumers") == 0) {
+            options->no_consumers = true;
         } else if (strcmp(word, "--print") == 0) {
             options->print = true;
         } else if (strcmp(word, "--schema") == 0) {

@@ -1,8 +1,9 @@
 /*~ A serving process: what it is made of, in the order it is put together and taken apart.
  *
  * The main thread accepts, shakes hands, watches signals and waits; workers answer calls, each with a loop,
- * connections and caches of its own; the relay ships events on a thread of its own.  SIGTERM: say "not ready",
- * stop accepting, let every connection finish, then take down what is left. */
+ * connections and caches of its own; the relay ships events, and the consumer applies those of others, on
+ * threads of their own.  SIGTERM: say "not ready", stop accepting, let every connection finish, then take down
+ * what is left. */
 #include "main/app.h"
 
 #include "main/certificates.h"
@@ -12,6 +13,7 @@
 #include "cache/cache.h"
 #include "cache/epoch_view.h"
 #include "events/relay.h"
+#include "inbound/inbound.h"
 #include "ops/ops.h"
 #include "service/epoch_feed.h"
 
@@ -47,8 +49,8 @@ int command_serve(struct app *app)
     if (status != OK)
         return status;
     struct serve serve = {.app = app, .signal_fd = -1};
-    serve.worker_count =
-        app->config->server.workers > 0 ? app->config->server.workers : count_cpus();
+    serve.worker_count = app->config->server.workers > 0 ? app->config->server.workers
+                                                         : count_cpus();
     int rc = serve_open(&serve);
     if (rc == OK) {
         stand_behind();
@@ -84,6 +86,8 @@ static int serve_open(struct serve *serve)
     serve->source = wiring_source(app);
     if (app->config->relay.enabled && !app->options.no_relay)
         TRY(wiring_relay(app, serve->metrics, &serve->relay));
+    if (wiring_consumes(app))
+        TRY(wiring_inbound(serve));
     TRY(open_epochs(serve));
     TRY(open_workers(serve));
     TRY(open_ports(serve));
@@ -193,6 +197,7 @@ static void serve_close(struct serve *serve)
     rpc_listener_close(serve->listener);
     for (unsigned i = 0; serve->workers != NULL && i < serve->worker_count; i++)
         worker_join(&serve->workers[i]);
+    inbound_stop(serve->inbound);
     relay_stop(serve->relay);
     epoch_feed_stop(serve->epoch_feed);
     ops_stop(serve->ops);

@@ -18,6 +18,7 @@
 
 static void await_stop(struct app *app, const sigset_t *set, struct metrics *metrics);
 static int check_logins(struct app *app, struct store *store, bool relay_only);
+static bool needs_relay_login(const struct app *app, bool relay_only);
 static int check_relay_login(struct app *app, struct store *store);
 static int check_serving_logins(struct app *app, struct store *store);
 static int say_unreachable(struct app *app, struct store *store, int refusal);
@@ -28,7 +29,7 @@ int startup_check_database(struct app *app, struct metrics *metrics, bool relay_
 {
     struct store_settings settings;
     worker_settings_store(app, &settings);
-    bool relay = relay_only || (app->config->relay.enabled && !app->options.no_relay);
+    bool relay = needs_relay_login(app, relay_only);
     settings.urls[LOGIN_RELAY] = relay ? app->config->database.relay_url : NULL;
     if (relay_only) {
         settings.urls[LOGIN_APP] = NULL;
@@ -114,8 +115,14 @@ static int check_logins(struct app *app, struct store *store, bool relay_only)
 {
     if (!relay_only)
         TRY(check_serving_logins(app, store));
-    bool relay = relay_only || (app->config->relay.enabled && !app->options.no_relay);
-    return relay ? check_relay_login(app, store) : OK;
+    return needs_relay_login(app, relay_only) ? check_relay_login(app, store) : OK;
+}
+
+/* What is parked is kept with it too. */
+static bool needs_relay_login(const struct app *app, bool relay_only)
+{
+    return relay_only || (app->config->relay.enabled && !app->options.no_relay) ||
+           wiring_consumes(app);
 }
 
 static int check_serving_logins(struct app *app, struct store *store)

@@ -3,6 +3,7 @@
 
 #include "events/outbox.h"
 #include "events/relay.h"
+#include "inbound/inbound.h"
 #include "store/pg_password.h"
 #include "tokens/token_keys.h"
 
@@ -15,6 +16,7 @@
  * database */
 
 static void wire_identity_limits(const struct config *config, struct rpc_limits *limits);
+static struct jetstream_settings nats_settings(const struct app *app);
 static const char *name_of_uri(void *owner, const char *uri);
 static int render_probe(void *owner, const char *path, struct buf *body);
 static bool is_serving(void *state);
@@ -190,6 +192,38 @@ struct event_source *wiring_source(struct app *app)
     return source;
 }
 
+bool wiring_consumes(const struct app *app)
+{
+    const struct config *config = app->config;
+    return config->consumers.enabled && !app->options.no_consumers && config->nats.url[0] != '\0' &&
+           config->database.relay_url[0] != '\0';
+}
+
+int wiring_inbound(struct serve *serve)
+{
+    struct app *app = serve->app;
+    const struct config *config = app->config;
+    struct inbound_settings *settings = arena_alloc(app->arena, sizeof *settings);
+    *settings = (struct inbound_settings){
+        .app_url = config->database.url,
+        .app_password = app->passwords[LOGIN_APP],
+        .relay_url = config->database.relay_url,
+        .relay_password = app->passwords[LOGIN_RELAY],
+        .nats = nats_settings(app),
+        .billing_stream = config->consumers.billing_stream,
+        .source = serve->source,
+        .parked_max = config->consumers.parked_max,
+        .park_for_ns = config->consumers.park_for_ns,
+        .relay = serve->relay,
+    };
+    bool known = region_parse(slice_of_str(config->region), &settings->region);
+    assert(known); /* the configuration was checked */
+    if (inbound_start(settings, serve->metrics, &app->log, &serve->inbound) != OK)
+        return FAULT(&app->ctx, FAULT_CONFIG,
+                     "the consumers cannot start: check nats.*, database.* and consumers.*");
+    return OK;
+}
+
 /* The settings live in the app's arena: the relay borrows them to its end. */
 int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
 {
@@ -198,12 +232,7 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
     *settings = (struct relay_settings){
         .database_url = config->database.relay_url,
         .database_password = app->passwords[LOGIN_RELAY],
-        .nats = {.url = config->nats.url,
-                 .seed_file = config->nats.seed_file,
-                 .ca_file = config->tls.ca_file,
-                 .cert_file = config->tls.cert_file,
-                 .key_file = config->tls.key_file,
-                 .name = app->instance},
+        .nats = nats_settings(app),
         .streams = {.replicas = config->nats.replicas,
                     .max_age_s = EVENT_MAX_AGE_S,
                     .duplicate_window_s = config->nats.duplicate_window_ns / NS_PER_S},
@@ -217,6 +246,19 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
     if (rc != OK)
         return FAULT(&app->ctx, FAULT_CONFIG, "the relay cannot start: check nats.* and relay.*");
     return OK;
+}
+
+static struct jetstream_settings nats_settings(const struct app *app)
+{
+    const struct config *config = app->config;
+    return (struct jetstream_settings){
+        .url = config->nats.url,
+        .seed_file = config->nats.seed_file,
+        .ca_file = config->tls.ca_file,
+        .cert_file = config->tls.cert_file,
+        .key_file = config->tls.key_file,
+        .name = app->instance,
+    };
 }
 
 /* Byte for byte; whoever is not configured is a stranger, this service's own certificate included. */

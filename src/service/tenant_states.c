@@ -95,7 +95,7 @@ static int change_status(const struct transition *transition)
 
     enum tenant_status previous = tenant.status;
     tenant.status = transition->to;
-    tenant_touch(&tenant);
+    tenant_touch(&tenant, clock_wall() / NS_PER_US);
     *transition->place = tenant_to_message(call->ctx.arena, &tenant);
     if (transition->validate_only)
         return OK;

@@ -35,8 +35,6 @@ struct tenant_change {
     const char *reason;                /* … and why */
 };
 
-/* The next version and its time, as every change but the first has them. */
-void tenant_touch(struct tenant *tenant);
 /* Behind the queued insertion or update: audit, event, the answer under its key, COMMIT; then caches and relay.
  * `reply` is the whole response message.  Suspends.  Refusals: SLUG_TAKEN and those of write_commit(). */
 int tenant_save(struct write *write, const struct tenant_change *change,

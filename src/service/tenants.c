@@ -142,7 +142,7 @@ static int tenants_update(struct call *call, const Tenant__V1__UpdateTenantReque
         out->tenant = tenant_to_message(call->ctx.arena, &tenant);
         return in->validate_only ? OK : write_commit(&write, &out->base);
     }
-    tenant_touch(&tenant);
+    tenant_touch(&tenant, clock_wall() / NS_PER_US);
     out->tenant = tenant_to_message(call->ctx.arena, &tenant);
     tenant_store_update(write.tx, &tenant);
     if (renamed) {

@@ -108,6 +108,10 @@ static const char *app_rights[] = {
     "schema_migrations SELECT",
     "installation SELECT",
     "rewound SELECT",
+    "inbox SELECT",
+    "inbox INSERT",
+    "subscription SELECT",
+    "subscription INSERT",
 };
 static const char *platform_rights[] = {
     "tenants SELECT",
@@ -137,6 +141,11 @@ static const char *relay_rights[] = {
     "platform_idempotency SELECT",
     "platform_idempotency DELETE",
     "schema_migrations SELECT",
+    "inbox SELECT",
+    "inbox DELETE",
+    "inbox_parked SELECT",
+    "inbox_parked INSERT",
+    "inbox_parked DELETE",
     "partitions_make EXECUTE",
     "partitions_drop EXECUTE",
 };
@@ -148,6 +157,7 @@ static const char *known_names[] = {
     "relay_lease",     "relay_owner",    "slug_reservations", "partition_retention",
     "installation",    "platform_audit", "schema_migrations", "partitions_make",
     "partitions_drop", "outbox_dead",    "rewound",           "relay_stream",
+    "inbox",           "inbox_parked",   "subscription",
 };
 
 static struct string_list rights_of(enum store_login login);

@@ -43,7 +43,7 @@ const char *store_trouble(const struct store *store, enum store_login login);
 
 /* The version that this program's statements need.  A newer schema is accepted: migrations only add
  * what older programs do not miss until nobody runs them. */
-#define STORE_SCHEMA_VERSION 8
+#define STORE_SCHEMA_VERSION 9
 
 /* The newest applied migration, 0 for none; `mode` is TX_CATALOG or TX_RELAY.  Suspends.
  * Refusals and faults of tx_run(). */

@@ -22,6 +22,7 @@ def _compile_protos():
         "tenant/options/v1/options.proto",
         "tenant/events/v1/envelope.proto",
         "tenant/events/v1/tenant_events.proto",
+        "billing/events/v1/subscription_events.proto",
     ]
     subprocess.run(
         [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}/proto", f"--python_out={out}",

@@ -1,11 +1,13 @@
 /* What consumers read of streams: acknowledgement subjects, envelopes with their headers, records of groups.  Whatever
  * it is, it is survived; what is accepted keeps its promises.
  *
- * Input: 'a' and a subject; 'e', three header values each ended by a newline ("-": none), and a body; 'g' and a record. */
+ * Input: 'a' and a subject; 'e', three header values each ended by a newline ("-": none), and a body; 'g' and a record;
+ * 'b' and a message of billing's. */
 #include "consumer/event.h"
 #include "consumer/group_table.h"
 
 #include "events/ack_place.h"
+#include "inbound/billing.h"
 
 #include <stdlib.h>
 
@@ -87,6 +89,26 @@ static void record(struct slice text)
     free(copy);
 }
 
+static void billing(struct slice bytes)
+{
+    struct arena *arena = arena_new(1 << 20);
+    uint8_t *copy = own(bytes);
+    const struct billing_reader reader = {arena, REGION_EU, 1800000000000000};
+    struct billing_event event;
+    billing_read(&reader, slice_make(copy, bytes.size), &event);
+    EXPECT((event.kind == BILLING_BROKEN) == (event.fault != NULL));
+    if (event.kind == BILLING_NEWS) {
+        bool changed = false;
+        EXPECT(!uuid_is_nil(&event.tenant_id) && event.event_id[0] != '\0' && event.news.at_us > 0);
+        struct subscription first = subscription_after(arena, NULL, &event.news, &changed);
+        EXPECT(changed && tenant_plan_rule(subscriptions_plan(&first, 1)) == NULL);
+        struct subscription second = subscription_after(arena, &first, &event.news, &changed);
+        EXPECT(!changed && strcmp(second.state_mark, first.state_mark) == 0);
+    }
+    free(copy);
+    arena_free(arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -101,6 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'g':
         record(rest);
+        break;
+    case 'b':
+        billing(rest);
         break;
     default:
         break;

@@ -44,7 +44,8 @@ sources_of() {
     dead_letter) echo src/events/dead_letter.c src/events/message.c src/events/json_scan.c src/events/subjects.c \
         src/domain/time_text.c src/base/base64.c src/base/id.c src/base/clock.c src/base/hash.c src/base/random.c src/base/arena.c \
         src/base/buf.c src/base/alloc.c ;;
-    consumer) echo src/consumer/event.c src/consumer/group_table.c src/events/ack_place.c src/events/dead_letter.c src/events/message.c \
+    consumer) echo src/inbound/billing.c src/domain/subscription.c src/domain/tenant_rules.c src/domain/tenant.c \
+        src/domain/string_sets.c src/consumer/event.c src/consumer/group_table.c src/events/ack_place.c src/events/dead_letter.c src/events/message.c \
         src/events/json_scan.c src/events/subjects.c src/events/lease_plan.c src/domain/time_text.c gen/events.c src/base/base64.c \
         src/base/id.c src/base/clock.c src/base/hash.c src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     schema) echo tools/tenantctl/schema_text.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;

@@ -264,6 +264,13 @@ cases_nats_rights() {
         'nats publish sync-service TENANT.DLQ.requeue.sync-service.07 letter'
     check 'sync-service reads no dead letters but its own' refused 'Permissions Violation' within one eval \
         'nats request sync-service "\$JS.API.CONSUMER.CREATE.TENANT_DLQ.sync-service_requeue.TENANT.DLQ.>" "{}"'
+    check 'billing has its stream' says '"subjects": ?\["billing.>"\]' within one eval \
+        'nats request billing "\$JS.API.STREAM.INFO.BILLING"'
+    check 'billing publishes' says '"seq": ?1' within one eval 'nats request billing billing.subscription.created.v1 hello'
+    check 'nobody else does' refused 'Permissions Violation' within one eval \
+        'nats publish tenant-service billing.subscription.created.v1 forged; nats publish sync-service billing.x forged'
+    check "billing publishes none of our events" refused 'Permissions Violation' within one eval \
+        'nats publish billing tenant.org.provisioned.v1.07 forged'
     check 'sync-service makes no stream' refused 'Permissions Violation' within one eval \
         'nats request sync-service "\$JS.API.STREAM.CREATE.TENANT_08" "{}"'
     check 'admin publishes no event' refused 'Permissions Violation' within one eval \

@@ -46,7 +46,7 @@ pki_make() {
 
 nkeys_make() {
     (umask 077 && mkdir -p "$DIR/nats")
-    /usr/bin/python3 "$here/stack.d/nats.py" keys "$DIR/nats" tenant-service sync-service admin stranger
+    /usr/bin/python3 "$here/stack.d/nats.py" keys "$DIR/nats" tenant-service sync-service billing admin stranger
 }
 
 env_write() {

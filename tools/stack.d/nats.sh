@@ -66,6 +66,9 @@ accounts {
       { nkey: "$(nats_public sync-service)", permissions: {
           publish: { allow: [$(nats_list "${consumer[@]}")] }
           subscribe: { allow: ["_INBOX.>"] } } }
+      { nkey: "$(nats_public billing)", permissions: {
+          publish: { allow: ["billing.>", "\$JS.API.STREAM.CREATE.BILLING", "\$JS.API.STREAM.INFO.BILLING"] }
+          subscribe: { allow: ["_INBOX.>"] } } }
       { nkey: "$(nats_public admin)", permissions: {
           publish: { allow: ["\$JS.API.>", "\$JS.ACK.>", "\$JS.FC.>", "_INBOX.>", "TENANT.DLQ.requeue.>"] }
           subscribe: { allow: [">"] } } }
@@ -95,10 +98,14 @@ CONF
 }
 
 # The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
-# makes room for.
+# makes room for. The service consumes billing's events, and its own dead letters that were sent back.
 nats_relay_subjects() {
     printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
         "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
+    printf '%s\n' "\$JS.API.CONSUMER.CREATE.BILLING.tenant-service.billing.subscription.>" \
+        "\$JS.API.CONSUMER.INFO.BILLING.tenant-service" "\$JS.API.CONSUMER.MSG.NEXT.BILLING.tenant-service" \
+        "\$JS.ACK.BILLING.tenant-service.>"
+    nats_requeued_subjects tenant-service
     nats_per_stream "${PARTITIONS[*]} DLQ" STREAM.CREATE STREAM.UPDATE STREAM.INFO STREAM.MSG.GET DIRECT.GET 'DIRECT.GET+'
 }
 
@@ -111,12 +118,31 @@ nats_consumer_subjects() {
     nats_per_stream "${PARTITIONS[*]}" STREAM.INFO CONSUMER.CREATE 'CONSUMER.CREATE+' 'CONSUMER.DURABLE.CREATE+' \
         'CONSUMER.INFO+' 'CONSUMER.DELETE+' 'CONSUMER.MSG.NEXT+' CONSUMER.NAMES CONSUMER.LIST 'ACK+' 'FC+'
     for group in ${STACK_GROUPS:-sync-service}; do
-        printf '%s\n' "TENANT.GROUPS.$group" "TENANT.DLQ.consumer.$group.*" \
-            "\$JS.API.CONSUMER.CREATE.TENANT_DLQ.${group}_requeue.TENANT.DLQ.requeue.$group.>" \
-            "\$JS.API.CONSUMER.INFO.TENANT_DLQ.${group}_requeue" \
-            "\$JS.API.CONSUMER.DELETE.TENANT_DLQ.${group}_requeue" \
-            "\$JS.API.CONSUMER.MSG.NEXT.TENANT_DLQ.${group}_requeue" "\$JS.ACK.TENANT_DLQ.${group}_requeue.>"
+        printf '%s\n' "TENANT.GROUPS.$group" "TENANT.DLQ.consumer.$group.*"
+        nats_requeued_subjects "$group"
     done
+}
+
+# The dead letters that an operator sends back to a group.
+nats_requeued_subjects() { # GROUP
+    printf '%s\n' "\$JS.API.CONSUMER.CREATE.TENANT_DLQ.${1}_requeue.TENANT.DLQ.requeue.$1.>" \
+        "\$JS.API.CONSUMER.INFO.TENANT_DLQ.${1}_requeue" "\$JS.API.CONSUMER.DELETE.TENANT_DLQ.${1}_requeue" \
+        "\$JS.API.CONSUMER.MSG.NEXT.TENANT_DLQ.${1}_requeue" "\$JS.ACK.TENANT_DLQ.${1}_requeue.>"
+}
+
+# Billing's stream, which that team would have made.
+nats_billing_make() {
+    local replicas=${#NATS_SERVERS[@]}
+    FAILED=nats
+    printf 'the stream BILLING could not be made\n' >"$RUN/nats.why"
+    nats_request billing "\$JS.API.STREAM.CREATE.BILLING" '{"name":"BILLING","subjects":["billing.>"],
+        "storage":"file","retention":"limits","discard":"old","max_age":2592000000000000,"num_replicas":'"$replicas}" |
+        grep -q '"name":"BILLING"'
+}
+
+nats_request() { # IDENTITY SUBJECT PAYLOAD
+    /usr/bin/python3 "$here/stack.d/nats.py" request "$(nats_url_of nats)" "$DIR/pki/ca.pem" \
+        "$DIR/pki/$1.pem" "$DIR/pki/$1.key" "$DIR/nats/$1.nk" "$2" "$3"
 }
 
 nats_public() { cat "$DIR/nats/$1.pub"; }

@@ -12,7 +12,7 @@ stack_start() {
     trap 'exit 143' TERM HUP
     for attempt in 1 2 3; do
         stack_fresh "$attempt"
-        if servers_start; then
+        if servers_start && nats_billing_make; then
             env_write
             ports_release
             trap - EXIT INT TERM HUP

@@ -6,11 +6,13 @@
 #include "store/dead_store.h"
 #include "store/epoch_store.h"
 #include "store/idempotency_store.h"
+#include "store/inbox_store.h"
 #include "store/outbox_store.h"
 #include "store/partition_store.h"
 #include "store/relay_store.h"
 #include "store/slug_store.h"
 #include "store/startup_checks.h"
+#include "store/subscription_store.h"
 #include "store/tenant_list_store.h"
 
 #define LIST(name) {#name, &(name)}
@@ -25,6 +27,8 @@ static const struct registered {
     LIST(epoch_statements),       LIST(relay_statements),
     LIST(partition_statements),   LIST(startup_statements),
     LIST(dead_statements),
+    LIST(inbox_statements),       LIST(parked_statements),
+    LIST(subscription_statements),
 };
 #define REGISTERED (sizeof registered / sizeof registered[0])
 

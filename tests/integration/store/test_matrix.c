@@ -69,6 +69,17 @@ static void seed(const struct tenant *tenant)
               "'%s') ON CONFLICT DO NOTHING", tenant->slug, id);
 }
 
+/* Events of other services: one that was applied, one that waits, and what they said. */
+static void seed_inbox(const char *id, const char *age)
+{
+    sql(root, "INSERT INTO tenant.inbox (tenant_id, consumer, event_id, received_at) VALUES ('%s', 'c', 'e', now() - "
+              "interval '%s')", id, age);
+    sql(root, "INSERT INTO tenant.inbox_parked (tenant_id, consumer, event_id, subject, body, stream, stream_seq, due_at) "
+              "VALUES ('%s', 'c', 'e', 's', '', 'S', 1, now())", id);
+    sql(root, "INSERT INTO tenant.subscription (tenant_id, subscription_id, state, is_ended, state_mark, began_at) VALUES "
+              "('%s', 's', 'active', false, 'm', now())", id);
+}
+
 /* The answers of a write: kept, or to be deleted by the relay. */
 static void seed_answers(const char *id, const char *expiry)
 {
@@ -101,6 +112,8 @@ static void setup(void)
     b = uuid_of(rig.ctx.arena, &second.id);
     seed_answers(a, "1 hour");
     seed_answers(b, "-1 hour");
+    seed_inbox(a, "39 days");
+    seed_inbox(b, "41 days");
 }
 
 static void teardown(void)
@@ -321,13 +334,19 @@ static void try_relay(struct findings *findings)
     expect_done(findings, 2, "UPDATE tenant.tenant_seq SET seq = seq, incarnation = incarnation");
     expect_done(findings, 2, "UPDATE tenant.authz_epoch SET epoch = epoch, incarnation = incarnation");
     expect_done(findings, 1, "UPDATE tenant.installation SET incarnation = incarnation");
+    expect_done(findings, 2, "UPDATE tenant.inbox_parked SET attempts = attempts + 1, due_at = now()");
+    expect_done(findings, 2, "DELETE FROM tenant.inbox_parked");
+    expect_done(findings, 1, "DELETE FROM tenant.inbox");
     static const char *const refused[] = {
         "UPDATE tenant.outbox SET tenant_id = tenant_id", "UPDATE tenant.outbox_dead SET payload = ''",
         "UPDATE tenant.tenant_seq SET tenant_id = tenant_id", "DELETE FROM tenant.tenant_seq",
         "INSERT INTO tenant.tenant_seq VALUES (gen_random_uuid(), 1, 1)", "DELETE FROM tenant.authz_epoch",
         "UPDATE tenant.rewound SET applied_at = now()", "DELETE FROM tenant.rewound",
         "DELETE FROM tenant.installation", "UPDATE tenant.outbox_sent SET payload = ''",
-        "SELECT * FROM tenant.tenant_audit",
+        "SELECT * FROM tenant.tenant_audit", "SELECT * FROM tenant.subscription",
+        "UPDATE tenant.inbox_parked SET body = ''", "UPDATE tenant.inbox_parked SET tenant_id = tenant_id",
+        "INSERT INTO tenant.inbox VALUES (gen_random_uuid(), 'c', 'e')",
+        "UPDATE tenant.inbox SET received_at = now()",
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         struct attempt made = attempt(relay, NULL, "%s", refused[i]);
@@ -344,6 +363,8 @@ static void try_across(struct findings *findings)
     expect_seen(findings, relay, "outbox_dead", 2);
     expect_seen(findings, relay, "rewound", 2);
     try_relay(findings);
+    expect_seen(findings, relay, "inbox", 1);
+    expect_seen(findings, relay, "inbox_parked", 2);
     expect_seen(findings, relay, "idempotency", 1);
     expect_seen(findings, relay, "platform_idempotency", 1);
     expect_deleted(findings, "outbox", 2);

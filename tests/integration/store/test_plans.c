@@ -86,6 +86,10 @@ static const struct plan plans[] = {
     {"slug.take", "'eu', 'slug-1234', " MINE, "Index Scan using slug_reservations_", NULL, ALWAYS},
     {"slug.release", "'eu', 'slug-1234', " MINE, "Conflict Arbiter Indexes: slug_reservations_taken", NULL, ALWAYS},
     {"slug.forget", MINE ", 10", "using slug_reservations_tenant", NULL, 0},
+    {"inbox.note", MINE ", 'c', 'event'", "Conflict Arbiter Indexes: inbox_pkey", NULL, ALWAYS},
+    {"subscription.find", MINE ", 100", "using subscription_pkey", NULL, ALWAYS},
+    {"subscription.put", MINE ", 's', 'p', 'm', 'active', false, 'm', now()",
+     "Conflict Arbiter Indexes: subscription_pkey", NULL, ALWAYS},
     {"schema.version", NULL, NULL, NULL, 0},
     {"role.excess", "'{}', '{}'", NULL, NULL, 0},
 
@@ -153,6 +157,12 @@ static const struct plan plans[] = {
     {"dead.lettered", "1, 1234", "Index Scan using outbox_dead_", NULL, ALWAYS},
     {"relay.keys_expire", "20000", "using idempotency_expiry", NULL, 0},
     {"relay.platform_keys_expire", "20000", "using platform_idempotency_expiry", NULL, 0},
+    {"parked.put", MINE ", 'c', 'event', 's', '', '', 'S', 1, 1, 10000", "Insert on inbox_parked", NULL, 0},
+    {"parked.take", "'c', 1, 8", "using inbox_parked_due", "using inbox_parked_pkey", 0},
+    {"parked.put_off", MINE ", 'c', 'event', 1", "using inbox_parked_pkey", NULL, ALWAYS},
+    {"parked.remove", MINE ", 'c', 'event'", "using inbox_parked_pkey", NULL, ALWAYS},
+    {"parked.count", "'c', 10000", NULL, NULL, 0},
+    {"inbox.prune", "20000", "using inbox_received", NULL, 0},
     {"partitions.make", NULL, NULL, NULL, ALWAYS},
     {"partitions.drop", NULL, NULL, NULL, ALWAYS},
 };
@@ -162,7 +172,7 @@ static const struct plan plans[] = {
 
 static const char *const growing[] = {
     "tenants",     "tenant_audit",         "tenant_seq",        "outbox", "outbox_sent", "authz_epoch",
-    "outbox_dead", "idempotency", "platform_idempotency", "slug_reservations",
+    "outbox_dead", "idempotency",          "platform_idempotency", "slug_reservations", "inbox", "subscription",
 };
 
 #define EACH "FROM generate_series(1, %d) n CROSS JOIN LATERAL (SELECT ('00000000-0000-7000-8000-' || " \
@@ -192,6 +202,12 @@ static void fill(PGconn *root)
               "300)::bytea, 1, 1, 1, now(), now() + (n - 60) * interval '1 minute' " EACH, ROWS);
     sql(root, "INSERT INTO tenant.platform_idempotency SELECT 'p', 'm', 'key ' || n, sha256('x'), id, now(), now() + "
               "(n - 60) * interval '1 minute' " EACH, ROWS);
+    sql(root, "INSERT INTO tenant.inbox SELECT id, 'c', 'event ' || n, CASE WHEN n <= 60 THEN now() - "
+              "interval '41 days' ELSE now() END " EACH, ROWS);
+    sql(root, "INSERT INTO tenant.inbox_parked SELECT id, 'c', 'event ' || n, 's', repeat('b', 300)::bytea, '', 'S', n, "
+              "1, now() + n * interval '1 minute', now() " EACH, ROWS);
+    sql(root, "INSERT INTO tenant.subscription SELECT id, 'sub_' || n, 'plan_a', 'm', 'active', false, 'm', now(), now() "
+              EACH, ROWS);
     sql(root, "ANALYZE");
 }
 

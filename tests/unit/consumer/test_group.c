@@ -131,9 +131,12 @@ START_TEST(shares_come_out_fair)
                 group_table_remove(table, name);
             else
                 ck_assert(group_table_join(table, name, 1000));
-            for (int step = 0; step < 400 && table->member_count > 0; step++) {
-                const char *self = table->members[random_below(table->member_count)].name;
+            unsigned calm = 0; /* members in a row who wanted nothing */
+            for (unsigned turn = 0; calm < table->member_count; turn++) {
+                const char *self = table->members[turn % table->member_count].name;
                 struct lease_plan plan = group_table_plan(table, self, (unsigned)random_below(16));
+                calm = plan.take == 0 && plan.release == 0 ? calm + 1 : 0;
+                ck_assert_uint_lt(turn, 4000);
                 for (unsigned i = 0; i < PARTITION_COUNT; i++) {
                     if (plan.take >> i & 1)
                         snprintf(table->owners[i], GROUP_NAME_SIZE, "%s", self);

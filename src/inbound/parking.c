@@ -1,0 +1,137 @@
+/* What came too early: kept in the database, tried again when it is due.  Called by the loop.
+ *
+ * Whoever takes parked events puts them off first: a replica that dies with them in hand delays them by the
+ * lease. */
+#include "inbound/inbound_int.h"
+
+#define PATIENCE_NS (5 * NS_PER_S)
+#define LOOK_EVERY_NS NS_PER_S
+#define PRUNE_EVERY_NS (3600 * NS_PER_S)
+#define AT_ONCE 8
+#define LEASE_US UINT64_C(60000000)
+#define US_PER_S UINT64_C(1000000)
+#define FIRST_US US_PER_S
+#define LONGEST_US (600 * US_PER_S)
+
+static struct parked_caller caller_of(struct inbound *inbound);
+static uint64_t delay_us(const struct inbound_event *event, uint64_t now_us);
+static void try_again(struct inbound *inbound, const struct parked_event *parked);
+static bool late_store(struct inbound *inbound, const struct inbound_event *event);
+static bool is_late(const struct inbound *inbound, const struct inbound_event *event);
+static void count(struct inbound *inbound);
+
+int parking_put(struct inbound *inbound, const struct inbound_event *event, bool *parked)
+{
+    const struct parked_caller caller = caller_of(inbound);
+    const struct parked_event row = {
+        .key = {.tenant_id = event->read.tenant_id,
+                .consumer = BILLING_CONSUMER,
+                .event_id = event->read.event_id},
+        .subject = event->subject,
+        .body = event->body,
+        .traceparent = event->traceparent,
+        .stream = event->stream,
+        .stream_seq = event->stream_seq,
+        .due_in_us = delay_us(event, clock_wall() / NS_PER_US),
+    };
+    return parked_store_put(&caller, &row, inbound->settings->parked_max, parked);
+}
+
+void parking_tick(struct inbound *inbound)
+{
+    uint64_t now = clock_now();
+    if (now < inbound->parked_due_ns)
+        return;
+    struct parked_events due = {.count = 0};
+    const struct parked_caller caller = caller_of(inbound);
+    inbound->parked_due_ns = deadline_after(now, LOOK_EVERY_NS);
+    if (parked_store_take(&caller, LEASE_US, AT_ONCE, &due) != OK) {
+        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+        return;
+    }
+    for (size_t i = 0; i < due.count && !inbound->broken; i++)
+        try_again(inbound, &due.items[i]);
+    if (due.count == AT_ONCE)
+        inbound->parked_due_ns = 0; /* there may be more */
+    count(inbound);
+    if (now < inbound->prune_due_ns)
+        return;
+    inbound->prune_due_ns = deadline_after(now, PRUNE_EVERY_NS);
+    const struct parked_caller pruner = caller_of(inbound);
+    if (inbox_store_prune(&pruner) != OK)
+        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+}
+
+static struct parked_caller caller_of(struct inbound *inbound)
+{
+    return (struct parked_caller){
+        .store = inbound->store,
+        .ctx = inbound_step(inbound, PATIENCE_NS),
+        .consumer = BILLING_CONSUMER,
+    };
+}
+
+/* Until its time has come; else soon at first, because a tenant that is being made comes soon or never. */
+static uint64_t delay_us(const struct inbound_event *event, uint64_t now_us)
+{
+    if (event->read.not_before_us > now_us)
+        return event->read.not_before_us - now_us;
+    uint64_t tries = event->parked_us == 0 ? 0 : event->tries;
+    uint64_t delay = FIRST_US << (tries > 10 ? 10 : tries);
+    return delay < LONGEST_US ? delay : LONGEST_US;
+}
+
+static void try_again(struct inbound *inbound, const struct parked_event *parked)
+{
+    enum inbound_outcome outcome = INBOUND_EARLY;
+    struct inbound_event event = {
+        .body = parked->body,
+        .subject = parked->subject,
+        .traceparent = parked->traceparent,
+        .stream = parked->stream,
+        .stream_seq = parked->stream_seq,
+        .tries = parked->attempts,
+        .parked_us = parked->parked_us,
+    };
+    int rc = inbound_handle(inbound, &event, &outcome);
+    bool over = rc == OK && (outcome != INBOUND_EARLY || late_store(inbound, &event));
+    if (rc != OK && !inbound->broken && !inbound_retry(inbound, &event, rc))
+        over = letter_store(inbound, &event, "HANDLER_FAILED", ctx_fault_text(&inbound->ctx));
+    const struct parked_caller caller = caller_of(inbound);
+    rc = over ? parked_store_remove(&caller, &parked->key)
+              : parked_store_put_off(&caller, &parked->key,
+                                     delay_us(&event, clock_wall() / NS_PER_US));
+    if (rc != OK)
+        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+}
+
+static bool late_store(struct inbound *inbound, const struct inbound_event *event)
+{
+    return is_late(inbound, event) &&
+           letter_store(inbound, event, "TENANT_NOT_FOUND", "the tenant did not come");
+}
+
+/* The time in which a tenant must come begins when the event could take effect. */
+static bool is_late(const struct inbound *inbound, const struct inbound_event *event)
+{
+    uint64_t since_us = event->read.not_before_us > event->parked_us ? event->read.not_before_us
+                                                                     : event->parked_us;
+    uint64_t end_us = since_us + inbound->settings->park_for_ns / NS_PER_US;
+    return clock_wall() / NS_PER_US >= end_us;
+}
+
+static void count(struct inbound *inbound)
+{
+    uint64_t parked = 0;
+    uint64_t oldest_us = 0;
+    const struct parked_caller caller = caller_of(inbound);
+    if (parked_store_count(&caller, inbound->settings->parked_max, &parked, &oldest_us) != OK) {
+        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+        return;
+    }
+    uint64_t now_us = clock_wall() / NS_PER_US;
+    metric_gauge_set(inbound->metrics.parked, (int64_t)parked);
+    metric_gauge_set(inbound->metrics.parked_age, oldest_us == 0 || oldest_us > now_us
+                                                      ? 0
+                                                      : (int64_t)((now_us - oldest_us) / US_PER_S));
+}
