@@ -397,11 +397,11 @@ conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, C
 # The bench's own programs: the load and the baselines, which link nothing of src/.
 BENCH_BIN := build/bench/bin
 BENCH_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(shell pkg-config --cflags libpq libnats 2>/dev/null)
-BENCH_PROGRAMS := $(BENCH_BIN)/load $(patsubst tests/bench/baselines/%.c,$(BENCH_BIN)/%,$(wildcard tests/bench/baselines/*.c))
+BENCH_PROGRAMS := $(BENCH_BIN)/load $(BENCH_BIN)/consume $(patsubst tests/bench/baselines/%.c,$(BENCH_BIN)/%,$(wildcard tests/bench/baselines/*.c))
 BENCH_HEADERS := $(wildcard tests/bench/*.h tests/bench/load/*.h)
 
 .PHONY: bench
-bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is underneath (PART=hot|uncached|relay|idle|size)
+bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is underneath (PART=hot|uncached|relay|consumer|idle|size)
 	@tools/deps stack
 	@tests/bench/run $(PART)
 
@@ -414,6 +414,9 @@ bench-peers: $(SERVER) $(BENCH_PROGRAMS) ## Measure against other gRPC servers: 
 $(BENCH_BIN)/load: $(wildcard tests/bench/load/*.c) $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^) -lnghttp2 -lssl -lcrypto
+$(BENCH_BIN)/consume: tests/bench/consume.c $(B)/lib/libtenant-events.a $(BENCH_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(BENCH_CFLAGS) -Iinclude -Igen/pb -o $@ $< $(B)/lib/libtenant-events.a $(LIBEVENTS_LIBS)
 $(BENCH_BIN)/%: tests/bench/baselines/%.c $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(BENCH_CFLAGS) -o $@ $< -lnghttp2 -lpq -lnats -lssl -lcrypto
