@@ -84,10 +84,11 @@ struct config_nats {
 };
 
 struct config_relay {
-    bool enabled;               /* run the relay inside serve; true */
-    uint32_t window;            /* events sent and not yet acknowledged per partition; 1000 */
-    uint64_t lease_ttl_ns;      /* 5 s */
-    uint64_t withhold_after_ns; /* 2 min */
+    bool enabled;                   /* run the relay inside serve; true */
+    uint32_t window;                /* events sent and not yet acknowledged per partition; 1000 */
+    uint64_t lease_ttl_ns;          /* 5 s */
+    uint64_t reconcile_interval_ns; /* 60 s */
+    uint64_t withhold_after_ns;     /* 2 min */
 };
 
 /* Events of other services that change something here. */

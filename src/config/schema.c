@@ -170,6 +170,9 @@ const struct config_key config_keys[] = {
      .help = "events in flight per partition"},
     {DURATION("relay.lease_ttl", relay.lease_ttl_ns, "5s", 500 * NS_PER_MS, 5 * MINUTE),
      .help = "after which another relay takes a silent one's partitions"},
+    {DURATION("relay.reconcile_interval", relay.reconcile_interval_ns, "60s", NS_PER_S,
+              60 * MINUTE),
+     .help = "from look to look whether each stream holds what was sent"},
     {DURATION("relay.withhold_after", relay.withhold_after_ns, "2m", NS_PER_S, 60 * MINUTE),
      .help = "how long an event is refused for its size or subject before a tombstone takes its "
              "place"},

@@ -212,10 +212,14 @@ static void status_publish(struct relay *relay)
         .oldest_age_us = relay->stats.oldest_age_us,
         .published = relay->published,
     };
+    uint64_t missing = 0;
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        status.leases += relay->shards[i].state != SHARD_FOREIGN;
+        bool ours = relay->shards[i].state != SHARD_FOREIGN;
+        status.leases += ours;
         status.stopped += relay->shards[i].stopped;
+        missing += ours ? relay->shards[i].missing : 0;
     }
+    metric_gauge_set(relay->metrics.missing, (int64_t)missing);
     metric_gauge_set(relay->metrics.leases, status.leases);
     metric_gauge_set(relay->metrics.stopped, status.stopped);
     pthread_mutex_lock(&relay->status_lock);

@@ -25,6 +25,7 @@ struct relay_settings {
     size_t batch_bytes;         /* payload bytes read at once over all shards; 0: 8 MiB */
     uint64_t lease_ttl_ns;      /* 0: 5 s */
     uint64_t ack_timeout_ns;    /* for a whole window; 0: 5 s */
+    uint64_t reconcile_ns;      /* from look to look at each stream, about; 0: 60 s */
     uint64_t withhold_after_ns; /* how long an event is refused before it is withheld; 0: 2 min */
     struct token_keys *token_keys; /* for the events' consistency tokens; NULL: they have none */
 };

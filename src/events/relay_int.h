@@ -55,6 +55,9 @@ struct relay_metrics {
     struct metric *stopped;
     struct metric *takeovers;
     struct metric *settled_late;
+    struct metric *refilled;
+    struct metric *unrefillable;
+    struct metric *missing;
     struct metric *lag;
     struct metric *windows;
     struct metric *broker_up;

@@ -94,7 +94,7 @@ void relay_broker_lost(struct relay *relay, const char *detail)
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
         if (shard->state == SHARD_FOREIGN)
             continue;
-        shard->state = SHARD_UNKNOWN;
+        shard_doubt(shard);
         shard->window.state = WINDOW_EMPTY;
     }
 }

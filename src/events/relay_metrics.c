@@ -107,6 +107,22 @@ static const struct metric_family settled_late = {
     .help = "Events that a stream held although no acknowledgement had come.",
     .kind = METRIC_COUNTER,
 };
+static const struct metric_family refilled = {
+    .name = "tenant_relay_refilled_events_total",
+    .help = "Sent events that a stream had lost and that were put back.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family unrefillable = {
+    .name = "tenant_relay_unrefillable_events_total",
+    .help = "Events that a stream lost and that are older than sent events are kept.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family missing = {
+    .name = "tenant_relay_missing_events",
+    .help = "Events gone from the beginning or the middle of the held streams before their time: "
+            "they cannot be put back in order.",
+    .kind = METRIC_GAUGE,
+};
 static const struct metric_family lag = {
     .name = "tenant_relay_lag_seconds",
     .help = "From the event's insertion to its acknowledgement.",
@@ -139,6 +155,9 @@ const struct metric_family *const events_metric_families[] = {
     &takeovers,
     &lag,
     &settled_late,
+    &refilled,
+    &unrefillable,
+    &missing,
     &windows,
     &broker_up,
     &partitions_made,
@@ -165,6 +184,9 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
         .unlettered = metrics_series(set, &unlettered, NULL),
         .takeovers = metrics_series(set, &takeovers, NULL),
         .settled_late = metrics_series(set, &settled_late, NULL),
+        .refilled = metrics_series(set, &refilled, NULL),
+        .unrefillable = metrics_series(set, &unrefillable, NULL),
+        .missing = metrics_series(set, &missing, NULL),
         .lag = metrics_series(set, &lag, NULL),
         .windows = metrics_series(set, &windows, NULL),
         .broker_up = metrics_series(set, &broker_up, NULL),

@@ -12,21 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* the tail of two windows, 2000 messages by 32 in flight, and one statement */
-#define RESOLVE_PATIENCE_NS (10 * NS_PER_S)
-#define LOOK_PATIENCE_NS (3 * NS_PER_S)
 #define SEND_PATIENCE_NS (5 * NS_PER_S)
 #define ACK_PATIENCE_NS (5 * NS_PER_S)
 #define POSTPONE_FLOOR_NS (50 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
-/* Of the rows that no acknowledgement settled, all are among the last window's messages; one more window
- * is for a relay that died while it settled them. */
-#define TAIL_WINDOWS 2
-
-static bool look(struct relay *relay, struct shard *shard, struct stream_state *state);
-static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state);
-static void drift_report(struct relay *relay, struct shard *shard,
-                         const struct stream_state *state);
 static size_t rows_that_fit(struct relay *relay, const struct outbox_row *rows, size_t count);
 static void unsendable_refuse(struct relay *relay, struct shard *shard,
                               const struct outbox_row *row);
@@ -35,32 +24,7 @@ static void window_send(struct relay *relay, struct shard *shard, const struct o
 static void cause_report(struct relay *relay, const struct shard *shard);
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
 
-void shard_check(struct relay *relay, struct shard *shard)
-{
-    struct stream_state state;
-    if (look(relay, shard, &state))
-        shard->checked = true;
-}
-
-/* After this no row of the shard is both unsent in the database and stored in the stream, as
- * far as the stream remembers: the tail covers all windows that can have been cut off. */
-void shard_resolve(struct relay *relay, struct shard *shard)
-{
-    struct stream_state state;
-    assert(shard->state == SHARD_UNKNOWN);
-    if (!look(relay, shard, &state))
-        return;
-    if (!tail_settle(relay, shard, &state)) {
-        shard_postpone(shard);
-        return;
-    }
-    shard->checked = true;
-    shard->stream_seq = state.last_seq;
-    shard->state = SHARD_READY;
-}
-
-/* The deadline counts from the end of the sending: a slow link must not eat the time for the
- * answers. */
+/* Taken as far as it fits; what is behind an event that does not fit waits for it. */
 void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
                 size_t count)
 {
@@ -75,8 +39,17 @@ void shard_send(struct relay *relay, struct shard *shard, const struct outbox_ro
         return;
     }
     shard->tombstone = withheld_is(&rows[0]);
+    shard->refilling = false;
+    shard_window(relay, shard, rows, fitting);
+}
+
+/* The deadline counts from the end of the sending: a slow link must not eat the time for the
+ * answers. */
+void shard_window(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
+                  size_t count)
+{
     shard->window.state = WINDOW_EMPTY;
-    window_begin(&shard->window, ++relay->generation, shard->stream_seq, fitting);
+    window_begin(&shard->window, ++relay->generation, shard->stream_seq, count);
     shard->state = SHARD_SENT;
     window_send(relay, shard, rows);
     shard->deadline_ns = deadline_after(clock_now(), relay->settings->ack_timeout_ns != 0
@@ -88,8 +61,8 @@ void shard_recover(struct relay *relay, struct shard *shard)
 {
     const struct window *window = &shard->window;
     assert(shard->state == SHARD_SENT && window->state != WINDOW_DONE);
-    shard->state = SHARD_UNKNOWN;
-    if (window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE) {
+    shard_doubt(shard);
+    if (window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE && !shard->refilling) {
         /* The ones before it are stored; once these are settled it stands first and alone is to blame. */
         if (window->cause_index == 0)
             size_refuse(relay, shard);
@@ -100,6 +73,14 @@ void shard_recover(struct relay *relay, struct shard *shard)
     if (shard->failures > 0)
         shard_postpone(shard);
     shard->failures += shard->failures == 0;
+}
+
+/* Whatever was being compared is begun anew. */
+void shard_doubt(struct shard *shard)
+{
+    assert(shard->state != SHARD_FOREIGN);
+    shard->state = SHARD_UNKNOWN;
+    shard->scan = (struct shard_scan){.begun = false};
 }
 
 /* Jittered, so that sixteen shards that failed together do not come back together. */
@@ -119,61 +100,11 @@ void shard_give_up(struct shard *shard)
         return;
     shard->state = SHARD_FOREIGN;
     shard->window.state = WINDOW_EMPTY;
-    shard->checked = false;
+    shard->scan = (struct shard_scan){.begun = false};
     shard->failures = 0;
     shard->not_before_ns = 0;
     shard->stopped = false;
     shard->suspect = (struct suspect){.id = 0};
-}
-
-/* False: the shard has to wait, for the stream cannot be asked or must not be used. */
-static bool look(struct relay *relay, struct shard *shard, struct stream_state *state)
-{
-    assert(relay->js != NULL);
-    struct ctx *ctx = relay_step(relay, LOOK_PATIENCE_NS);
-    int rc = stream_look(ctx, relay->js, shard->number, &relay->settings->streams, state);
-    if (rc == OK)
-        drift_report(relay, shard, state);
-    if (rc == OK && state->usable)
-        return true;
-    relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number,
-                 rc == OK ? state->drift : ctx_fault_text(ctx));
-    shard_postpone(shard);
-    return false;
-}
-
-/* Rows that are in the stream although no acknowledgement told us.  This must come before sending: a
- * duplicate answer consumes no sequence, and after the duplicate window the stream would take them
- * again. */
-static bool tail_settle(struct relay *relay, struct shard *shard, const struct stream_state *state)
-{
-    struct stored_events tail = {.shard = shard->number, .count = TAIL_WINDOWS * WINDOW_MAX};
-    size_t moved = 0;
-    tail.items = xcalloc(tail.count, sizeof *tail.items);
-    struct ctx *ctx = relay_step(relay, RESOLVE_PATIENCE_NS);
-    bool settled = stream_tail(ctx, relay->js, state, &tail) == OK;
-    if (!settled)
-        relay_failed(relay, RELAY_ERROR_STREAM, (int)shard->number, ctx_fault_text(ctx));
-    if (settled && tail.count > 0) {
-        const struct relay_caller caller = relay_caller(relay, RESOLVE_PATIENCE_NS);
-        settled = relay_database_did(relay, relay_store_settle_stored(&caller, &tail, &moved));
-    }
-    metric_add(relay->metrics.settled_late, moved);
-    free(tail.items);
-    return settled;
-}
-
-/* Per shard once a minute: an operator's wrong setting lasts for hours. */
-static void drift_report(struct relay *relay, struct shard *shard, const struct stream_state *state)
-{
-    uint64_t held = 0;
-    if (state->drift[0] == '\0' || !log_interval_due(&shard->drift, 60 * NS_PER_S, &held))
-        return;
-    char name[STREAM_NAME_SIZE];
-    stream_name(shard->number, name);
-    log_warn(&relay->ctx, "relay.stream_differs", KV_STR("stream", name),
-             KV_STR("difference", state->drift), KV_BOOL("usable", state->usable),
-             KV_INT("suppressed", held));
 }
 
 /* How many rows from the first can go out together.  Stops at the first that does not fit:

@@ -1,11 +1,12 @@
 /* One shard of the relay and what is done with it; for relay*.c only.  A shard's life:
  *
  *    FOREIGN ──lease──> UNKNOWN ──shard_resolve──> READY ──shard_send──> SENT ──settled──> READY
- *       ^                  ^                                               │
- *       │                  └──────── broken, late, unsettled, lost ────────┤
- *       └── lease lost or given up; a window in flight is decided first ───┘
+ *       ^                 ^  └── the end is lost ──> REFILLING <──────────> SENT            │
+ *       │                 │                              └── all is back ──> READY          │
+ *       │                 └── broken, late, unsettled, lost; looked at every minute ────────┤
+ *       └── lease lost or given up; a window in flight is decided first ────────────────────┘
  *
- * Only READY may send: it alone knows the sequence that the next message has to expect. */
+ * Only READY and REFILLING may send: they alone know the sequence that the next message has to expect. */
 #ifndef EVENTS_RELAY_SHARD_INT_H
 #define EVENTS_RELAY_SHARD_INT_H
 
@@ -14,17 +15,18 @@
 
 #include "base/log.h"
 
-#include "store/relay_store.h"
+#include "store/refill_store.h"
 
 struct metric;
 struct relay;
 
 /* shard_give_up() leads from each of them to FOREIGN. */
 enum shard_state {
-    SHARD_FOREIGN, /* not ours */
-    SHARD_UNKNOWN, /* ours; the stream must be asked before anything is sent */
-    SHARD_READY,   /* ours; we know where the stream stands */
-    SHARD_SENT,    /* a window is in flight */
+    SHARD_FOREIGN,   /* not ours */
+    SHARD_UNKNOWN,   /* ours; the stream must be asked before anything is sent */
+    SHARD_READY,     /* ours; we know where the stream stands, and it holds all that was sent */
+    SHARD_REFILLING, /* ours; we know where the stream stands, and it lost its end */
+    SHARD_SENT,      /* a window is in flight */
 };
 
 /* What must be kept of an event until it is acknowledged.  Valid while the shard is SENT;
@@ -33,6 +35,7 @@ struct sent_event {
     int64_t id;
     struct uuid msg_id;
     uint64_t created_us;
+    uint64_t sent_at_us;      /* of a refill: the row's key beside its id */
     struct metric *published; /* its series */
 };
 
@@ -55,40 +58,76 @@ struct suspect {
     struct rejection rejection; /* the last one */
 };
 
+/* Comparing a stream with the database, over as many turns as it takes. */
+struct shard_scan {
+    bool begun;
+    struct stream_facts facts;
+    uint64_t next, last; /* sequences that are still to be read; next > last: none */
+    bool lost;           /* the stream lost its end, behind this place: */
+    struct sent_mark mark;
+    uint64_t boundary; /* the sequence that the first lost event should have had; 0: nobody knows */
+    uint64_t end;      /* and the last one; 0: nobody knows */
+};
+
+/* Putting back what a stream lost. */
+struct shard_refill {
+    struct sent_mark after; /* up to here it is back */
+    struct sent_mark sent;  /* SENT: of the window's last event */
+    uint64_t count;         /* events put back so far */
+    bool begun;             /* it was told */
+};
+
 struct shard {
     unsigned number; /* the partition, 0 to 15 */
     enum shard_state state;
-    uint64_t stream_seq;    /* READY: the stream's last sequence */
+    uint64_t stream_seq;    /* READY, REFILLING: the stream's last sequence */
     uint64_t not_before_ns; /* after a failure: wait until then */
+    uint64_t look_due_ns;   /* READY: look at the stream again then */
     unsigned failures;      /* in a row */
-    bool checked;           /* its stream was there and was looked at */
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
-    bool stopped;   /* by an event that is refused for itself */
-    bool tombstone; /* SENT: the window's first event is one */
+    struct log_interval gaps;
+    uint64_t missing; /* events of its stream that are gone and cannot be put back */
+    bool stopped;     /* by an event that is refused for itself */
+    bool tombstone;   /* SENT: the window's first event is one */
+    bool refilling;   /* SENT: the window is a refill */
     struct suspect suspect;
-    struct window window;    /* of the last shard_send() */
-    uint64_t deadline_ns;    /* SENT: for the window's last acknowledgement */
-    struct sent_event *sent; /* WINDOW_MAX of them */
+    struct shard_scan scan;     /* UNKNOWN */
+    struct shard_refill refill; /* REFILLING, or SENT and refilling */
+    struct window window;       /* of the last shard_send() */
+    uint64_t deadline_ns;       /* SENT: for the window's last acknowledgement */
+    struct sent_event *sent;    /* WINDOW_MAX of them */
 };
 
 /* --- relay_shard.c --- */
-/* Makes sure that the stream is there, before the first event and before consumers look for it.
- * Postpones the shard when the stream cannot be asked. */
-void shard_check(struct relay *relay, struct shard *shard);
-/* Asks the stream where it stands and settles rows that it holds already.  From UNKNOWN to
- * READY, or postponed. */
-void shard_resolve(struct relay *relay, struct shard *shard);
 /* Sends rows, all of this shard, as one window.  From READY to SENT; takes at most WINDOW_MAX
  * rows and leaves the others for the next read. */
 void shard_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
                 size_t count);
+/* Sends these rows, all of which fit, as one window.  From READY or REFILLING to SENT. */
+void shard_window(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
+                  size_t count);
+/* The stream must be compared with the database again.  From any state that is ours to UNKNOWN; a window in
+ * flight is forgotten. */
+void shard_doubt(struct shard *shard);
 /* The window is broken or late: the stream must be asked again.  From SENT to UNKNOWN. */
 void shard_recover(struct relay *relay, struct shard *shard);
 /* A pause after a failure, growing with each. */
 void shard_postpone(struct shard *shard);
 /* Not ours any more; a window in flight is decided by the stream first. */
 void shard_give_up(struct shard *shard);
+
+/* --- relay_resolve.c --- */
+/* One step of comparing the stream with the database: makes sure that it is there, settles rows that it holds
+ * already, finds out whether it lost its end.  From UNKNOWN, after some steps, to READY or REFILLING; postponed
+ * when the stream or the database cannot be asked. */
+void shard_resolve(struct relay *relay, struct shard *shard);
+
+/* --- relay_refill.c --- */
+/* Sends the next window of what the stream lost.  From REFILLING to SENT, or to READY when all is back. */
+void shard_refill(struct relay *relay, struct shard *shard);
+/* A refill's window was acknowledged.  From SENT to REFILLING, or to UNKNOWN. */
+void shard_refilled(struct relay *relay, struct shard *shard);
 
 /* --- relay_withhold.c --- */
 /* A cause as dead letters name it. */

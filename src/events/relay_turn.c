@@ -18,9 +18,11 @@
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
 #define GROUPS_AGAIN_NS (1 * NS_PER_S)
 #define GROUPS_PATIENCE_NS (2 * NS_PER_S)
-#define RESOLVES_PER_TURN 2 /* asking a stream may take a while, and others wait */
+/* Asking streams may take a while, and events of the others wait. */
+#define RESOLVE_SLICE_NS (25 * NS_PER_MS)
 
-static void streams_check(struct relay *relay);
+static bool shards_resolve(struct relay *relay);
+static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
 static bool rows_send(struct relay *relay);
 static uint16_t shards_waiting(const struct relay *relay);
@@ -40,11 +42,14 @@ bool relay_turn(struct relay *relay)
     relay_upkeep(relay);
     if (!relay_broker_ready(relay))
         return false;
-    streams_check(relay);
+    bool moved = shards_resolve(relay);
     groups_check(relay);
     if (relay->js != NULL)
         relay_letters(relay);
-    bool moved = relay->js != NULL && rows_send(relay);
+    if (relay->js != NULL && shards_refill(relay))
+        moved = true;
+    if (relay->js != NULL && rows_send(relay))
+        moved = true;
     if (relay->js != NULL)
         acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
     return windows_close(relay) || moved;
@@ -58,18 +63,40 @@ void relay_drain(struct relay *relay, uint64_t deadline_ns)
     }
 }
 
-/* A few at a time, so that events of the others do not wait for sixteen streams to be created. */
-static void streams_check(struct relay *relay)
+/* Before the first event waits, so that it does not wait for it.  A shard that was looked at a while ago is
+ * looked at again. */
+static bool shards_resolve(struct relay *relay)
 {
-    unsigned checks = 0;
     uint64_t now = clock_now();
-    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
-        bool due = shard->state == SHARD_UNKNOWN && !shard->checked && now >= shard->not_before_ns;
-        if (!due || checks++ >= RESOLVES_PER_TURN)
+    uint64_t end = deadline_after(now, RESOLVE_SLICE_NS);
+    bool moved = false;
+    for (unsigned i = 0; i < PARTITION_COUNT && relay->js != NULL && clock_now() < end; i++) {
+        struct shard *shard = &relay->shards[(relay->first_shard + i) % PARTITION_COUNT];
+        if (shard->state == SHARD_READY && now >= shard->look_due_ns)
+            shard_doubt(shard);
+        if (shard->state != SHARD_UNKNOWN || now < shard->not_before_ns ||
+            !relay_database_ready(relay))
             continue;
-        shard_check(relay, shard);
-        relay_lease_tick(relay);
+        shard_resolve(relay, shard);
+        relay_lease_tick(relay); /* asking streams may outlast a lease */
+        moved = true;
     }
+    return moved;
+}
+
+static bool shards_refill(struct relay *relay)
+{
+    uint64_t now = clock_now();
+    bool moved = false;
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->state != SHARD_REFILLING || now < shard->not_before_ns ||
+            !relay_database_ready(relay))
+            continue;
+        shard_refill(relay, shard);
+        relay_lease_tick(relay);
+        moved = true;
+    }
+    return moved;
 }
 
 /* Consumers may not make streams, so the stream of their groups' records is made here.  A question that gets no
@@ -112,27 +139,22 @@ static bool rows_send(struct relay *relay)
     return batch.count > 0 && batch_send(relay, &batch);
 }
 
-/* UNKNOWN ones too: their rows tell whether asking the stream is worth it at all. */
 static uint16_t shards_waiting(const struct relay *relay)
 {
     uint64_t now = clock_now();
     uint16_t waiting = 0;
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         const struct shard *shard = &relay->shards[i];
-        bool idle = shard->state == SHARD_READY || shard->state == SHARD_UNKNOWN;
-        if (idle && now >= shard->not_before_ns)
+        if (shard->state == SHARD_READY && now >= shard->not_before_ns)
             waiting |= (uint16_t)(1u << i);
     }
     return waiting;
 }
 
-/* A shard whose stream must be asked first has its rows read again afterwards: rows that were read before
- * the question may be in the stream by the time of the answer. */
 static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
 {
     size_t starts[PARTITION_COUNT] = {0};
     size_t counts[PARTITION_COUNT] = {0};
-    unsigned resolves = 0;
     for (size_t i = batch->count; i-- > 0;) {
         assert(batch->rows[i].shard < PARTITION_COUNT);
         starts[batch->rows[i].shard] = i;
@@ -146,10 +168,6 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
             continue;
         if (shard->state == SHARD_READY)
             shard_send(relay, shard, batch->rows + starts[number], counts[number]);
-        else if (shard->state == SHARD_UNKNOWN && resolves++ < RESOLVES_PER_TURN) {
-            shard_resolve(relay, shard);
-            relay_lease_tick(relay);
-        }
     }
     return true;
 }
@@ -212,6 +230,10 @@ static bool windows_close(struct relay *relay)
             shard_recover(relay, shard);
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;
+        if (shard->refilling) {
+            shard_refilled(relay, shard);
+            continue;
+        }
         if (keys == NULL)
             keys = arena_alloc_raw(relay->ctx.arena,
                                    (size_t)PARTITION_COUNT * WINDOW_MAX * sizeof *keys);
@@ -241,7 +263,9 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;
         shard->stream_seq = shard->window.base_seq + shard->window.count;
-        shard->state = settled ? SHARD_READY : SHARD_UNKNOWN;
+        shard->state = SHARD_READY;
+        if (!settled)
+            shard_doubt(shard);
         shard->window.state = WINDOW_EMPTY;
         shard->failures = 0;
         shard->stopped = false;

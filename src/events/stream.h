@@ -3,7 +3,7 @@
 #define EVENTS_STREAM_H
 
 #include "events/jetstream.h"
-#include "store/relay_store.h"
+#include "store/refill_store.h"
 
 struct stream_settings {
     unsigned replicas;  /* 1, 3 or 5 */
@@ -15,10 +15,12 @@ struct stream_settings {
 #define STREAM_DRIFT_SIZE 384
 
 struct stream_state {
-    uint64_t first_seq; /* first and last sequence as the stream's leader knows them; */
-    uint64_t last_seq;  /* last_seq 0: nothing was ever stored */
-    bool usable;        /* false: publishing would break what the stream promises */
-    bool changed;       /* it was created or updated just now */
+    /* as the stream's leader knows it; last_seq 0: nothing was ever stored; first_seq beyond it: nothing
+     * is there any more */
+    struct stream_facts facts;
+    uint64_t messages; /* fewer than from first to last: some were taken out of the middle */
+    bool usable;       /* false: publishing would break what the stream promises */
+    bool changed;      /* it was created or updated just now */
     /* How the configuration differs from ours after what could safely be changed was changed: "storage is
      * "memory", not "file"; …".  "" when it does not. */
     char drift[STREAM_DRIFT_SIZE];
@@ -34,12 +36,20 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
 int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned replicas,
                              struct stream_state *out) MUST_CHECK;
 
-/* The newest messages of out->shard's stream, as many as out->items has room for; out->count says how many
- * on entry and gets how many were found.  Messages that are gone or that no relay published are left out.
+/* The messages of out->shard's stream with these sequences, in their order; out->items has room for all of
+ * them, out->count gets how many were found.  Messages that are gone or that no relay published are left out.
  * Faults: BROKER, TIMEOUT, PROTOCOL. */
-int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state *state,
-                struct stored_events *out) MUST_CHECK;
+int stream_messages(struct ctx *ctx, struct jetstream *js, const uint64_t *seqs, size_t count,
+                    struct stored_events *out) MUST_CHECK;
+/* The same for `count` sequences from `first` on. */
+int stream_messages_from(struct ctx *ctx, struct jetstream *js, uint64_t first, size_t count,
+                         struct stored_events *out) MUST_CHECK;
+/* The newest message; *found is false when there is none, or when it is no relay's. */
+int stream_newest(struct ctx *ctx, struct jetstream *js, unsigned partition,
+                  struct stored_event *out, bool *found) MUST_CHECK;
 
+/* The same event: its id, tenant and number; the place does not count. */
+bool stored_event_is(const struct stored_event *a, const struct stored_event *b);
 /* What the headers that a relay gave a message say.  False: not a message of a relay. */
 bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored_event *out);
 

@@ -221,13 +221,17 @@ static int stream_update(struct ctx *ctx, struct look *look, struct slice config
 /* Sequences survive deletion: last_seq is that of the last message ever stored, present or not. */
 static int state_read(struct ctx *ctx, struct slice reply, struct stream_state *out)
 {
-    struct slice first;
-    struct slice last;
-    if (!json_scan_member(reply, "state.first_seq", &first) ||
-        !json_scan_uint(first, &out->first_seq) ||
-        !json_scan_member(reply, "state.last_seq", &last) || !json_scan_uint(last, &out->last_seq))
-        return FAULT(ctx, FAULT_PROTOCOL, "no state in the answer to STREAM.INFO");
-    return OK;
+    struct stream_facts *facts = &out->facts;
+    struct slice value;
+    bool read = json_scan_member(reply, "state.first_seq", &value) &&
+                json_scan_uint(value, &facts->first_seq) &&
+                json_scan_member(reply, "state.last_seq", &value) &&
+                json_scan_uint(value, &facts->last_seq) &&
+                json_scan_member(reply, "state.messages", &value) &&
+                json_scan_uint(value, &out->messages) &&
+                json_scan_member(reply, "created", &value) &&
+                json_scan_text(value, facts->created, sizeof facts->created);
+    return read ? OK : FAULT(ctx, FAULT_PROTOCOL, "no state in the answer to STREAM.INFO");
 }
 
 static void drift_find(struct look *look, struct slice config, struct stream_state *out,
@@ -270,8 +274,7 @@ static bool value_is(struct slice actual, const char *wished)
     struct slice item;
     if (slice_is(actual, wished))
         return true;
-    return json_scan_element(actual, 0, &item) &&
-           json_scan_text(item, texts[0], sizeof texts[0]) &&
+    return json_scan_element(actual, 0, &item) && json_scan_text(item, texts[0], sizeof texts[0]) &&
            json_scan_element(slice_of_str(wished), 0, &item) &&
            json_scan_text(item, texts[1], sizeof texts[1]) && strcmp(texts[0], texts[1]) == 0 &&
            !json_scan_element(actual, 1, &item);

@@ -1,6 +1,6 @@
-/* Reads a stream's newest messages back.  Called by the relay when it must know which of its rows are
- * stored already.  STREAM.MSG.GET is answered by the stream's leader; the direct reads of JetStream may
- * come from a follower that is behind, so they are not used here. */
+/* Reads a stream's messages back.  Called by the relay when it must know which of its rows are stored.
+ * STREAM.MSG.GET is answered by the stream's leader; the direct reads of JetStream may come from a follower
+ * that is behind, so they are not used here. */
 #include "events/json_scan.h"
 #include "events/stream.h"
 #include "events/subjects.h"
@@ -18,47 +18,82 @@
 #define ERR_NO_MESSAGE_FOUND 10037
 #define HEADER_BLOCK_MAX 8192
 
-struct tail {
+struct reading {
     struct jetstream_inbox *inbox;
     char subject[64];
-    uint64_t next; /* sequence to ask for next */
-    uint64_t last; /* the newest */
-    struct stored_event *out;
-    bool *filled;  /* out[i] holds a message */
-    uint64_t base; /* sequence of out[0] */
+    const uint64_t *seqs;
+    size_t count;
+    size_t next; /* index of the sequence to ask for next */
     size_t in_flight;
+    struct stored_event *out; /* out[i] is of seqs[i] … */
+    bool *filled;             /* … when filled[i] */
 };
 
-static int tail_run(struct ctx *ctx, struct tail *tail);
-static int get_send(struct ctx *ctx, struct tail *tail);
-static int get_take(struct ctx *ctx, struct tail *tail, const struct jetstream_reply *reply);
-static int message_read(struct ctx *ctx, struct tail *tail, struct slice message, uint64_t seq);
+static int reading_run(struct ctx *ctx, struct reading *reading);
+static int get_send(struct ctx *ctx, struct reading *reading);
+static int get_take(struct ctx *ctx, struct reading *reading, const struct jetstream_reply *reply);
+static int message_read(struct ctx *ctx, const char *subject, struct slice message,
+                        struct stored_event *out, bool *ours);
 
-int stream_tail(struct ctx *ctx, struct jetstream *js, const struct stream_state *state,
-                struct stored_events *out)
+int stream_messages(struct ctx *ctx, struct jetstream *js, const uint64_t *seqs, size_t count,
+                    struct stored_events *out)
 {
     char name[STREAM_NAME_SIZE];
-    struct tail tail = {.last = state->last_seq, .out = out->items};
-    size_t wanted = out->count;
+    struct reading reading = {.seqs = seqs, .count = count, .out = out->items};
     out->count = 0;
-    if (state->last_seq == 0 || wanted == 0 || state->first_seq > state->last_seq)
+    if (count == 0)
         return OK;
-    uint64_t oldest = state->last_seq > wanted ? state->last_seq - wanted + 1 : 1;
-    tail.next = oldest > state->first_seq ? oldest : state->first_seq;
-    tail.base = tail.next;
     stream_name(out->shard, name);
-    snprintf(tail.subject, sizeof tail.subject, "$JS.API.STREAM.MSG.GET.%s", name);
-    TRY(jetstream_inbox_open(ctx, js, &tail.inbox));
-    size_t span = (size_t)(tail.last - tail.base + 1);
-    tail.filled = xcalloc(span, sizeof *tail.filled);
-    int rc = tail_run(ctx, &tail);
-    for (size_t i = 0; rc == OK && i < span; i++) {
-        if (tail.filled[i])
+    snprintf(reading.subject, sizeof reading.subject, "$JS.API.STREAM.MSG.GET.%s", name);
+    TRY(jetstream_inbox_open(ctx, js, &reading.inbox));
+    reading.filled = xcalloc(count, sizeof *reading.filled);
+    int rc = reading_run(ctx, &reading);
+    for (size_t i = 0; rc == OK && i < count; i++) {
+        if (reading.filled[i])
             out->items[out->count++] = out->items[i];
     }
-    free(tail.filled);
-    jetstream_inbox_close(tail.inbox);
+    free(reading.filled);
+    jetstream_inbox_close(reading.inbox);
     return rc;
+}
+
+int stream_messages_from(struct ctx *ctx, struct jetstream *js, uint64_t first, size_t count,
+                         struct stored_events *out)
+{
+    uint64_t *seqs = xcalloc(count + 1, sizeof *seqs);
+    for (size_t i = 0; i < count; i++)
+        seqs[i] = first + i;
+    int rc = stream_messages(ctx, js, seqs, count, out);
+    free(seqs);
+    return rc;
+}
+
+/* By subject and not by sequence: the stream's last sequence stays when its last messages go. */
+int stream_newest(struct ctx *ctx, struct jetstream *js, unsigned partition,
+                  struct stored_event *out, bool *found)
+{
+    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
+    char verb[64], name[STREAM_NAME_SIZE], filter[STREAM_SUBJECT_SIZE], request[64];
+    struct slice value;
+    uint64_t err_code = 0;
+    *found = false;
+    stream_name(partition, name);
+    stream_subject(partition, filter);
+    snprintf(verb, sizeof verb, "STREAM.MSG.GET.%s", name);
+    snprintf(request, sizeof request, "{\"last_by_subj\":\"%s\"}", filter);
+    TRY(jetstream_request(ctx, js, verb, slice_of_str(request), &reply));
+    if (json_scan_member(buf_slice(&reply), "message", &value))
+        return message_read(ctx, verb, value, out, found);
+    if (json_scan_member(buf_slice(&reply), "error.err_code", &value) &&
+        json_scan_uint(value, &err_code) && err_code == ERR_NO_MESSAGE_FOUND)
+        return OK;
+    return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, verb, err_code);
+}
+
+bool stored_event_is(const struct stored_event *a, const struct stored_event *b)
+{
+    return uuid_equal(&a->msg_id, &b->msg_id) && uuid_equal(&a->tenant_id, &b->tenant_id) &&
+           a->seq == b->seq && a->incarnation == b->incarnation;
 }
 
 /* False is not an error: tests and operators may publish by hand, and such messages are passed
@@ -83,64 +118,76 @@ bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored
 }
 
 /* Replies come in any order and are put in their places by tag. */
-static int tail_run(struct ctx *ctx, struct tail *tail)
+static int reading_run(struct ctx *ctx, struct reading *reading)
 {
     struct jetstream_reply reply;
-    while (tail->next <= tail->last || tail->in_flight > 0) {
-        if (tail->next <= tail->last && tail->in_flight < GETS_IN_FLIGHT) {
-            TRY(get_send(ctx, tail));
+    while (reading->next < reading->count || reading->in_flight > 0) {
+        if (reading->next < reading->count && reading->in_flight < GETS_IN_FLIGHT) {
+            TRY(get_send(ctx, reading));
             continue;
         }
         bool received = false;
         uint64_t deadline = ctx_deadline_within(ctx, GET_PATIENCE_NS);
-        TRY(jetstream_receive(ctx, tail->inbox, deadline, &reply, &received));
+        TRY(jetstream_receive(ctx, reading->inbox, deadline, &reply, &received));
         if (!received)
-            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", tail->subject);
-        TRY(get_take(ctx, tail, &reply));
+            return FAULT(ctx, FAULT_TIMEOUT, "%s: no answer", reading->subject);
+        TRY(get_take(ctx, reading, &reply));
     }
     return OK;
 }
 
-static int get_send(struct ctx *ctx, struct tail *tail)
+static int get_send(struct ctx *ctx, struct reading *reading)
 {
     char request[40];
-    int length = snprintf(request, sizeof request, "{\"seq\":%" PRIu64 "}", tail->next);
+    int length =
+        snprintf(request, sizeof request, "{\"seq\":%" PRIu64 "}", reading->seqs[reading->next]);
     struct jetstream_message message = {
-        .subject = tail->subject,
+        .subject = reading->subject,
         .payload = slice_make(request, (size_t)length),
     };
-    TRY(jetstream_send(ctx, tail->inbox, &message, tail->next));
-    tail->next++;
-    tail->in_flight++;
+    TRY(jetstream_send(ctx, reading->inbox, &message, reading->next));
+    reading->next++;
+    reading->in_flight++;
     return OK;
 }
 
-static int get_take(struct ctx *ctx, struct tail *tail, const struct jetstream_reply *reply)
+static int get_take(struct ctx *ctx, struct reading *reading, const struct jetstream_reply *reply)
 {
     struct slice value;
     uint64_t err_code = 0;
-    assert(tail->in_flight > 0);
-    tail->in_flight--;
-    if (reply->no_responders || reply->tag < tail->base || reply->tag > tail->last)
-        return FAULT(ctx, FAULT_BROKER, "%s: nobody answers", tail->subject);
-    if (json_scan_member(reply->payload, "message", &value))
-        return message_read(ctx, tail, value, reply->tag);
+    assert(reading->in_flight > 0);
+    reading->in_flight--;
+    if (reply->no_responders || reply->tag >= reading->count)
+        return FAULT(ctx, FAULT_BROKER, "%s: nobody answers", reading->subject);
+    size_t index = (size_t)reply->tag;
+    if (json_scan_member(reply->payload, "message", &value)) {
+        TRY(message_read(ctx, reading->subject, value, &reading->out[index],
+                         &reading->filled[index]));
+        reading->filled[index] = reading->filled[index] &&
+                                 reading->out[index].stream_seq == reading->seqs[index];
+        return OK;
+    }
     if (json_scan_member(reply->payload, "error.err_code", &value) &&
         json_scan_uint(value, &err_code) && err_code == ERR_NO_MESSAGE_FOUND)
         return OK; /* deleted, or aged out while we read */
-    return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, tail->subject, err_code);
+    return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, reading->subject, err_code);
 }
 
-static int message_read(struct ctx *ctx, struct tail *tail, struct slice message, uint64_t seq)
+/* *ours is false for what no relay of ours published: tests and operators may. */
+static int message_read(struct ctx *ctx, const char *subject, struct slice message,
+                        struct stored_event *out, bool *ours)
 {
     AUTO(buf_deinit) struct buf headers = {.limit = HEADER_BLOCK_MAX};
     struct slice text;
+    uint64_t seq = 0;
+    *ours = false;
+    if (!json_scan_member(message, "seq", &text) || !json_scan_uint(text, &seq))
+        return FAULT(ctx, FAULT_PROTOCOL, "%s: a message without a sequence", subject);
     if (!json_scan_member(message, "hdrs", &text) || text.size < 2)
         return OK; /* without headers: none of ours */
     if (!json_scan_base64_decode(slice_make(text.data + 1, text.size - 2), &headers))
-        return FAULT(ctx, FAULT_PROTOCOL, "%s: headers of %" PRIu64 " are not base 64",
-                     tail->subject, seq);
-    size_t index = (size_t)(seq - tail->base);
-    tail->filled[index] = stored_event_parse(buf_slice(&headers), seq, &tail->out[index]);
+        return FAULT(ctx, FAULT_PROTOCOL, "%s: headers of %" PRIu64 " are not base 64", subject,
+                     seq);
+    *ours = stored_event_parse(buf_slice(&headers), seq, out);
     return OK;
 }

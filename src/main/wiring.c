@@ -240,6 +240,7 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
         .token_keys = app->token_keys,
         .window = config->relay.window,
         .lease_ttl_ns = config->relay.lease_ttl_ns,
+        .reconcile_ns = config->relay.reconcile_interval_ns,
         .withhold_after_ns = config->relay.withhold_after_ns,
     };
     int rc = relay_start(settings, metrics, &app->log, relay);

@@ -34,6 +34,18 @@ static const struct stmt unsent_select = {
     .columns = {OUTBOX_COLUMN_NAMES, NULL},
 };
 
+/* as in the migration */
+#define SENT_NO_STEP 65536
+
+/* What both moves end with.  The rows' numbers follow the order of the statement's arrays, which is that of
+ * sending, without a sort: one number of the sequence, whose steps are wider than any statement, and the place
+ * behind it.  The CTE is read once because nextval() is volatile. */
+#define SENT_INSERT                                                                                \
+    " n AS (SELECT nextval('tenant.outbox_sent_no') AS base),"                                     \
+    " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq, sent_no)"              \
+    "  SELECT " OUTBOX_COLUMNS ", stream_seq, n.base + place FROM d, n RETURNING 1)"               \
+    " SELECT count(*) AS moved FROM i"
+
 /* Rows that another relay settled in the meantime are not deleted again and not counted.  The
  * arrays stand in subselects to hide from the planner how long they are: for a full window it
  * would read the whole backlog, up to a million rows, to find its own.  By the index it takes half
@@ -41,12 +53,9 @@ static const struct stmt unsent_select = {
 static const struct stmt settle = {
     .name = "relay.settle",
     .text = "WITH k AS (SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]),"
-            "  (SELECT $3::bigint[])) AS k(shard, id, stream_seq)),"
+            "  (SELECT $3::bigint[])) WITH ORDINALITY AS k(shard, id, stream_seq, place)),"
             " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
-            "  RETURNING o.*, k.stream_seq),"
-            " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq)"
-            "  SELECT " OUTBOX_COLUMNS ", stream_seq FROM d RETURNING 1)"
-            " SELECT count(*) AS moved FROM i",
+            "  RETURNING o.*, k.stream_seq, k.place)," SENT_INSERT,
     .param_count = 3,
     .columns = {"moved", NULL},
 };
@@ -56,16 +65,14 @@ static const struct stmt settle = {
 static const struct stmt settle_stored = {
     .name = "relay.settle_stored",
     .text =
-        "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq"
-        "  FROM unnest((SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),"
-        "   (SELECT $5::text[]), (SELECT $6::bigint[])) AS k(t, incarnation, seq, m, stream_seq)),"
+        "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq,"
+        "  place FROM unnest((SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),"
+        "   (SELECT $5::text[]), (SELECT $6::bigint[]))"
+        "   WITH ORDINALITY AS k(t, incarnation, seq, m, stream_seq, place)),"
         " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1"
         "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
         "  AND o.msg_id = k.msg_id"
-        "  RETURNING o.*, k.stream_seq),"
-        " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq)"
-        "  SELECT " OUTBOX_COLUMNS ", stream_seq FROM d RETURNING 1)"
-        " SELECT count(*) AS moved FROM i",
+        "  RETURNING o.*, k.stream_seq, k.place)," SENT_INSERT,
     .param_count = 6,
     .columns = {"moved", NULL},
 };
@@ -239,7 +246,7 @@ int relay_store_settle(const struct relay_caller *caller, const struct sent_key 
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
-    assert(count > 0);
+    assert(count > 0 && count < SENT_NO_STEP);
     int64_t *numbers = arena_alloc(caller->ctx->arena, 3 * count * sizeof *numbers);
     for (size_t i = 0; i < count; i++) {
         numbers[i] = keys[i].shard;
@@ -262,7 +269,7 @@ int relay_store_settle_stored(const struct relay_caller *caller, const struct st
     struct rows rows = {0};
     struct arena *arena = caller->ctx->arena;
     size_t count = events->count;
-    assert(count > 0 && events->shard < OUTBOX_SHARDS);
+    assert(count > 0 && count < SENT_NO_STEP && events->shard < OUTBOX_SHARDS);
     int64_t *numbers = arena_alloc(arena, 3 * count * sizeof *numbers);
     struct string_list tenants = {arena_alloc(arena, count * sizeof(char *)), count};
     struct string_list ids = {arena_alloc(arena, count * sizeof(char *)), count};

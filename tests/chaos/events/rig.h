@@ -39,6 +39,9 @@ struct relay_report {
     _Atomic uint64_t fenced;
     _Atomic uint64_t settled_late;
     _Atomic uint64_t stream_errors;
+    _Atomic uint64_t refilled;
+    _Atomic uint64_t unrefillable;
+    _Atomic uint64_t missing;
     _Atomic uint64_t withheld;
     _Atomic uint64_t letters;
     _Atomic uint64_t unlettered;
@@ -319,6 +322,11 @@ static inline void relay_report_fill(struct relay *relay, struct metrics *metric
         metric_value(metric_named(metrics, "tenant_relay_fenced_publishes_total", NULL));
     report->settled_late =
         metric_value(metric_named(metrics, "tenant_relay_stored_unacknowledged_total", NULL));
+    report->refilled =
+        metric_value(metric_named(metrics, "tenant_relay_refilled_events_total", NULL));
+    report->unrefillable =
+        metric_value(metric_named(metrics, "tenant_relay_unrefillable_events_total", NULL));
+    report->missing = metric_value(metric_named(metrics, "tenant_relay_missing_events", NULL));
     report->withheld =
         metric_value(metric_named(metrics, "tenant_relay_withheld_events_total", "TOO_LARGE")) +
         metric_value(metric_named(metrics, "tenant_relay_withheld_events_total", "FOREIGN_SUBJECT"));

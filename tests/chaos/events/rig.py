@@ -6,6 +6,10 @@
   rig.py stream NUMBER JSON        create or update TENANT_NUMBER with these settings
   rig.py stream-delete NUMBER      as it says
   rig.py stream-show NUMBER KEY    one value of its configuration
+  rig.py purge NUMBER              all messages of TENANT_NUMBER
+  rig.py cut NUMBER COUNT          its newest messages, one by one
+  rig.py pierce NUMBER             one from its middle
+  rig.py last NUMBER               its last sequence
   rig.py letters                   the dead letters: subject, cause, event id, detail, and the body's length or "omitted"
   rig.py letters-stream JSON       create or update TENANT_DLQ with these settings
   rig.py letters-delete            delete it
@@ -39,7 +43,7 @@ FAULTS_SHOWN = 20
 def main(args):
     commands = {"reset": reset, "check": check, "naive": naive, "stream": stream_set,
                 "stream-delete": stream_delete, "stream-show": stream_show, "sql": sql,
-                "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
+                "purge": purge, "cut": cut, "pierce": pierce, "last": last_sequence, "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
     if not args or args[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
@@ -84,6 +88,33 @@ async def reset():
 async def stream_set(number, settings):
     await configure(json.loads(settings) | {"name": stream_name(int(number)),
                                             "subjects": [f"tenant.*.*.*.{int(number):02d}"]})
+
+
+async def purge(number):
+    client = await broker()
+    await client.jetstream().purge_stream(stream_name(int(number)))
+    await client.close()
+
+
+async def cut(number, count):
+    client = await broker()
+    last = (await client.jetstream().stream_info(stream_name(int(number)))).state.last_seq
+    for sequence in range(last, last - int(count), -1):
+        await client.jetstream().delete_msg(stream_name(int(number)), sequence)
+    await client.close()
+
+
+async def pierce(number):
+    client = await broker()
+    state = (await client.jetstream().stream_info(stream_name(int(number)))).state
+    await client.jetstream().delete_msg(stream_name(int(number)), (state.first_seq + state.last_seq) // 2)
+    await client.close()
+
+
+async def last_sequence(number):
+    client = await broker()
+    print((await client.jetstream().stream_info(stream_name(int(number)))).state.last_seq)
+    await client.close()
 
 
 async def letters_stream(settings):

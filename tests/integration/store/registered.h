@@ -9,6 +9,7 @@
 #include "store/inbox_store.h"
 #include "store/outbox_store.h"
 #include "store/partition_store.h"
+#include "store/refill_store.h"
 #include "store/relay_store.h"
 #include "store/slug_store.h"
 #include "store/startup_checks.h"
@@ -26,9 +27,9 @@ static const struct registered {
     LIST(idempotency_statements), LIST(slug_statements),
     LIST(epoch_statements),       LIST(relay_statements),
     LIST(partition_statements),   LIST(startup_statements),
-    LIST(dead_statements),
     LIST(inbox_statements),       LIST(parked_statements),
     LIST(subscription_statements),
+    LIST(dead_statements),        LIST(refill_statements),
 };
 #define REGISTERED (sizeof registered / sizeof registered[0])
 

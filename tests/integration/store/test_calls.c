@@ -280,6 +280,68 @@ static void call_leases(const struct relay_caller *caller)
     ck_assert_int_eq(sql_count(root, "tenant.relay_owner"), 0);
 }
 
+static struct stored_event named(const struct outbox_row *row)
+{
+    return (struct stored_event){0, row->msg_id, row->tenant_id, row->seq, row->incarnation};
+}
+
+static enum event_knowledge knowledge_of(const struct relay_caller *caller, const struct stored_event *event,
+                                         struct sent_mark *mark)
+{
+    enum event_knowledge knowledge = EVENT_UNKNOWN;
+    expect_rc(&rig.ctx, refill_store_find(caller, event, &knowledge, mark), OK);
+    return knowledge;
+}
+
+/* What was sent, in the order in which it was; both events are of two shards at most. */
+static void call_refilling(const struct relay_caller *caller, const struct outbox_row *first,
+                           const struct outbox_row *second)
+{
+    const struct stream_facts facts = {"2026-11-29T20:00:00.000000001Z", 1, 9};
+    const struct stream_facts later = {"2026-11-29T21:00:00.000000001Z", 8, 8};
+    struct anchor_question question = {.shard = second->shard, .facts = &facts, .max_age_s = 3600};
+    struct stream_anchor anchor;
+    struct refill_batch batch;
+    struct sent_mark mark;
+    struct stored_event event = named(second);
+    expect_rc(&rig.ctx, refill_store_anchor(caller, &question, &anchor), OK);
+    ck_assert(anchor.has_sent && uuid_equal(&anchor.sent.msg_id, &second->msg_id));
+    ck_assert_uint_eq(anchor.sent.stream_seq, 8);
+    ck_assert_str_eq(anchor.before.created, "");
+    ck_assert_int_eq(anchor.compared, 1);
+    ck_assert_int_eq(anchor.installed, 1);
+    ck_assert_uint_eq(anchor.cut, 0);
+    question.facts = &later;
+    expect_rc(&rig.ctx, refill_store_anchor(caller, &question, &anchor), OK);
+    ck_assert_str_eq(anchor.before.created, facts.created);
+    ck_assert_uint_eq(anchor.before.last_seq, 9);
+    ck_assert_uint_eq(anchor.cut, first->shard == second->shard);
+    ck_assert_int_eq(knowledge_of(caller, &event, &mark), EVENT_SENT);
+    ck_assert_int_eq(mark.stream_seq, 8);
+    ck_assert_int_eq(mark.sent_no, anchor.mark.sent_no);
+    event.msg_id = first->msg_id; /* another event under its number */
+    ck_assert_int_eq(knowledge_of(caller, &event, &mark), EVENT_FORGOTTEN);
+    event.seq += 100;
+    ck_assert_int_eq(knowledge_of(caller, &event, &mark), EVENT_UNKNOWN);
+    sql(root, "INSERT INTO tenant.rewound (tenant_id, incarnation, shard, previous_incarnation, lost_from, lost_to) "
+              "VALUES ('%s', 2, 0, 1, 1, 200)", uuid_of(rig.ctx.arena, &event.tenant_id));
+    ck_assert_int_eq(knowledge_of(caller, &event, &mark), EVENT_FORGOTTEN);
+    sql(root, "DELETE FROM tenant.rewound");
+    struct refill_read read = {second->shard, SENT_MARK_BEGIN, 3600, 10, 1 << 20};
+    expect_rc(&rig.ctx, refill_store_read(caller, &read, &batch), OK);
+    ck_assert_uint_eq(batch.count, 1u + (first->shard == second->shard));
+    const struct refill_row *last = &batch.rows[batch.count - 1];
+    ck_assert(uuid_equal(&last->event.msg_id, &second->msg_id));
+    ck_assert(slice_equal(last->event.payload, second->payload));
+    const struct refilled_key key = {last->sent_at_us, last->event.id, 88};
+    expect_rc(&rig.ctx, refill_store_note(caller, second->shard, &key, 1), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.outbox_sent WHERE stream_seq = 88"), 1);
+    sql(root, "UPDATE tenant.outbox_sent SET stream_seq = 8 WHERE stream_seq = 88");
+    read.after = last->mark;
+    expect_rc(&rig.ctx, refill_store_read(caller, &read, &batch), OK);
+    ck_assert_uint_eq(batch.count, 0);
+}
+
 /* Two events: one acknowledged, one found in the stream. */
 static void call_shipping(const struct relay_caller *caller)
 {
@@ -296,13 +358,19 @@ static void call_shipping(const struct relay_caller *caller)
     expect_rc(&rig.ctx, relay_store_settle(caller, &key, 1, &moved), OK);
     ck_assert_uint_eq(moved, 1);
     const struct outbox_row *row = &batch.rows[1];
-    struct stored_event item = {8, row->msg_id, row->tenant_id, row->seq, row->incarnation};
+    struct sent_mark mark;
+    struct stored_event item = named(row);
+    ck_assert_int_eq(knowledge_of(caller, &item, &mark), EVENT_UNSENT);
+    item.stream_seq = 8;
     const struct stored_events stored = {row->shard, &item, 1};
     expect_rc(&rig.ctx, relay_store_settle_stored(caller, &stored, &moved), OK);
     ck_assert_uint_eq(moved, 1);
     ck_assert_str_eq(sql(root, "SELECT string_agg(stream_seq || ' ' || epoch, ', ' ORDER BY stream_seq) FROM "
                                "tenant.outbox_sent"),
                      "7 1, 8 1");
+    ck_assert_str_eq(sql(root, "SELECT string_agg(stream_seq::text, ' ' ORDER BY sent_no) FROM tenant.outbox_sent"),
+                     "7 8");
+    call_refilling(caller, &batch.rows[0], row);
 }
 
 /* One of two events is withheld: the tombstone has its place, the original waits for its letter. */
