@@ -24,7 +24,8 @@ enum method_access {
     METHOD_ACCESS_WRITE = 2,
 };
 
-/* Who may call a method and how; checked by the gate before the body is decoded. */
+/* Who may call a method and how; checked by the gate before the body is decoded.  All zero where the service is
+ * somebody else's, which we only call. */
 struct method_policy {
     const char *permission;
     enum method_scope scope;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void emit_handlers(const struct service_model *service, const char *prefix,
+                          struct text *out);
 static void emit_invoke(const struct service_model *service, const struct method_model *method,
                         struct text *out);
 static void emit_stream_head(const struct service_model *service,
@@ -16,6 +18,8 @@ static void emit_tenant_ref(const struct service_model *service, const struct me
 static void emit_strings(const char *name, char **items, size_t count, struct text *out);
 static void emit_row(const struct service_model *service, const struct method_model *method,
                      struct text *out);
+static void emit_policy(const struct service_model *service, const struct method_model *method,
+                        struct text *out);
 static char *upper(const char *text);
 static char *tenant_path(const struct method_model *method);
 static char *include_of(const char *proto);
@@ -35,7 +39,7 @@ char *service_prefix(const struct service_model *service)
 
 bool method_is_served(const struct method_model *method)
 {
-    return !method->policy->unserved;
+    return method->policy == NULL || !method->policy->unserved;
 }
 
 bool method_streams(const struct method_model *method)
@@ -48,11 +52,26 @@ void emit_header(const struct service_model *service, struct text *out)
     char *prefix = service_prefix(service);
     char *guard = upper(prefix);
     const char *proto = service->file->name;
-    text_add(out, "/* %s.%s: what a server implements and a client calls.  " NOTE " */\n",
-             service->file->package, service->proto->name, proto);
+    text_add(out, "/* %s.%s: what %sa client calls.  " NOTE " */\n", service->file->package,
+             service->proto->name, service->only_called ? "" : "a server implements and ", proto);
     text_add(out, "#ifndef GEN_RPC_%s_H\n#define GEN_RPC_%s_H\n\n", guard, guard);
     text_add(out, "#include \"base/method.h\"\n\n#include \"gen/pb/%s\"\n\n", include_of(proto));
     text_add(out, "struct arena;\nstruct call;\nstruct client_call;\nstruct client_stream;\n\n");
+    if (!service->only_called)
+        emit_handlers(service, prefix, out);
+    text_add(out, "/* All methods%s. */\nextern const struct rpc_service %s_rpc;\n\n",
+             service->only_called ? ", without policies: they are not ours"
+                                  : " with their policies; served or not",
+             prefix);
+    for (size_t i = 0; i < service->method_count && !service->only_called; i++)
+        emit_stream_head(service, &service->methods[i], out);
+    emit_client_head(service, out);
+    text_add(out, "\n#endif\n");
+}
+
+static void emit_handlers(const struct service_model *service, const char *prefix,
+                          struct text *out)
+{
     text_add(out, "/* The handlers: each fills `out` and returns OK, a refusal or a fault. */\n"
                   "struct %s_server {\n",
              prefix);
@@ -67,26 +86,22 @@ void emit_header(const struct service_model *service, struct text *out)
             text_add(out, ",\n        %s *out", name_of_type(method->proto->output_type));
         text_add(out, ");\n");
     }
-    text_add(out, "};\n\n/* All methods with their policies; served or not. */\n"
-                  "extern const struct rpc_service %s_rpc;\n\n",
-             prefix);
-    for (size_t i = 0; i < service->method_count; i++)
-        emit_stream_head(service, &service->methods[i], out);
-    emit_client_head(service, out);
-    text_add(out, "\n#endif\n");
+    text_add(out, "};\n\n");
 }
 
 void emit_server(const struct service_model *service, struct text *out)
 {
     char *prefix = service_prefix(service);
-    text_add(out, "/* %s.%s: the dispatch table.  " NOTE " */\n#include \"gen/rpc/%s.h\"\n\n",
-             service->file->package, service->proto->name, service->file->name, prefix);
+    text_add(out, "/* %s.%s: %s.  " NOTE " */\n#include \"gen/rpc/%s.h\"\n\n",
+             service->file->package, service->proto->name,
+             service->only_called ? "the methods" : "the dispatch table", service->file->name,
+             prefix);
     bool streams = false;
-    for (size_t i = 0; i < service->method_count; i++)
+    for (size_t i = 0; i < service->method_count && !service->only_called; i++)
         streams = streams || (method_is_served(&service->methods[i]) &&
                               method_streams(&service->methods[i]));
     text_add(out, "%s#include <string.h>\n\n", streams ? "#include \"rpc/call.h\"\n\n" : "");
-    for (size_t i = 0; i < service->method_count; i++) {
+    for (size_t i = 0; i < service->method_count && !service->only_called; i++) {
         const struct method_model *method = &service->methods[i];
         char *name = name_snake(method->proto->name);
         emit_strings(format_text("%s_%s_callers", prefix, name), method->policy->callers,
@@ -198,14 +213,38 @@ static void emit_row(const struct service_model *service, const struct method_mo
 {
     char *prefix = service_prefix(service);
     char *name = name_snake(method->proto->name);
+    text_add(out, "    {\n        .path = \"/%s.%s/%s\",\n        .service = \"%s.%s\",\n"
+                  "        .name = \"%s\",\n",
+             service->file->package, service->proto->name, method->proto->name,
+             service->file->package, service->proto->name, method->proto->name);
+    if (method->policy != NULL)
+        emit_policy(service, method, out);
+    text_add(out, "        .client_streaming = %s,\n        .server_streaming = %s,\n",
+             method->proto->client_streaming ? "true" : "false",
+             method->proto->server_streaming ? "true" : "false");
+    if (method_has_no_side_effects(method))
+        text_add(out, "        .no_side_effects = true,\n");
+    text_add(out, "        .request = &%s__descriptor,\n        .response = &%s__descriptor,\n",
+             name_of_functions(method->proto->input_type),
+             name_of_functions(method->proto->output_type));
+    if (method_is_served(method) && !service->only_called)
+        text_add(out, "        .invoke = %s_%s_invoke,\n", prefix, name);
+    if (method->step_count > 0)
+        text_add(out, "        .tenant_ref = %s_%s_tenant,\n        .tenant_field = \"%s\",\n",
+                 prefix, name, tenant_path(method));
+    text_add(out, "    },\n");
+}
+
+static void emit_policy(const struct service_model *service, const struct method_model *method,
+                        struct text *out)
+{
+    char *prefix = service_prefix(service);
+    char *name = name_snake(method->proto->name);
     const MethodPolicy *policy = method->policy;
     bool tenant = policy->scope == TENANT__OPTIONS__V1__SCOPE__SCOPE_TENANT;
     bool read = policy->access == TENANT__OPTIONS__V1__ACCESS__ACCESS_READ;
-    text_add(out, "    {\n        .path = \"/%s.%s/%s\",\n        .service = \"%s.%s\",\n"
-                  "        .name = \"%s\",\n        .policy = {\n",
-             service->file->package, service->proto->name, method->proto->name,
-             service->file->package, service->proto->name, method->proto->name);
-    text_add(out, "            .permission = \"%s\",\n            .scope = METHOD_SCOPE_%s,\n"
+    text_add(out, "        .policy = {\n"
+                  "            .permission = \"%s\",\n            .scope = METHOD_SCOPE_%s,\n"
                   "            .access = METHOD_ACCESS_%s,\n",
              policy->permission, tenant ? "TENANT" : "PLATFORM", read ? "READ" : "WRITE");
     text_add(out, "            .callers = %s_%s_callers,\n"
@@ -215,20 +254,6 @@ static void emit_row(const struct service_model *service, const struct method_mo
                   "            .rate_class = \"%s\",\n            .unserved = %s,\n        },\n",
              policy->default_deadline_ms, policy->max_request_bytes, policy->rate_class,
              policy->unserved ? "true" : "false");
-    text_add(out, "        .client_streaming = %s,\n        .server_streaming = %s,\n",
-             method->proto->client_streaming ? "true" : "false",
-             method->proto->server_streaming ? "true" : "false");
-    if (method_has_no_side_effects(method))
-        text_add(out, "        .no_side_effects = true,\n");
-    text_add(out, "        .request = &%s__descriptor,\n        .response = &%s__descriptor,\n",
-             name_of_functions(method->proto->input_type),
-             name_of_functions(method->proto->output_type));
-    if (method_is_served(method))
-        text_add(out, "        .invoke = %s_%s_invoke,\n", prefix, name);
-    if (method->step_count > 0)
-        text_add(out, "        .tenant_ref = %s_%s_tenant,\n        .tenant_field = \"%s\",\n",
-                 prefix, name, tenant_path(method));
-    text_add(out, "    },\n");
 }
 
 bool method_has_no_side_effects(const struct method_model *method)

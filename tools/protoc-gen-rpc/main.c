@@ -2,6 +2,7 @@
  * client stubs.
  *
  *   protoc --plugin=protoc-gen-rpc --rpc_out=foreign=proto/tenant/options/v1/foreign.yaml:gen/rpc FILES
+ *   protoc --plugin=protoc-gen-rpc --rpc_out=client:gen/rpc FILES      services that are only called
  *
  * Reads a CodeGeneratorRequest on standard input and answers with a CodeGeneratorResponse.  A method without
  * a policy, a recursive or unmarked request, an unknown caller: the response carries every error with file
@@ -36,9 +37,14 @@ static uint8_t *read_all(size_t *size)
     }
 }
 
+static const char *parameter_of(const Request *request)
+{
+    return request->parameter == NULL ? "" : request->parameter;
+}
+
 static const char *foreign_of(const Request *request)
 {
-    const char *parameter = request->parameter == NULL ? "" : request->parameter;
+    const char *parameter = parameter_of(request);
     return strncmp(parameter, "foreign=", 8) == 0 ? parameter + 8 : "";
 }
 
@@ -64,11 +70,13 @@ static void add_service(Response *response, const struct service_model *service)
     emit_header(service, &header);
     emit_server(service, &server);
     emit_client(service, &client);
-    emit_public(service, &public);
     add_file(response, format_text("%s.h", prefix), header);
     add_file(response, format_text("%s.c", prefix), server);
     add_file(response, format_text("%s_client.c", prefix), client);
-    add_file(response, format_text("%s_public.h", prefix), public);
+    if (!service->only_called) {
+        emit_public(service, &public);
+        add_file(response, format_text("%s_public.h", prefix), public);
+    }
     free(prefix);
 }
 
@@ -84,7 +92,9 @@ static bool is_wanted(const Request *request, const FileProto *file)
 int main(int argc, char **argv)
 {
     if (argc > 1) {
-        printf("usage: protoc --plugin=%s --rpc_out=foreign=FOREIGN.yaml:OUT FILES\n", argv[0]);
+        printf("usage: protoc --plugin=%s --rpc_out=foreign=FOREIGN.yaml:OUT FILES\n"
+               "       protoc --plugin=%s --rpc_out=client:OUT FILES\n",
+               argv[0], argv[0]);
         return strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     size_t size = 0;
@@ -98,7 +108,9 @@ int main(int argc, char **argv)
               stderr);
         return 1;
     }
-    struct generator generator = {.request = request, .foreign.path = foreign_of(request)};
+    struct generator generator = {.request = request,
+                                  .foreign.path = foreign_of(request),
+                                  .only_called = strcmp(parameter_of(request), "client") == 0};
     foreign_read(&generator);
     Response response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
     for (size_t i = 0; i < request->n_proto_file; i++) {

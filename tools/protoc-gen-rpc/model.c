@@ -16,7 +16,7 @@ enum { FILE_SERVICE = 6, SERVICE_METHOD = 2 };
 /* A walk through the messages below a request or a response. */
 struct field_walk {
     struct generator *generator;
-    bool is_request; /* what we unpack: strangers could make its depth */
+    bool is_unpacked; /* others make its depth */
     const MessageProto *above[NESTING_MAX];
 };
 
@@ -28,6 +28,7 @@ static void check_policy(struct generator *generator, const struct service_model
                          const struct method_model *method, const int *path);
 static void find_tenant(struct generator *generator, const struct service_model *service,
                         struct method_model *method, const int *path);
+static void check_messages(struct generator *generator, const char *unpacked, const char *packed);
 static void check_fields(struct field_walk *walk, const char *type, size_t depth);
 static bool same_path(const Google__Protobuf__SourceCodeInfo__Location *location, const int *path,
                       size_t path_size);
@@ -43,6 +44,7 @@ struct service_model *services_read(struct generator *generator, const FileProto
         struct service_model *service = &services[s];
         service->file = file;
         service->proto = file->service[s];
+        service->only_called = generator->only_called;
         service->method_count = service->proto->n_method;
         service->methods = calloc(service->method_count + 1, sizeof *service->methods);
         if (service->methods == NULL)
@@ -99,6 +101,10 @@ static void read_method(struct generator *generator, struct service_model *servi
     method->proto = service->proto->method[method_at];
     method->request = message_find(generator, method->proto->input_type);
     check_name(generator, service, method->proto, path);
+    if (service->only_called) {
+        check_messages(generator, method->proto->output_type, method->proto->input_type);
+        return;
+    }
     method->policy = policy_of(generator, service->file, service->proto, method->proto);
     if (method->policy == NULL) {
         generator_error(generator, service->file, path, 4,
@@ -111,10 +117,16 @@ static void read_method(struct generator *generator, struct service_model *servi
     if (method->policy->unserved)
         return;
     find_tenant(generator, service, method, path);
-    struct field_walk walk = {.generator = generator, .is_request = true};
-    check_fields(&walk, method->proto->input_type, 0);
-    walk.is_request = false;
-    check_fields(&walk, method->proto->output_type, 0);
+    check_messages(generator, method->proto->input_type, method->proto->output_type);
+}
+
+/* What comes in, and what goes out. */
+static void check_messages(struct generator *generator, const char *unpacked, const char *packed)
+{
+    struct field_walk walk = {.generator = generator, .is_unpacked = true};
+    check_fields(&walk, unpacked, 0);
+    walk.is_unpacked = false;
+    check_fields(&walk, packed, 0);
 }
 
 /* protobuf-c lower-cases the method into a struct member. */
@@ -201,7 +213,7 @@ static void check_fields(struct field_walk *walk, const char *type, size_t depth
         bool recursive = depth + 1 >= NESTING_MAX;
         for (size_t k = 0; k <= depth && !recursive; k++)
             recursive = walk->above[k] == inner;
-        if (recursive && walk->is_request)
+        if (recursive && walk->is_unpacked)
             field_error(generator, &place, i, "recursive messages are not allowed");
         else if (!recursive)
             check_fields(walk, field->type_name, depth + 1);

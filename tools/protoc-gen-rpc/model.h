@@ -20,7 +20,7 @@ typedef Tenant__Options__V1__MethodPolicy MethodPolicy;
 
 struct method_model {
     const MethodProto *proto;
-    const MethodPolicy *policy;
+    const MethodPolicy *policy; /* NULL: of a service that is only called */
     const MessageProto *request;
     const FieldProto *steps[TENANT_STEPS_MAX]; /* the marked fields; the last is a string */
     size_t step_count;                         /* 0: the request names no tenant */
@@ -31,6 +31,7 @@ struct service_model {
     const ServiceProto *proto;
     struct method_model *methods;
     size_t method_count;
+    bool only_called; /* nobody serves it here: no handlers, no policies */
 };
 
 /* What foreign.yaml says. */
@@ -47,6 +48,7 @@ struct foreign {
 struct generator {
     const Google__Protobuf__Compiler__CodeGeneratorRequest *request;
     struct foreign foreign;
+    bool only_called; /* parameter "client": the services are somebody else's */
     char *errors; /* lines "file:line:column: message", owned */
     size_t error_size;
 };
