@@ -14,6 +14,7 @@
 
 struct task;
 struct log;
+struct span_ring;
 
 #define FAULT_TEXT_SIZE 256
 
@@ -32,6 +33,7 @@ struct ctx {
     uint64_t deadline_ns;    /* clock_now() time after which every wait ends; NO_DEADLINE: none */
     const struct log *log;   /* where lines go; NULL: nowhere */
     struct trace_ctx trace;  /* ids that every log line and event carries */
+    struct span_ring *spans; /* where spans of a sampled trace go; NULL: nobody wants them */
     const char *method;      /* "/tenant.v1.TenantService/GetTenant" or a job's name; may be NULL */
     const char *caller;      /* the caller's identity name ("admin"), NULL for our own work */
     char tenant_id[31];      /* "tnt_…" once it is known and checked, "" before */

@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define RANDOM_DIGITS 14 /* 56 bits */
+
 static bool is_lower_hex(struct slice text);
 static bool is_all_zero(struct slice text);
-static void random_hex(char *out, size_t digits);
 static bool traceparent_take(struct trace_ctx *trace, struct slice header);
+static unsigned hex_value(char digit);
 
 /* W3C Trace Context section 3.2.2.3: an invalid trace-id means that the header is ignored, and
  * the trace begins here. */
@@ -19,8 +21,26 @@ void trace_ctx_begin(struct trace_ctx *trace, struct slice traceparent)
     trace->parent_span_id[0] = '\0';
     trace->flags = 0;
     if (!traceparent_take(trace, traceparent))
-        random_hex(trace->trace_id, 32);
-    random_hex(trace->span_id, 16);
+        trace_random_id(trace->trace_id, 32);
+    trace_random_id(trace->span_id, 16);
+}
+
+/* The 56 bits that are random in every id (Trace Context Level 2, "Random trace-id flag"), against a threshold
+ * of rejection (OpenTelemetry, "TraceState: Probability Sampling"). */
+void trace_ctx_sample(struct trace_ctx *trace, uint64_t threshold)
+{
+    if (trace->parent_span_id[0] != '\0')
+        return;
+    uint64_t number = 0;
+    for (const char *digit = trace->trace_id + 32 - RANDOM_DIGITS; *digit != '\0'; digit++)
+        number = number << 4 | hex_value(*digit);
+    trace->flags = number >= threshold ? TRACE_SAMPLED : 0;
+}
+
+uint64_t trace_threshold(double ratio)
+{
+    const uint64_t end = UINT64_C(1) << 4 * RANDOM_DIGITS;
+    return end - (uint64_t)(ratio * (double)end);
 }
 
 /* Printable ASCII without a space and not too long: it goes into logs, headers and error
@@ -41,8 +61,7 @@ void trace_ctx_request_id(struct trace_ctx *trace, struct slice received)
 
 void trace_ctx_format(const struct trace_ctx *trace, char out[TRACEPARENT_SIZE])
 {
-    snprintf(out, TRACEPARENT_SIZE, "00-%s-%s-%02x", trace->trace_id, trace->span_id,
-             trace->flags);
+    snprintf(out, TRACEPARENT_SIZE, "00-%s-%s-%02x", trace->trace_id, trace->span_id, trace->flags);
 }
 
 /* version "-" trace-id "-" parent-id "-" trace-flags; a higher version may have more behind a dash. */
@@ -70,8 +89,7 @@ static bool traceparent_take(struct trace_ctx *trace, struct slice header)
     trace->trace_id[trace_id.size] = '\0';
     memcpy(trace->parent_span_id, parent.data, parent.size);
     trace->parent_span_id[parent.size] = '\0';
-    uint8_t low = flags.data[1];
-    trace->flags = (unsigned char)((low <= '9' ? low - '0' : low - 'a' + 10) & 1);
+    trace->flags = hex_value((char)flags.data[1]) & TRACE_SAMPLED;
     return true;
 }
 
@@ -94,7 +112,12 @@ static bool is_all_zero(struct slice text)
     return true;
 }
 
-static void random_hex(char *out, size_t digits)
+static unsigned hex_value(char digit)
+{
+    return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+void trace_random_id(char *out, size_t digits)
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t bytes[16];
