@@ -22,6 +22,7 @@
 #define KEEPALIVE_TIMEOUT_NS (20 * NS_PER_S)
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise);
+static char *copy_of(const char *text);
 static int channel_begin(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns);
 static int backed_off(struct ctx *ctx, struct client_channel *channel, bool waits,
                       uint64_t deadline_ns);
@@ -37,7 +38,8 @@ struct client_channel *client_channel_new(const struct client_settings *settings
         .cert_file = xstrdup(settings->cert_file),
         .key_file = xstrdup(settings->key_file),
         .ca_file = xstrdup(settings->ca_file),
-        .server_name = settings->server_name == NULL ? NULL : xstrdup(settings->server_name),
+        .crl_file = copy_of(settings->crl_file),
+        .server_name = copy_of(settings->server_name),
         .connect_timeout_ns = or_default(settings->connect_timeout_ns, CONNECT_TIMEOUT_NS),
         .backoff_first_ns = or_default(settings->backoff_first_ns, BACKOFF_FIRST_NS),
         .backoff_max_ns = or_default(settings->backoff_max_ns, BACKOFF_MAX_NS),
@@ -52,6 +54,11 @@ struct client_channel *client_channel_new(const struct client_settings *settings
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
 {
     return value == 0 ? otherwise : value;
+}
+
+static char *copy_of(const char *text)
+{
+    return text == NULL ? NULL : xstrdup(text);
 }
 
 int client_channel_connect(struct ctx *ctx, struct client_channel *channel)
@@ -70,7 +77,7 @@ void client_channel_free(struct client_channel *channel)
     client_connection_unref(channel->connection);
     const char *texts[] = {channel->settings.address, channel->settings.cert_file,
                            channel->settings.key_file, channel->settings.ca_file,
-                           channel->settings.server_name};
+                           channel->settings.crl_file, channel->settings.server_name};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         auto_free(&texts[i]);
     free(channel);

@@ -21,6 +21,7 @@ struct client_settings {
     const char *cert_file;   /* PEM: who we are */
     const char *key_file;    /* PEM */
     const char *ca_file;     /* PEM: whom we believe */
+    const char *crl_file;    /* PEM: and whom no longer, a list of each CA; NULL: nobody is revoked */
     const char *server_name; /* the server certificate must carry it; NULL: the address's host */
     uint64_t connect_timeout_ns; /* for name, TCP and TLS together; 0: 20 s */
     uint64_t backoff_first_ns;   /* the pause after a connect that failed; 0: 1 s */

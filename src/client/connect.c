@@ -120,6 +120,7 @@ static int secure(struct ctx *ctx, struct client_connection *connection,
         .cert_file = settings->cert_file,
         .key_file = settings->key_file,
         .ca_file = settings->ca_file,
+        .crl_file = settings->crl_file,
         .alpn = "h2",
     };
     TRY(tls_context_new(ctx, &tls, &connection->tls));

@@ -389,6 +389,9 @@ static inline void scripted_files(struct scripted *server)
     struct issued own = cert_make("leaf", &leaf, &ca);
     cert_save(&ca, server->folder, "ca");
     cert_save(&own, server->folder, "leaf");
+    cert_save_list(&(struct list_spec){.authority = &ca}, server->folder, "nobody");
+    cert_save_list(&(struct list_spec){.authority = &ca, .revoked = own.cert}, server->folder,
+                   "revoked");
     cert_drop(&ca);
     cert_drop(&own);
 }

@@ -217,6 +217,20 @@ START_TEST(another_name_than_the_certificates_is_refused)
 }
 END_TEST
 
+START_TEST(a_revoked_server_is_refused)
+{
+    char list[128];
+    serve(answer_well);
+    cert_path(list, server.folder, "nobody.pem");
+    channel_again((struct client_settings){.crl_file = list});
+    ask_well();
+    cert_path(list, server.folder, "revoked.pem");
+    channel_again((struct client_settings){.crl_file = list});
+    ask_in_vain(FAULT_TLS);
+    ck_assert_ptr_nonnull(strstr(ctx.fault.text, "revoked"));
+}
+END_TEST
+
 START_TEST(a_failed_connect_is_followed_by_a_pause)
 {
     close(server.listener);
@@ -441,6 +455,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(connects, a_name_is_resolved_by_threads_and_tasks);
     tcase_add_test(connects, a_name_that_is_none_is_told);
     tcase_add_test(connects, another_name_than_the_certificates_is_refused);
+    tcase_add_test(connects, a_revoked_server_is_refused);
     tcase_add_test(connects, a_failed_connect_is_followed_by_a_pause);
     tcase_add_test(connects, a_call_may_wait_until_the_server_is_there);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_keepalive);
