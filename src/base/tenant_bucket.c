@@ -4,7 +4,6 @@
 #include "base/hash.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 unsigned tenant_bucket(const struct uuid *tenant)
 {
@@ -13,6 +12,9 @@ unsigned tenant_bucket(const struct uuid *tenant)
 
 void tenant_bucket_format(unsigned bucket, char out[TENANT_BUCKET_TEXT])
 {
+    static const char hex[] = "0123456789abcdef";
     assert(bucket < TENANT_BUCKETS);
-    snprintf(out, TENANT_BUCKET_TEXT, "%02x", bucket & 0xFFu);
+    out[0] = hex[bucket >> 4];
+    out[1] = hex[bucket & 15];
+    out[2] = '\0';
 }

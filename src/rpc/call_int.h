@@ -82,7 +82,8 @@ int call_response_fault(struct running_call *running, size_t size) MUST_CHECK;
 size_t call_message_frame(const struct running_call *running, uint8_t *place, size_t size);
 /* The last steps of a call (dispatch.h), at `now_ns` (clock_now()).  Once per call. */
 void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
-/* Two of them. */
+/* Three of them. */
+void call_trace(struct running_call *running, const struct status *status, uint64_t now_ns);
 void call_count(struct running_call *running, const struct status *status, uint64_t now_ns);
 void call_log(struct running_call *running, const struct status *status, uint64_t now_ns);
 

@@ -1,6 +1,6 @@
-/* The span of a call, for who traces: a step of every call's end, which costs a comparison where the trace is not
- * sampled.  Names are those of OpenTelemetry's semantic conventions for RPC (SPAN_SCHEMA_URL), which say that a
- * method nobody has is "_OTHER", and which codes are a server's failure. */
+/* The span of a call, for who traces: a step of every call's end, which costs a comparison where the trace is
+ * not sampled.  Names are those of OpenTelemetry's semantic conventions for RPC (ops/otlp_message.c names the
+ * version), which say that a method nobody has is "_OTHER", and which codes are a server's failure. */
 #include "base/span.h"
 #include "base/tenant_bucket.h"
 

@@ -223,6 +223,8 @@ static void begin_http2(struct connection *connection)
     connection->deadline_ns = deadline_after(clock_now(), worker->limits.preface_timeout_ns);
     connection->h2 = h2_new(worker, connection->identity, connection, wants_flush);
     connection->h2->traffic = &connection->record.traffic;
+    if (worker->spans != NULL)
+        socket_peer_name(connection->fd, &connection->h2->peer);
     connection_weigh(connection);
     connection->record.fd = connection->fd;
     connection->record.peer = uri;

@@ -40,6 +40,7 @@ static int take_identity(struct running_call *call);
 static int take_deadline(struct running_call *call);
 static bool take_timeout(const struct running_call *call, uint64_t *duration_ns);
 static int take_trace(struct running_call *call);
+static void sample(struct running_call *call);
 static int pass_gate(struct running_call *call);
 static int take_encoding(struct running_call *call);
 static struct slice sent_encoding(const struct request_headers *headers, enum protocol protocol,
@@ -59,7 +60,7 @@ const struct call_step call_steps[] = {
      .done = "of the connection before there is a call: h2_callbacks.c, h2_stream.c"},
     {.name = "identity", .enter = take_identity, .always = true},
     {.name = "deadline", .enter = take_deadline},
-    {.name = "tracing", .enter = take_trace, .always = true},
+    {.name = "tracing", .enter = take_trace, .leave = call_trace, .always = true},
     {.name = "gate", .enter = pass_gate},
     {.name = "handler",
      .done = "in a task, once its request is whole and passed the tenant match: run_handler()"},
@@ -299,7 +300,17 @@ static int take_trace(struct running_call *call)
     const struct slice *known = call->metadata->known;
     trace_ctx_begin(&call->call.ctx.trace, known[HEADER_TRACEPARENT]);
     trace_ctx_request_id(&call->call.ctx.trace, known[HEADER_REQUEST_ID]);
+    if (call->worker->spans != NULL)
+        sample(call);
     return OK;
+}
+
+static void sample(struct running_call *call)
+{
+    struct ctx *ctx = &call->call.ctx;
+    trace_ctx_sample(&ctx->trace, call->worker->trace_threshold);
+    if (ctx->trace.flags == TRACE_SAMPLED)
+        ctx->spans = call->worker->spans;
 }
 
 /* In the order of cost: method, encoding, then the program's gate. */

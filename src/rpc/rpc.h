@@ -104,6 +104,7 @@ struct socket_registry *rpc_shared_sockets(struct rpc_shared *shared);
 
 struct protojson_types;
 struct rpc_worker;
+struct span_ring;
 
 struct rpc_worker_settings {
     struct loop *loop;
@@ -117,6 +118,8 @@ struct rpc_worker_settings {
     bool plain_refusals; /* refusals are told by code and text alone, without google.rpc details */
     const struct rpc_registration *registrations; /* copied */
     size_t registration_count;
+    struct span_ring *spans; /* where spans go, the worker being its writer; NULL: nobody traces */
+    uint64_t trace_threshold; /* see trace_ctx_sample() */
 };
 
 struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings);
@@ -132,6 +135,8 @@ void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)
 /* From now on these limits hold: at once for what is counted and timed, from the next connection on for what a
  * client was told or a connection was made with (streams, SETTINGS, CONTINUATION, age). */
 void rpc_worker_set_limits(struct rpc_worker *worker, const struct rpc_limits *limits);
+/* From now on traces that begin here are sampled by this. */
+void rpc_worker_set_threshold(struct rpc_worker *worker, uint64_t trace_threshold);
 /* Asks the identity hook again for every connection: calls that begin now have the new names. */
 void rpc_worker_rename(struct rpc_worker *worker);
 

@@ -69,6 +69,8 @@ struct rpc_worker {
     const struct log *log;
     struct rpc_limits limits;
     struct rpc_hooks hooks;
+    struct span_ring *spans; /* NULL: nobody traces */
+    uint64_t trace_threshold;
     const struct protojson_types *any_types;
     bool plain_refusals;
     struct rpc_registration *registrations; /* owned */

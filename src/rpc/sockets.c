@@ -142,6 +142,20 @@ bool sockets_view(struct socket_registry *registry, struct arena *arena, struct 
     return record != NULL;
 }
 
+void socket_peer_name(int fd, struct socket_name *name)
+{
+    struct sockaddr_storage address;
+    struct socket_address peer = {.size = 0};
+    socklen_t size = sizeof address;
+    *name = (struct socket_name){.port = 0};
+    if (getpeername(fd, (struct sockaddr *)&address, &size) == 0)
+        copy_address(&address, &peer);
+    int family = peer.size == sizeof(struct in_addr) ? AF_INET : AF_INET6;
+    if (peer.size > 0 &&
+        inet_ntop(family, peer.bytes, name->address, sizeof name->address) != NULL)
+        name->port = peer.port;
+}
+
 static const struct socket_record *find(const struct socket_registry *registry, int64_t id)
 {
     for (struct list_node *node = list_first(&registry->records); node != NULL;

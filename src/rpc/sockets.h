@@ -38,6 +38,16 @@ struct socket_address {
     uint16_t port;
 };
 
+#define SOCKET_NAME_SIZE 46 /* of the longest numeric address, with its terminator */
+
+struct socket_name {
+    char address[SOCKET_NAME_SIZE]; /* numeric */
+    uint16_t port;
+};
+
+/* Of the other end of a connected socket; port 0: it has none. */
+void socket_peer_name(int fd, struct socket_name *name);
+
 /* A copy; what it points to lies in the arena given. */
 struct socket_view {
     int64_t id;              /* asked for … */

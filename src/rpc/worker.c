@@ -37,6 +37,8 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     worker->log = settings->log;
     worker->limits = settings->limits;
     worker->hooks = settings->hooks;
+    worker->spans = settings->spans;
+    worker->trace_threshold = settings->trace_threshold;
     worker->any_types = settings->any_types;
     worker->plain_refusals = settings->plain_refusals;
     worker->metrics = rpc_metrics_new(settings->metrics);
@@ -110,6 +112,11 @@ void rpc_worker_set_limits(struct rpc_worker *worker, const struct rpc_limits *l
 {
     worker->limits = *limits;
     measure_messages(worker);
+}
+
+void rpc_worker_set_threshold(struct rpc_worker *worker, uint64_t trace_threshold)
+{
+    worker->trace_threshold = trace_threshold;
 }
 
 /* A name is taken away as quickly as it is given: a certificate that is trusted no more must not keep its
