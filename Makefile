@@ -248,7 +248,7 @@ STANDS_consumer := base loop domain tokens store events consumer
 STANDS_inbox   := base inbox
 STANDS_inbound := base loop domain tokens store events inbound
 STANDS_client  := base loop tls protojson rpc client
-STANDS_ops     := base ops
+STANDS_ops     := base loop tls protojson rpc client ops
 TEST_LINKS := $(if $(ROOM),$(or $(STANDS_$(ROOM)),$(filter-out main,$(ROOMS))),$(filter-out main,$(ROOMS)))
 
 suite_list = $(sort $(foreach r,$(TEST_ROOMS),$(wildcard tests/$(1)/$(r)/test_*.c)))

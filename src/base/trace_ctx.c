@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/random.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -41,6 +42,13 @@ uint64_t trace_threshold(double ratio)
 {
     const uint64_t end = UINT64_C(1) << 4 * RANDOM_DIGITS;
     return end - (uint64_t)(ratio * (double)end);
+}
+
+void trace_id_bytes(const char *id, size_t size, uint8_t *out)
+{
+    assert(strlen(id) == 2 * size);
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)(hex_value(id[2 * i]) << 4 | hex_value(id[2 * i + 1]));
 }
 
 /* Printable ASCII without a space and not too long: it goes into logs, headers and error

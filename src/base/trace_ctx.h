@@ -32,6 +32,8 @@ uint64_t trace_threshold(double ratio);
 
 /* A random id: `digits` (16 or 32) lower-case hex digits and the terminator, not all zero. */
 void trace_random_id(char *out, size_t digits);
+/* The `size` bytes that such an id stands for. */
+void trace_id_bytes(const char *id, size_t size, uint8_t *out);
 
 /* "00-<trace>-<span>-<flags>" for our own span. */
 void trace_ctx_format(const struct trace_ctx *trace, char out[TRACEPARENT_SIZE]);

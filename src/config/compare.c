@@ -57,6 +57,7 @@ static bool is_same(const struct config *one, const struct config *other,
     case KIND_PORT:
         return *(const uint16_t *)a == *(const uint16_t *)b;
     case KIND_COUNT:
+    case KIND_RATIO:
         return *(const uint32_t *)a == *(const uint32_t *)b;
     case KIND_SIZE:
     case KIND_DURATION:

@@ -119,8 +119,9 @@ struct config_reads {
 };
 
 struct config_telemetry {
-    const char *service_name;  /* in logs; tenant-service */
-    const char *otlp_endpoint; /* "" (default): none */
+    const char *service_name;  /* in logs and traces; tenant-service */
+    const char *otlp_endpoint; /* https://, "" (default): none */
+    uint32_t trace_ratio;      /* of traces that begin here, in billionths; 0 */
 };
 
 /* All strings are owned by the configuration and never NULL: "" is unset. */

@@ -39,6 +39,9 @@
     .path = p, .kind = KIND_DURATION, .offset = MEMBER(uint64_t, m), .preset = preset_,            \
     .min = min_, .max = max_
 
+#define RATIO(p, m, preset_)                                                                       \
+    .path = p, .kind = KIND_RATIO, .offset = MEMBER(uint32_t, m), .preset = preset_,               \
+    .max = 1000000000
 /* Applied by a reload. */
 #define LIVE .live = LIVE_YES
 
@@ -67,7 +70,7 @@ static const char *const formats[] = {"json", "text", NULL};
 static const char *const postgres[] = {"postgresql", "postgres", NULL};
 static const char *const redis[] = {"rediss", "redis", NULL};
 static const char *const nats[] = {"tls", "nats", NULL};
-static const char *const http[] = {"https", "http", NULL};
+static const char *const https[] = {"https", NULL};
 
 static size_t path_distance(const char *a, const char *b);
 
@@ -312,10 +315,13 @@ const struct config_key config_keys[] = {
     OWN_LIMITS("sync-service", 2),
 
     {TEXT("telemetry.service_name", telemetry.service_name, "tenant-service"),
-     .alias = "OTEL_SERVICE_NAME", .help = "the service's name in logs"},
-    {URL("telemetry.otlp_endpoint", telemetry.otlp_endpoint), .choices = http,
+     .alias = "OTEL_SERVICE_NAME", .help = "the service's name in logs and traces"},
+    {URL("telemetry.otlp_endpoint", telemetry.otlp_endpoint), .choices = https,
      .alias = "OTEL_EXPORTER_OTLP_ENDPOINT",
-     .help = "collector; checked and shown, this version exports no traces"},
+     .help = "collector that traces go to, by gRPC with mutual TLS only, at port 4317 unless it "
+             "names another; empty: nobody traces"},
+    {RATIO("telemetry.trace_ratio", telemetry.trace_ratio, "0"), .alias = "OTEL_TRACES_SAMPLER_ARG",
+     LIVE, .help = "share of the traces that begin here; callers decide about theirs"},
 };
 const size_t config_key_count = sizeof config_keys / sizeof config_keys[0];
 

@@ -17,6 +17,7 @@ enum config_kind {
     KIND_COUNT, /* uint32_t */
     KIND_SIZE,  /* size_t, bytes: "16MiB" */
     KIND_DURATION, /* uint64_t, nanoseconds: "200ms" */
+    KIND_RATIO,    /* uint32_t, billionths: "0.25" */
 };
 
 /* What a reload makes of a key's change; else a restart is needed. */

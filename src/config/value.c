@@ -5,7 +5,10 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+
+#define RATIO_DIGITS 9
 
 struct unit {
     const char *name;
@@ -39,7 +42,9 @@ static bool set_choice(int *member, const struct config_key *key, const char *te
 static const struct unit *units_of(enum config_kind kind);
 static bool parse_number(const char *text, const struct unit *units, uint64_t *number);
 static uint64_t read_number(const void *member, enum config_kind kind);
-static void put_number(struct buf *out, uint64_t number, const struct unit *units);
+static bool parse_ratio(const char *text, uint64_t *billionths);
+static void put_number(struct buf *out, uint64_t number, enum config_kind kind);
+static void put_ratio(struct buf *out, uint64_t billionths);
 static void put_choices(struct buf *out, const char *const *choices, const char *suffix);
 static bool is_among(const char *const *choices, const char *text, size_t length);
 static bool is_address(const char *text);
@@ -71,6 +76,7 @@ bool config_set(struct config *config, const struct config_key *key, const char 
     case KIND_COUNT:
     case KIND_SIZE:
     case KIND_DURATION:
+    case KIND_RATIO:
         fits = set_number(member, key, text);
         break;
     }
@@ -109,12 +115,14 @@ void config_describe(const struct config_key *key, struct buf *out)
     case KIND_COUNT:
     case KIND_SIZE:
     case KIND_DURATION:
+    case KIND_RATIO:
         buf_put_str(out, key->kind == KIND_DURATION ? "a duration from "
                          : key->kind == KIND_SIZE   ? "a size from "
+                         : key->kind == KIND_RATIO  ? "a ratio from "
                                                     : "a number from ");
-        put_number(out, key->min, units_of(key->kind));
+        put_number(out, key->min, key->kind);
         buf_put_str(out, " to ");
-        put_number(out, key->max, units_of(key->kind));
+        put_number(out, key->max, key->kind);
         return;
     }
 }
@@ -142,7 +150,8 @@ void config_show(const struct config *config, const struct config_key *key, stru
     case KIND_COUNT:
     case KIND_SIZE:
     case KIND_DURATION:
-        put_number(out, read_number(member, key->kind), units_of(key->kind));
+    case KIND_RATIO:
+        put_number(out, read_number(member, key->kind), key->kind);
         return;
     }
 }
@@ -184,6 +193,7 @@ static bool set_text(const struct config_key *key, const char *text)
     case KIND_COUNT:
     case KIND_SIZE:
     case KIND_DURATION:
+    case KIND_RATIO:
         break;
     }
     assert(false); /* these kinds store no text */
@@ -195,11 +205,13 @@ static bool set_number(void *member, const struct config_key *key, const char *t
 {
     assert(key->min < key->max);
     uint64_t number = 0;
-    if (!parse_number(text, units_of(key->kind), &number) || number < key->min || number > key->max)
+    bool is_number = key->kind == KIND_RATIO ? parse_ratio(text, &number)
+                                             : parse_number(text, units_of(key->kind), &number);
+    if (!is_number || number < key->min || number > key->max)
         return false;
     if (key->kind == KIND_PORT)
         *(uint16_t *)member = (uint16_t)number;
-    else if (key->kind == KIND_COUNT)
+    else if (key->kind == KIND_COUNT || key->kind == KIND_RATIO)
         *(uint32_t *)member = (uint32_t)number;
     else
         *(uint64_t *)member = number;
@@ -262,20 +274,39 @@ static bool parse_number(const char *text, const struct unit *units, uint64_t *n
     return false;
 }
 
+/* "1", "0.25": a digit and, behind a point, as many as billionths have; in every locale. */
+static bool parse_ratio(const char *text, uint64_t *billionths)
+{
+    size_t digits =
+        text[0] >= '0' && text[0] <= '9' && text[1] == '.' ? strspn(text + 2, "0123456789") : 0;
+    const char *end = text + (digits == 0 ? 1 : 2 + digits);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || digits > RATIO_DIGITS)
+        return false;
+    uint64_t value = (uint64_t)(text[0] - '0');
+    for (size_t i = 0; i < RATIO_DIGITS; i++)
+        value = value * 10 + (i < digits ? (uint64_t)(text[2 + i] - '0') : 0);
+    *billionths = value;
+    return true;
+}
+
 /* The member is as wide as its kind says (checked in schema.c). */
 static uint64_t read_number(const void *member, enum config_kind kind)
 {
     if (kind == KIND_PORT)
         return *(const uint16_t *)member;
-    if (kind == KIND_COUNT)
+    if (kind == KIND_COUNT || kind == KIND_RATIO)
         return *(const uint32_t *)member;
     return *(const uint64_t *)member;
 }
 
 /* The largest unit that divides the value, so that what is printed can be read back unchanged. */
-static void put_number(struct buf *out, uint64_t number, const struct unit *units)
+static void put_number(struct buf *out, uint64_t number, enum config_kind kind)
 {
-    const struct unit *unit = units;
+    if (kind == KIND_RATIO) {
+        put_ratio(out, number);
+        return;
+    }
+    const struct unit *unit = units_of(kind);
     while (number % unit->factor != 0)
         unit++;
     assert(unit->name != NULL); /* every list ends with a factor of 1 */
@@ -283,6 +314,18 @@ static void put_number(struct buf *out, uint64_t number, const struct unit *unit
         buf_put_str(out, "0");
     else
         buf_printf(out, "%llu%s", (unsigned long long)(number / unit->factor), unit->name);
+}
+
+static void put_ratio(struct buf *out, uint64_t billionths)
+{
+    char digits[RATIO_DIGITS + 2];
+    size_t size = (size_t)snprintf(digits, sizeof digits, "%0*llu", RATIO_DIGITS + 1,
+                                   (unsigned long long)billionths);
+    while (size > 1 && digits[size - 1] == '0')
+        size--;
+    buf_put(out, digits, 1);
+    buf_put_str(out, size > 1 ? "." : "");
+    buf_put(out, digits + 1, size - 1);
 }
 
 /* "a, b or c". */

@@ -5,6 +5,7 @@
  *                     ├── relay                     a thread of its own
  *                     ├── inbound                   a thread of its own
  *                     ├── epoch_feed                a thread of its own
+ *                     ├── otlp                      a thread of its own
  *                     └── ops                       a thread of its own
  *
  * Opened top-down by serve.c and closed in the opposite order; a pointer goes only to what
@@ -72,6 +73,7 @@ struct worker_policy {
     uint64_t drain_grace_ns;
     uint64_t consistency_wait_ns;
     uint64_t idempotency_ttl_ns;
+    uint64_t trace_threshold;
     char *redis_url; /* for its password; owned */
 };
 
@@ -120,6 +122,7 @@ struct serve {
     struct event_source *source;
     struct relay *relay;     /* NULL with --no-relay */
     struct inbound *inbound; /* NULL with --no-consumers */
+    struct otlp *otlp;       /* NULL without telemetry.otlp_endpoint */
     struct rpc_shared *shared;
     struct rpc_listener *listener;
     struct worker_thread *workers; /* owned */

@@ -4,6 +4,7 @@
 #include "main/certificates.h"
 
 #include "main/app.h"
+#include "main/tracing.h"
 
 #include "base/alloc.h"
 
@@ -170,6 +171,7 @@ static void renew(struct certificates *certificates)
     }
     tls_context_replace(serve->server_tls, server);
     tls_context_replace(serve->client_tls, client);
+    tracing_renew(serve, serve->app->live);
     metric_inc(certificates->success);
     show_ends(certificates);
     log_on_info(log, "tls.reloaded", KV_STR("cert_file", serve->app->live->tls.cert_file));

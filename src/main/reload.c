@@ -6,6 +6,7 @@
 #include "main/app.h"
 
 #include "main/certificates.h"
+#include "main/tracing.h"
 
 #include "store/pg_password.h"
 #include "tokens/token_keys.h"
@@ -181,6 +182,7 @@ static void apply_to_server(struct serve *serve, struct replacement *fresh)
     wiring_limits(fresh->config, &limits);
     tls_context_replace(serve->server_tls, TAKE(fresh->server_tls));
     tls_context_replace(serve->client_tls, TAKE(fresh->client_tls));
+    tracing_renew(serve, fresh->config);
     rpc_listener_set_limits(serve->listener, &limits);
     for (unsigned i = 0; i < serve->worker_count; i++)
         worker_set_policy(&serve->workers[i], worker_policy_new(fresh->config));

@@ -7,6 +7,7 @@
 #include "main/app.h"
 
 #include "main/certificates.h"
+#include "main/tracing.h"
 
 #include "base/alloc.h"
 
@@ -15,6 +16,7 @@
 #include "events/relay.h"
 #include "inbound/inbound.h"
 #include "ops/ops.h"
+#include "ops/otlp.h"
 #include "service/epoch_feed.h"
 
 #include <assert.h>
@@ -88,6 +90,7 @@ static int serve_open(struct serve *serve)
         TRY(wiring_relay(app, serve->metrics, &serve->relay));
     if (wiring_consumes(app))
         TRY(wiring_inbound(serve));
+    TRY(tracing_open(serve));
     TRY(open_epochs(serve));
     TRY(open_workers(serve));
     TRY(open_ports(serve));
@@ -191,7 +194,8 @@ static void announce(const struct serve *serve)
 }
 
 /* What was opened, in the opposite order; also after a start that failed half-way.  Workers
- * before the relay: their last commits still wake it.  Metrics go after their users. */
+ * before relay and exporter: their last commits still wake the one, their last spans go out with the
+ * other.  Metrics go after their users. */
 static void serve_close(struct serve *serve)
 {
     rpc_listener_close(serve->listener);
@@ -199,6 +203,7 @@ static void serve_close(struct serve *serve)
         worker_join(&serve->workers[i]);
     inbound_stop(serve->inbound);
     relay_stop(serve->relay);
+    otlp_stop(serve->otlp);
     epoch_feed_stop(serve->epoch_feed);
     ops_stop(serve->ops);
     timer_free(serve->tick);

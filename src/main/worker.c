@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 
 #include "cache/cache.h"
+#include "ops/otlp.h"
 #include "service/channelz.h"
 #include "service/health.h"
 #include "service/reflection.h"
@@ -82,6 +83,7 @@ struct worker_policy *worker_policy_new(const struct config *config)
     policy->drain_grace_ns = config->server.drain_grace_ns;
     policy->consistency_wait_ns = config->reads.consistency_wait_ns;
     policy->idempotency_ttl_ns = config->writes.key_ttl_ns;
+    policy->trace_threshold = trace_threshold(config->telemetry.trace_ratio / 1e9);
     policy->redis_url = xstrdup(config->redis.url);
     return policy;
 }
@@ -180,6 +182,8 @@ static void open_rpc(struct worker_thread *worker)
         .registration_count = sizeof registrations / sizeof registrations[0],
     };
     settings.limits = worker->policy->limits;
+    settings.spans = serve->otlp == NULL ? NULL : otlp_ring(serve->otlp, worker->number);
+    settings.trace_threshold = worker->policy->trace_threshold;
     wiring_hooks(worker, &settings.hooks);
     worker->rpc = rpc_worker_open(&settings);
 }
@@ -223,6 +227,7 @@ static void take_policy(struct worker_thread *worker)
     worker->env.consistency_wait_ns = worker->policy->consistency_wait_ns;
     worker->env.idempotency_ttl_ns = worker->policy->idempotency_ttl_ns;
     rpc_worker_set_limits(worker->rpc, &worker->policy->limits);
+    rpc_worker_set_threshold(worker->rpc, worker->policy->trace_threshold);
     rpc_worker_rename(worker->rpc);
     AUTO(arena_free_ptr) struct arena *arena = arena_new(0);
     struct ctx ctx;

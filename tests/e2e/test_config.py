@@ -16,6 +16,7 @@ import grpc
 import pytest
 import yaml
 
+from collector import Collector
 from support import MODE, ROOT, Service, create, get, refused, tls, update, wait_until
 from tenant.v1 import tenants_pb2, tenants_pb2_grpc
 
@@ -118,6 +119,8 @@ BAD = {
     "no URL": ("database:\n  url: mysql://h/d\n", 2, "key database.url: expected a URL with a host"),
     "no URI": ("identities:\n  admin: me\n", 2, "key identities.admin: expected a URI"),
     "no address": ("server:\n  address: localhost\n", 2, "key server.address: expected a numeric IP address"),
+    "no ratio": ("telemetry:\n  trace_ratio: 1.5\n", 2, "key telemetry.trace_ratio: expected a ratio from 0 to 1"),
+    "plaintext": ("telemetry:\n  otlp_endpoint: http://c:4317\n", 2, "expected a URL with a host that begins with https://"),
     "no boolean": ("relay:\n  enabled: maybe\n", 2, "key relay.enabled: expected true or false"),
     "a list": ("region: [eu]\n", 1, "key region: expected one value, got a list"),
     "a section": ("region:\n  eu: 1\n", 1, "key region: expected one value, got a section"),
@@ -314,6 +317,49 @@ def test_the_log_level_changes(settings, running, unique):
     update(running, tenant, [])
     wait_until(lambda: len(events(running, "rpc.call")) == before + 1)
     assert before == 1, "a call was logged while lines of its level were not wanted"
+
+
+def test_the_share_of_traces_changes_and_the_collector_does_not(settings, stack, unique):
+    collector, other = Collector(stack), Collector(stack)
+    settings.set("telemetry", "otlp_endpoint", collector.endpoint)
+    service = settings.service()
+    tenant = create(service, unique())
+    settings.set("telemetry", "trace_ratio", 1)
+    settings.set("telemetry", "otlp_endpoint", other.endpoint)
+    reload(service)
+    [pending] = events(service, "config.restart_needed")
+    assert pending["keys"] == "telemetry.otlp_endpoint"
+    get(service, tenant.tenant_id)
+    assert service.stop() == 0
+    names = [span.name for span in collector.spans() if span.kind == 2]
+    assert names == ["tenant.v1.TenantService/GetTenant"] and not other.spans()
+    collector.stop()
+    other.stop()
+
+
+def test_renewed_certificates_reach_the_collector(settings, stack, unique):
+    """The connection of the old ones goes with them, although nobody closed it."""
+    collector = Collector(stack)
+    for suffix in ("pem", "key"):
+        shutil.copy(stack.pki / f"tenant-service.{suffix}", settings.folder / f"own.{suffix}")
+    settings.set("tls", "cert_file", str(settings.folder / "own.pem"))
+    settings.set("tls", "key_file", str(settings.folder / "own.key"))
+    settings.set("telemetry", "otlp_endpoint", collector.endpoint)
+    settings.set("telemetry", "trace_ratio", 1)
+    service = settings.service()
+    create(service, unique())
+    wait_until(lambda: collector.peers, 20)
+    subprocess.run([ROOT / "tools/pki", "identity", settings.folder, "renewed", "--ca", stack.pki, "--dns", "localhost",
+                    "--ip", "127.0.0.1"], check=True, capture_output=True)
+    for suffix in ("pem", "key"):
+        (settings.folder / f"renewed.{suffix}").replace(settings.folder / f"own.{suffix}")
+    reload(service)
+    create(service, unique())
+    assert service.stop() == 0
+    own, renewed = (f"spiffe://ghasi.local/ns/{name}/sa/{name}".encode() for name in ("tenant-service", "renewed"))
+    assert own in collector.peers[0] and renewed in collector.peers[-1]
+    assert len([span for span in collector.spans() if span.kind == 2]) == 2
+    collector.stop()
 
 
 def test_identities_change_under_open_connections(settings, running, unique):

@@ -62,7 +62,8 @@ struct scripted {
     int32_t window_left; /* of the first stream, at the last request */
     uint32_t reset_code; /* of the last RST_STREAM */
     size_t body_size;    /* DATA bytes of all requests */
-    struct buf fields;   /* "name: value\n" of the last request */
+    struct buf fields;   /* "name: value\n" of the last request … */
+    struct buf body;     /* … and its DATA */
 };
 
 enum reply_rest { REPLY_ENDS, REPLY_GOES_ON, REPLY_IS_RESET };
@@ -223,6 +224,7 @@ static inline int scripted_on_begin(nghttp2_session *session, const nghttp2_fram
     struct scripted *server = user;
     pthread_mutex_lock(&server->lock);
     buf_clear(&server->fields);
+    buf_clear(&server->body);
     pthread_mutex_unlock(&server->lock);
     return 0;
 }
@@ -233,10 +235,10 @@ static inline int scripted_on_data(nghttp2_session *session, uint8_t flags, int3
     (void)session;
     (void)flags;
     (void)id;
-    (void)data;
     struct scripted *server = user;
     pthread_mutex_lock(&server->lock);
     server->body_size += size;
+    buf_put(&server->body, data, size);
     pthread_mutex_unlock(&server->lock);
     return 0;
 }
@@ -434,6 +436,7 @@ static inline void scripted_deinit(struct scripted *server)
     }
     buf_deinit(&server->bodies);
     buf_deinit(&server->fields);
+    buf_deinit(&server->body);
     if (server->listener >= 0)
         close(server->listener);
     DIR *folder = opendir(server->folder);

@@ -170,14 +170,16 @@ START_TEST(seed_aliases_are_understood)
                                "NATS_CREDS=/keys/seed",
                                "OTEL_SERVICE_NAME=tenants",
                                "REGION=us",
-                               "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4317",
+                               "OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4317",
+                               "OTEL_TRACES_SAMPLER_ARG=0.25",
                                NULL};
         ck_assert_int_eq(load(NULL, environment), OK);
         ck_assert_str_eq(f.config->database.url, "postgres://h/d");
         ck_assert_str_eq(f.config->redis.url, "rediss://h:1");
         ck_assert_str_eq(f.config->nats.seed_file, "/keys/seed");
         ck_assert_str_eq(f.config->telemetry.service_name, "tenants");
-        ck_assert_str_eq(f.config->telemetry.otlp_endpoint, "http://c:4317");
+        ck_assert_str_eq(f.config->telemetry.otlp_endpoint, "https://c:4317");
+        ck_assert_uint_eq(f.config->telemetry.trace_ratio, 250000000);
         ck_assert_str_eq(f.config->region, "us");
         ck_assert_uint_eq(f.notes.warning_count, 0);
     }

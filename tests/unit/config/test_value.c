@@ -66,6 +66,43 @@ START_TEST(numbers_at_their_edges)
     }
 END_TEST
 
+static void ratio_is(const char *text, uint32_t billionths, const char *shown)
+{
+    struct config config = {.region = ""};
+    struct buf out = BUF_EMPTY;
+    const struct config_key *key = key_at("telemetry.trace_ratio");
+    ck_assert_msg(config_set(&config, key, text, &out), "%s", text);
+    ck_assert_uint_eq(config.telemetry.trace_ratio, billionths);
+    config_show(&config, key, &out);
+    ck_assert_str_eq(buf_str(&out), shown);
+    buf_deinit(&out);
+}
+
+START_TEST(ratios_at_their_edges)
+    {
+        ratio_is("0", 0, "0");
+        ratio_is("1", 1000000000, "1");
+        ratio_is("1.0", 1000000000, "1");
+        ratio_is("0.000000001", 1, "0.000000001");
+        ratio_is("0.25", 250000000, "0.25");
+        ratio_is("0.999999999", 999999999, "0.999999999");
+        static const char *const wrong[] = {"",     "2",    "1.000000001",  "-0",  "+1",   ".5",
+                                            "0.",   "0,5",  "0.0000000001", "0x1", " 0.5", "10",
+                                            "1e-3", "0.5 ", "0.5.5",        "one"};
+        for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+            ck_assert_msg(!fits("telemetry.trace_ratio", wrong[i]), "%s", wrong[i]);
+    }
+END_TEST
+
+START_TEST(endpoints_are_secure_ones)
+    {
+        ck_assert(fits("telemetry.otlp_endpoint", "https://collector:4317") &&
+                  fits("telemetry.otlp_endpoint", ""));
+        ck_assert(!fits("telemetry.otlp_endpoint", "http://collector:4317") &&
+                  !fits("telemetry.otlp_endpoint", "collector:4317"));
+    }
+END_TEST
+
 START_TEST(texts_at_their_edges)
     {
         ck_assert(fits("identities.admin", "spiffe://a/b") && fits("identities.admin", "urn:x"));
@@ -130,6 +167,8 @@ Suite *suite_config_value(void)
     tcase_add_test(tcase, keys_have_a_member_help_and_one_dot);
     tcase_add_test(tcase, numbers_at_their_edges);
     tcase_add_test(tcase, texts_at_their_edges);
+    tcase_add_test(tcase, ratios_at_their_edges);
+    tcase_add_test(tcase, endpoints_are_secure_ones);
     tcase_add_test(tcase, nearest_key_is_a_misspelling_or_nothing);
     tcase_add_test(tcase, passwords_are_masked_wherever_they_stand);
     suite_add_tcase(suite, tcase);
