@@ -2,11 +2,7 @@
  * that knows every other.
  *
  *    main ── app ── serve ── worker_thread × N      one loop, store, cache and rpc_worker each
- *                     ├── relay                     a thread of its own
- *                     ├── inbound                   a thread of its own
- *                     ├── epoch_feed                a thread of its own
- *                     ├── otlp                      a thread of its own
- *                     └── ops                       a thread of its own
+ *                     └── relay, inbound, epoch_feed, otlp, ops: a thread each
  *
  * Opened top-down by serve.c and closed in the opposite order; a pointer goes only to what
  * lives longer. */
