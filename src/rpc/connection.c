@@ -297,6 +297,9 @@ static void on_flush(void *owner)
     if (connection->h2 != NULL)
         h2_turn(connection->h2);
     write_out(connection);
+    /* also what was held for the queue that has just gone out */
+    if (connection->h2 != NULL && h2_waits_for_turn(connection->h2))
+        connection_flush_later(connection);
 }
 
 /* Gathers frames and writes them until the socket is full or nothing is left. */

@@ -134,6 +134,8 @@ bool h2_sweep(struct h2 *h2, uint64_t now_ns);
 /* Once in each turn of the loop: what a turn may take is counted anew, and held requests start as far as the
  * limits allow. */
 void h2_turn(struct h2 *h2);
+/* Held requests that only wait for the next turn: nothing else will say when it is time. */
+bool h2_waits_for_turn(const struct h2 *h2);
 
 /* --- within the rpc room ------------------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ static void give_windows(struct h2_stream *stream);
 static bool is_small_so_far(const struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
 static bool may_start(const struct h2 *h2);
+static const char *standing_limit(const struct h2 *h2);
 static const char *limit_in_the_way(const struct h2 *h2);
 
 /* The framing's limit is the default one until the path is known (dispatch_find_method). */
@@ -156,6 +157,12 @@ void h2_turn(struct h2 *h2)
     }
 }
 
+/* A handler's end, or the peer's reading, wakes those that are held for other reasons. */
+bool h2_waits_for_turn(const struct h2 *h2)
+{
+    return !list_is_empty(&h2->held) && standing_limit(h2) == NULL;
+}
+
 /* One step at most per news; may be called when nothing is to do.  After dispatch_* the stream
  * is still open: the library closes it only when frames are sent or received. */
 static void process_stream(struct h2_stream *stream)
@@ -251,13 +258,20 @@ static bool may_start(const struct h2 *h2)
 }
 
 /* `queued` holds back a client that asks and does not read: its answers would pile up here. */
-static const char *limit_in_the_way(const struct h2 *h2)
+static const char *standing_limit(const struct h2 *h2)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
     if (h2->running_calls.count >= limits->running_handlers)
         return "running_handlers";
-    if (h2->queued >= limits->queued_response_bytes)
-        return "queued_response_bytes";
+    return h2->queued >= limits->queued_response_bytes ? "queued_response_bytes" : NULL;
+}
+
+static const char *limit_in_the_way(const struct h2 *h2)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    const char *standing = standing_limit(h2);
+    if (standing != NULL)
+        return standing;
     if (h2->decoded_this_turn >= limits->decoded_per_turn)
         return "decoded_per_turn";
     return h2->started_this_turn < limits->requests_per_turn ? NULL : "requests_per_turn";

@@ -394,6 +394,7 @@ START_TEST(test_bad_prefaces)
             pair_send(pair);
             ck_assert(pair->ended);
             ck_assert_uint_eq(pair->goaway_error, NGHTTP2_PROTOCOL_ERROR);
+            ck_assert_uint_eq(pair_limit(pair, "bad_preface"), 1);
             buf_deinit(&bytes);
             pair_free(pair);
         }

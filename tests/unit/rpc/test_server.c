@@ -575,6 +575,85 @@ START_TEST(old_connections_are_asked_to_go)
     }
 END_TEST
 
+/* All that the client has to send, in as few TLS records as it fits into: one read of the server's. */
+static void send_together(struct remote *remote)
+{
+    struct buf all = BUF_EMPTY;
+    const uint8_t *bytes;
+    for (ssize_t size;
+         (size = nghttp2_session_mem_send(remote->server->pair->client, &bytes)) > 0;)
+        buf_put(&all, bytes, (size_t)size);
+    remote_write(remote, buf_slice(&all));
+    buf_deinit(&all);
+}
+
+/* More than two turns' share, of which none ends meanwhile: nothing else wakes those that are held. */
+START_TEST(held_requests_need_no_event_to_start)
+    {
+        struct server server;
+        struct remote remote;
+        server_open(&server, NULL);
+        remote_open(&remote, &server);
+        (void)remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        remote_weigh(&remote); /* SETTINGS and their like are over */
+        for (int i = 0; i < 90; i++)
+            (void)pair_call(server.pair, "Sleep", 20000);
+        send_together(&remote);
+        uint64_t limit = clock_now() + 10 * NS_PER_S;
+        while (server.pair->invocations < 91 && clock_now() < limit)
+            remote_turn(&remote);
+        ck_assert_int_eq(server.pair->invocations, 91);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+/* Held because of queued answers, which then all go out at once: a client with wide windows has nothing to say. */
+START_TEST(held_requests_start_when_the_queue_is_empty)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.queued_response_bytes = 16u << 10;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        nghttp2_session *client = server.pair->client;
+        nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+        const nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
+        nghttp2_submit_settings(client, NGHTTP2_FLAG_NONE, &wide, 1);
+        (void)remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        remote_weigh(&remote);
+        int32_t ids[60];
+        for (int i = 0; i < 60; i++)
+            ids[i] = pair_call(server.pair, "Large", 20000);
+        send_together(&remote);
+        for (int i = 0; i < 60; i++)
+            ck_assert_int_eq(answer_status(remote_finish(&remote, ids[i])), GRPC_OK);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
+START_TEST(a_connection_that_served_enough_is_asked_to_go)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.requests_per_connection = 3;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(
+                answer_status(remote_finish(&remote, pair_call(server.pair, "Echo", 1))), GRPC_OK);
+        remote_wait_end(&remote);
+        ck_assert(server.pair->goaway);
+        ck_assert_uint_eq(server.pair->goaway_error, NGHTTP2_NO_ERROR);
+        ck_assert_uint_eq(pair_limit(server.pair, "requests_per_connection"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 /* It has its connection and does not read it: its system acknowledges, and only a PING's answer would tell. */
 START_TEST(an_unresponsive_client_is_closed)
     {
@@ -785,6 +864,9 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, the_queue_of_offenders_is_bounded);
     tcase_add_test(tests, failed_handshakes_are_offences);
     tcase_add_test(tests, old_connections_are_asked_to_go);
+    tcase_add_test(tests, held_requests_need_no_event_to_start);
+    tcase_add_test(tests, held_requests_start_when_the_queue_is_empty);
+    tcase_add_test(tests, a_connection_that_served_enough_is_asked_to_go);
     tcase_add_test(tests, an_unresponsive_client_is_closed);
     tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
     tcase_add_test(tests, limits_change_while_connected);
