@@ -98,9 +98,10 @@ CONF
 }
 
 # The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
-# makes room for. The service consumes billing's events, and its own dead letters that were sent back.
+# makes room for. The service consumes billing's events, and its own dead letters that were sent back; it writes letters
+# of its own and of the relay's.
 nats_relay_subjects() {
-    printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
+    printf '%s\n' 'tenant.>' 'TENANT.DLQ.>' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
         "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
     printf '%s\n' "\$JS.API.CONSUMER.CREATE.BILLING.tenant-service.billing.subscription.>" \
         "\$JS.API.CONSUMER.INFO.BILLING.tenant-service" "\$JS.API.CONSUMER.MSG.NEXT.BILLING.tenant-service" \
