@@ -426,6 +426,62 @@ static void call_withholding(const struct relay_caller *caller)
         (long long)original.id);
 }
 
+/* Events of others: noted with their effect, and parked. */
+static void call_inbox(const struct tenant *tenant)
+{
+    const struct inbox_key key = {tenant->id, "billing", "evt_call"};
+    const struct subscription_news news = {
+        SUBSCRIPTION_CREATED, "sub_call", "plan_pro", "active", 1000000, "evt_call"};
+    struct rows noted = {0};
+    struct rows rows = {0};
+    struct subscription *known = NULL;
+    size_t count = 9;
+    bool changed = false;
+    struct tx *tx = begin(TX_WRITE, &tenant->id);
+    inbox_store_note(tx, &key, &noted);
+    subscription_store_find(tx, &tenant->id, &rows);
+    ck_assert_int_eq(tx_run(tx), OK);
+    ck_assert_uint_eq(noted.count, 1);
+    ck_assert_int_eq(subscription_store_read(tx, &rows, &known, &count), OK);
+    ck_assert_uint_eq(count, 0);
+    const struct subscription now = subscription_after(rig.ctx.arena, NULL, &news, &changed);
+    ck_assert(changed);
+    subscription_store_put(tx, &tenant->id, &now);
+    commit(tx);
+    ck_assert_int_eq(sql_count(root, "tenant.inbox"), 1);
+    ck_assert_int_eq(sql_count(root, "tenant.subscription"), 1);
+}
+
+static void call_parking(const struct tenant *tenant)
+{
+    const struct parked_caller caller = {store, &rig.ctx, "billing"};
+    const struct parked_event event = {
+        .key = {tenant->id, "billing", "evt_parked"},
+        .subject = "billing.subscription.created.v1",
+        .body = slice_of_str("body"),
+        .traceparent = "",
+        .stream = "BILLING",
+        .stream_seq = 7,
+    };
+    struct parked_events due = {0};
+    uint64_t count = 0;
+    uint64_t oldest_us = 0;
+    bool parked = false;
+    expect_rc(&rig.ctx, parked_store_put(&caller, &event, 10, &parked), OK);
+    ck_assert(parked);
+    expect_rc(&rig.ctx, parked_store_take(&caller, 1000000, 8, &due), OK);
+    ck_assert_uint_eq(due.count, 1);
+    ck_assert_uint_eq(due.items[0].stream_seq, 7);
+    expect_rc(&rig.ctx, parked_store_put_off(&caller, &event.key, 1000000), OK);
+    expect_rc(&rig.ctx, parked_store_count(&caller, 10, &count, &oldest_us), OK);
+    ck_assert_uint_eq(count, 1);
+    expect_rc(&rig.ctx, parked_store_remove(&caller, &event.key), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.inbox_parked"), 0);
+    sql(root, "UPDATE tenant.inbox SET received_at = now() - interval '41 days'");
+    expect_rc(&rig.ctx, inbox_store_prune(&caller), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.inbox"), 0);
+}
+
 static void call_upkeep(const struct relay_caller *caller)
 {
     struct partition_work work[PARTITIONED_COUNT];
@@ -532,6 +588,8 @@ START_TEST(every_function_and_every_statement)
     call_lists(2);
     call_filter(&second, 1);
     call_platform(&first);
+    call_inbox(&first);
+    call_parking(&first);
     const struct relay_caller caller = {store, &rig.ctx, "relay-test", 5 * NS_PER_S};
     call_leases(&caller);
     call_withholding(&caller);
