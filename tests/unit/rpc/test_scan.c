@@ -364,7 +364,7 @@ START_TEST(every_byte_may_be_any_other)
         struct slice packed = request_pack();
         uint8_t *bytes = (uint8_t *)(uintptr_t)packed.data;
         char path[SCAN_PATH_SIZE];
-        size_t seen[SCAN_NUL + 1] = {0};
+        size_t seen[SCAN_TWICE + 1] = {0};
         for (size_t i = 0; i < packed.size; i++) {
             uint8_t was = bytes[i];
             for (unsigned value = 0; value < 256; value++) {
@@ -378,6 +378,7 @@ START_TEST(every_byte_may_be_any_other)
         ck_assert_uint_gt(seen[SCAN_MALFORMED], 1000);
         ck_assert_uint_gt(seen[SCAN_BAD_UTF8], 1000);
         ck_assert_uint_gt(seen[SCAN_NUL], 10);
+        ck_assert_uint_gt(seen[SCAN_TWICE], 0);
         free(bytes);
     }
 END_TEST
