@@ -7,6 +7,7 @@
 #include "gen/pb/tenant/events/v1/invitation_events.pb-c.h"
 #include "gen/pb/tenant/events/v1/membership_events.pb-c.h"
 #include "gen/pb/tenant/events/v1/org_unit_events.pb-c.h"
+#include "gen/pb/tenant/events/v1/rewound_event.pb-c.h"
 #include "gen/pb/tenant/events/v1/role_events.pb-c.h"
 #include "gen/pb/tenant/events/v1/sso_events.pb-c.h"
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
@@ -180,6 +181,18 @@ const struct event_type event_invitation_revoked_v1 = {
     .summary = "an invitation was taken back, and why",
     .draft = true,
     .payload = &tenant__events__v1__invitation_revoked__descriptor,
+};
+
+const struct event_type event_log_rewound_v1 = {
+    .name = "tenant.log.rewound",
+    .version = 1,
+    .subject = "tenant.log.rewound.v1",
+    .schema_uri = "schemas://tenant-service/log/rewound/v1#sha256-"
+                  "337874d68d40414a89bf59166985c15ce9f11221bd54977a70475f5504c166b7",
+    .retention_class = "operational",
+    .summary = "the latest events of a tenant are void: the producer's database was taken back in time",
+    .draft = false,
+    .payload = &tenant__events__v1__log_rewound__descriptor,
 };
 
 const struct event_type event_membership_activated_v1 = {
@@ -473,6 +486,7 @@ const struct event_type *const event_types[] = {
     &event_invitation_created_v1,
     &event_invitation_expired_v1,
     &event_invitation_revoked_v1,
+    &event_log_rewound_v1,
     &event_membership_activated_v1,
     &event_membership_invited_v1,
     &event_membership_org_units_changed_v1,

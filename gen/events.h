@@ -32,6 +32,7 @@ extern const struct event_type event_invitation_accepted_v1; /* draft */
 extern const struct event_type event_invitation_created_v1; /* draft */
 extern const struct event_type event_invitation_expired_v1; /* draft */
 extern const struct event_type event_invitation_revoked_v1; /* draft */
+extern const struct event_type event_log_rewound_v1;
 extern const struct event_type event_membership_activated_v1; /* draft */
 extern const struct event_type event_membership_invited_v1; /* draft */
 extern const struct event_type event_membership_org_units_changed_v1; /* draft */
@@ -63,6 +64,7 @@ extern const size_t event_type_count;
 /* The names of those that are released, separated by blanks. */
 #define EVENT_TYPE_NAMES \
     "tenant.event.withheld " \
+    "tenant.log.rewound " \
     "tenant.org.closed " \
     "tenant.org.plan_changed " \
     "tenant.org.provisioned " \

@@ -377,6 +377,22 @@ const struct schema_entry schema_entries[] = {
              "9 google.protobuf.Timestamp expire_time\n",
     },
     {
+        .uri = "schemas://tenant-service/log/rewound/v1#sha256-"
+               "337874d68d40414a89bf59166985c15ce9f11221bd54977a70475f5504c166b7",
+        .name = "tenant.log.rewound",
+        .version = 1,
+        .message = "tenant.events.v1.LogRewound",
+        .releases = "",
+        .current = true,
+        .draft = false,
+        .text =
+             "message tenant.events.v1.LogRewound\n"
+             "1 uint64 previous_incarnation\n"
+             "2 uint64 last_valid_sequence\n"
+             "3 uint64 lost_from\n"
+             "4 uint64 lost_to\n",
+    },
+    {
         .uri = "schemas://tenant-service/membership/activated/v1#sha256-"
                "8a684b965f5d8d6ed4a5acc9af8a0df793f2708b10d4d6e5dffabb00a06c617b",
         .name = "tenant.membership.activated",

@@ -117,11 +117,17 @@ static const Tenant__V1__Tenant *tenant_of(const struct tenant_event *event)
     return tenant;
 }
 
+/* The row may be wrong, and no event says how: a change was withheld, or the latest ones are void. */
+static bool leaves_doubt(const struct tenant_event *event)
+{
+    return strcmp(event->type, "tenant.event.withheld") == 0 || strcmp(event->type, "tenant.log.rewound") == 0;
+}
+
 static PGresult *effect(struct replica *replica, const struct tenant_event *event)
 {
     const Tenant__V1__Tenant *tenant = tenant_of(event);
     const char *id = event->tenant_id;
-    if (tenant == NULL && strcmp(event->type, "tenant.event.withheld") == 0)
+    if (tenant == NULL && leaves_doubt(event))
         return PQexecParams(replica->connection, stale, 1, NULL, &id, NULL, NULL, 0);
     if (tenant == NULL)
         return NULL; /* of no interest: only the position moves */

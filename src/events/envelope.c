@@ -39,15 +39,12 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
 {
     EventEnvelope envelope;
     assert(event->tenant != NULL && event->source != NULL && !uuid_is_nil(&event->id));
-    struct slice payload = payload_pack(ctx->arena, event);
     tenant__events__v1__event_envelope__init(&envelope);
     names_put(&envelope, ctx->arena, event);
     origin_put(&envelope, ctx, event);
     envelope.data_residency = pb_text(region_name(event->tenant->home_region));
     envelope.occurred_at = pb_time(ctx->arena, event->tenant->update_time_us);
-    envelope.payload.data = arena_alloc_raw(ctx->arena, payload.size);
-    envelope.payload.len = payload.size;
-    memcpy(envelope.payload.data, payload.data, payload.size);
+    pb_bytes(ctx->arena, payload_pack(ctx->arena, event), &envelope.payload);
     return pb_pack(ctx->arena, &envelope.base);
 }
 

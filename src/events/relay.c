@@ -132,6 +132,8 @@ static int settings_check(struct ctx *ctx, const struct relay_settings *settings
                      WINDOW_MAX);
     if (settings->streams.replicas == 0 || settings->streams.max_age_s == 0)
         return FAULT(ctx, FAULT_CONFIG, "streams need at least one replica and an age");
+    if (settings->source == NULL || settings->region == NULL)
+        return FAULT(ctx, FAULT_CONFIG, "the relay's own events need a source and a region");
     if (settings->nats.url == NULL || settings->database_url == NULL)
         return FAULT(ctx, FAULT_CONFIG, "the relay needs database.relay_url and nats.url");
     return OK;

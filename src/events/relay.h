@@ -27,6 +27,8 @@ struct relay_settings {
     uint64_t ack_timeout_ns;    /* for a whole window; 0: 5 s */
     uint64_t reconcile_ns;      /* from look to look at each stream, about; 0: 60 s */
     uint64_t withhold_after_ns; /* how long an event is refused before it is withheld; 0: 2 min */
+    const struct event_source *source; /* of the events that the relay itself makes */
+    const char *region;                /* and of whose data they tell: "eu" */
     struct token_keys *token_keys; /* for the events' consistency tokens; NULL: they have none */
 };
 

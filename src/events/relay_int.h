@@ -27,6 +27,10 @@ enum relay_error {
 };
 #define RELAY_ERROR_COUNT 9
 
+/* What gives away that the database was taken back in time. */
+enum rewind_sign { REWIND_BY_SERVER, REWIND_BY_STREAM };
+#define REWIND_SIGN_COUNT 2
+
 /* The series of one subject, found once. */
 struct published_series {
     char subject[SUBJECT_SIZE]; /* "": unused */
@@ -58,6 +62,10 @@ struct relay_metrics {
     struct metric *refilled;
     struct metric *unrefillable;
     struct metric *missing;
+    struct metric *incarnation;
+    struct metric *rewinds[REWIND_SIGN_COUNT];
+    struct metric *lost;
+    struct metric *rewound_tenants;
     struct metric *lag;
     struct metric *windows;
     struct metric *broker_up;
@@ -89,7 +97,11 @@ struct relay {
     bool letters_checked;   /* their stream was there and was looked at, on this connection */
     uint64_t broker_due_ns; /* connect not before */
     unsigned broker_failures;
-    uint64_t database_due_ns; /* ask not before */
+    uint64_t database_due_ns;   /* ask not before */
+    bool server_known;          /* the server was looked at, and is the one that … */
+    uint64_t server_started_us; /* … was started then */
+    int64_t incarnation;        /* the present one, as far as we know */
+    uint64_t doubts;            /* times that all streams had to be compared anew */
     unsigned database_failures;
     struct outbox_stats stats;
     struct log_interval intervals[RELAY_ERROR_COUNT];
@@ -123,6 +135,15 @@ bool relay_broker_ready(struct relay *relay);
 /* Drops a connection that is lost; shards in flight must ask their streams again.  Their
  * windows are forgotten: what of them was stored is found by shard_resolve(). */
 void relay_broker_lost(struct relay *relay, const char *detail);
+
+/* --- relay_rewind.c --- */
+const char *rewind_sign_name(enum rewind_sign sign);
+/* Looks at the server when that is due.  False: it cannot be asked. */
+bool relay_server_check(struct relay *relay);
+/* The server may be another one now: nothing is sent before all is compared. */
+void relay_server_doubt(struct relay *relay);
+/* Takes note of the present incarnation; another than before, and all is compared anew. */
+void relay_incarnation_is(struct relay *relay, int64_t incarnation);
 
 /* --- relay_turn.c --- */
 /* One round over all shards: read, send, collect, settle.  True when anything moved.  Never

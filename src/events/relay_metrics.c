@@ -123,6 +123,27 @@ static const struct metric_family missing = {
             "they cannot be put back in order.",
     .kind = METRIC_GAUGE,
 };
+static const struct metric_family incarnation = {
+    .name = "tenant_database_incarnation",
+    .help = "Grows each time that the database is found to have been taken back in time.",
+    .kind = METRIC_GAUGE,
+};
+static const struct metric_family rewinds = {
+    .name = "tenant_database_rewinds_total",
+    .help = "Times that this relay made the incarnation grow, by what gave the rewind away.",
+    .kind = METRIC_COUNTER,
+    .labels = {"found_by"},
+};
+static const struct metric_family lost = {
+    .name = "tenant_database_lost_events_total",
+    .help = "Events found in the streams that the database does not know any more.",
+    .kind = METRIC_COUNTER,
+};
+static const struct metric_family rewound_tenants = {
+    .name = "tenant_database_rewound_tenants_total",
+    .help = "Tenants whose consumers were told of lost events.",
+    .kind = METRIC_COUNTER,
+};
 static const struct metric_family lag = {
     .name = "tenant_relay_lag_seconds",
     .help = "From the event's insertion to its acknowledgement.",
@@ -158,6 +179,10 @@ const struct metric_family *const events_metric_families[] = {
     &refilled,
     &unrefillable,
     &missing,
+    &incarnation,
+    &rewinds,
+    &lost,
+    &rewound_tenants,
     &windows,
     &broker_up,
     &partitions_made,
@@ -187,6 +212,9 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
         .refilled = metrics_series(set, &refilled, NULL),
         .unrefillable = metrics_series(set, &unrefillable, NULL),
         .missing = metrics_series(set, &missing, NULL),
+        .incarnation = metrics_series(set, &incarnation, NULL),
+        .lost = metrics_series(set, &lost, NULL),
+        .rewound_tenants = metrics_series(set, &rewound_tenants, NULL),
         .lag = metrics_series(set, &lag, NULL),
         .windows = metrics_series(set, &windows, NULL),
         .broker_up = metrics_series(set, &broker_up, NULL),
@@ -198,6 +226,10 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
     for (unsigned i = 0; i < REFUSED_FOR_COUNT; i++) {
         const char *cause = refused_for_name((enum refused_for)i);
         metrics->withheld[i] = metrics_series(set, &withheld, &cause);
+    }
+    for (unsigned i = 0; i < REWIND_SIGN_COUNT; i++) {
+        const char *sign = rewind_sign_name((enum rewind_sign)i);
+        metrics->rewinds[i] = metrics_series(set, &rewinds, &sign);
     }
     for (unsigned table = 0; table < PARTITIONED_COUNT; table++) {
         const char *name = partitioned_name((enum partitioned)table);

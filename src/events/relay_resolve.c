@@ -53,10 +53,12 @@ void shard_resolve(struct relay *relay, struct shard *shard)
     bool went = scan->begun || scan_begin(relay, shard);
     if (went && scan->next <= scan->last)
         went = scan_step(relay, shard);
+    if (went && scan->next > scan->last && scan->rewinding)
+        went = shard_losses_announce(relay, shard);
     if (!went) {
         scan->begun = false;
         shard_postpone(shard);
-    } else if (scan->next > scan->last) {
+    } else if (scan->next > scan->last && !scan->rewinding) {
         scan_end(relay, shard);
     }
 }
@@ -71,10 +73,17 @@ static bool scan_begin(struct relay *relay, struct shard *shard)
         !anchor_check(relay, shard, &anchor, &in_place))
         return false;
     gaps_report(relay, shard, &state, &anchor);
+    relay_incarnation_is(relay, anchor.installed);
+    shard->scan.installed = anchor.installed;
+    shard->scan.rewinding = anchor.compared < anchor.installed;
+    shard->scan.anchored = in_place;
     if (in_place)
         scan_from(shard, anchor.sent.stream_seq + 1);
     else if (!newest_place(relay, shard, &state, &anchor))
         return false;
+    if (shard->scan.rewinding && !in_place)
+        scan_from(shard, 1);
+    shard->doubts = relay->doubts;
     shard->scan.begun = true;
     return true;
 }
@@ -154,8 +163,10 @@ static bool newest_place(struct relay *relay, struct shard *shard, const struct 
         break;
     }
     case EVENT_UNKNOWN:
-        relay_failed(relay, RELAY_ERROR_STRANGE, (int)shard->number,
-                     "the stream's newest event is unknown to the database");
+        if (!shard->scan.rewinding)
+            return shard_unknown_found(relay, shard, &newest);
+        if (anchor->has_sent)
+            end_lost(shard, anchor, SENT_MARK_BEGIN);
         break;
     }
     return true;
@@ -211,7 +222,7 @@ static void scan_from(struct shard *shard, uint64_t first)
 
 /* Rows that are in the stream although no acknowledgement told us.  This must come before sending: a
  * duplicate answer consumes no sequence, and after the duplicate window the stream would take them
- * again. */
+ * again.  An event that is no such row should not be there: relay_rewind.c asks further. */
 static bool scan_step(struct relay *relay, struct shard *shard)
 {
     struct shard_scan *scan = &shard->scan;
@@ -228,6 +239,8 @@ static bool scan_step(struct relay *relay, struct shard *shard)
         done = relay_database_did(relay, relay_store_settle_stored(&caller, &found, &moved));
     }
     metric_add(relay->metrics.settled_late, moved);
+    if (done && moved < found.count)
+        done = shard_losses_note(relay, shard, &found);
     free(found.items);
     scan->next += count;
     return done;

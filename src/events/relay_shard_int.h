@@ -61,6 +61,9 @@ struct suspect {
 /* Comparing a stream with the database, over as many turns as it takes. */
 struct shard_scan {
     bool begun;
+    bool rewinding;    /* the incarnation grew since the stream was compared last */
+    bool anchored;     /* what is read lies behind the newest event that was settled */
+    int64_t installed; /* the incarnation that it is compared for */
     struct stream_facts facts;
     uint64_t next, last; /* sequences that are still to be read; next > last: none */
     bool lost;           /* the stream lost its end, behind this place: */
@@ -84,6 +87,7 @@ struct shard {
     uint64_t not_before_ns; /* after a failure: wait until then */
     uint64_t look_due_ns;   /* READY: look at the stream again then */
     unsigned failures;      /* in a row */
+    uint64_t doubts;        /* READY, REFILLING: the relay's when the comparison ended */
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
     struct log_interval gaps;
@@ -122,6 +126,17 @@ void shard_give_up(struct shard *shard);
  * already, finds out whether it lost its end.  From UNKNOWN, after some steps, to READY or REFILLING; postponed
  * when the stream or the database cannot be asked. */
 void shard_resolve(struct relay *relay, struct shard *shard);
+
+/* --- relay_rewind.c --- */
+/* Notes which of the events behind the newest settled one the database lost.  False: the comparison must begin
+ * anew, because the incarnation has just grown, or cannot go on now. */
+bool shard_losses_note(struct relay *relay, struct shard *shard,
+                       const struct stored_events *events);
+/* The stream's newest event is unknown to the database.  Always false, as above. */
+bool shard_unknown_found(struct relay *relay, struct shard *shard,
+                         const struct stored_event *event);
+/* Announces what was noted, some tenants at a time; scan.rewinding ends with the last.  False: later. */
+bool shard_losses_announce(struct relay *relay, struct shard *shard);
 
 /* --- relay_refill.c --- */
 /* Sends the next window of what the stream lost.  From REFILLING to SENT, or to READY when all is back. */

@@ -26,6 +26,7 @@ static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
 static bool rows_send(struct relay *relay);
 static uint16_t shards_waiting(const struct relay *relay);
+static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
 static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
 static void acks_collect(struct relay *relay, uint64_t deadline_ns);
 static bool window_is_open(const struct relay *relay);
@@ -39,8 +40,9 @@ static void window_count(struct relay *relay, const struct shard *shard);
 bool relay_turn(struct relay *relay)
 {
     relay_lease_tick(relay);
+    bool known = relay_server_check(relay);
     relay_upkeep(relay);
-    if (!relay_broker_ready(relay))
+    if (!relay_broker_ready(relay) || (!known && !window_is_open(relay)))
         return false;
     bool moved = shards_resolve(relay);
     groups_check(relay);
@@ -72,9 +74,11 @@ static bool shards_resolve(struct relay *relay)
     bool moved = false;
     for (unsigned i = 0; i < PARTITION_COUNT && relay->js != NULL && clock_now() < end; i++) {
         struct shard *shard = &relay->shards[(relay->first_shard + i) % PARTITION_COUNT];
-        if (shard->state == SHARD_READY && now >= shard->look_due_ns)
+        bool stands = shard->state == SHARD_READY || shard->state == SHARD_REFILLING;
+        bool due = shard->state == SHARD_READY && now >= shard->look_due_ns;
+        if (due || (stands && shard->doubts != relay->doubts))
             shard_doubt(shard);
-        if (shard->state != SHARD_UNKNOWN || now < shard->not_before_ns ||
+        if (shard->state != SHARD_UNKNOWN || now < shard->not_before_ns || !relay->server_known ||
             !relay_database_ready(relay))
             continue;
         shard_resolve(relay, shard);
@@ -90,7 +94,7 @@ static bool shards_refill(struct relay *relay)
     bool moved = false;
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
         if (shard->state != SHARD_REFILLING || now < shard->not_before_ns ||
-            !relay_database_ready(relay))
+            shard->doubts != relay->doubts || !relay_database_ready(relay))
             continue;
         shard_refill(relay, shard);
         relay_lease_tick(relay);
@@ -123,7 +127,7 @@ static void groups_check(struct relay *relay)
 static bool rows_send(struct relay *relay)
 {
     uint16_t waiting = shards_waiting(relay);
-    if (waiting == 0 || !relay_database_ready(relay))
+    if (waiting == 0 || !relay->server_known || !relay_database_ready(relay))
         return false;
     uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
                                                        : BATCH_BYTES_DEFAULT;
@@ -136,7 +140,20 @@ static bool rows_send(struct relay *relay)
     const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
     if (!relay_database_did(relay, relay_store_unsent(&caller, &read, &batch)))
         return false;
+    if (batch.count > 0 && !batch_is_of_now(relay, &batch)) {
+        relay_server_doubt(relay);
+        return true;
+    }
     return batch.count > 0 && batch_send(relay, &batch);
+}
+
+/* Read from the server that was looked at, and under the incarnation that the streams were compared for. */
+static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch)
+{
+    bool now = batch->server_started_us == relay->server_started_us;
+    for (size_t i = 0; now && i < batch->count; i++)
+        now = batch->rows[i].incarnation <= relay->incarnation;
+    return now;
 }
 
 static uint16_t shards_waiting(const struct relay *relay)
@@ -145,7 +162,8 @@ static uint16_t shards_waiting(const struct relay *relay)
     uint16_t waiting = 0;
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         const struct shard *shard = &relay->shards[i];
-        if (shard->state == SHARD_READY && now >= shard->not_before_ns)
+        if (shard->state == SHARD_READY && now >= shard->not_before_ns &&
+            shard->doubts == relay->doubts)
             waiting |= (uint16_t)(1u << i);
     }
     return waiting;
@@ -258,7 +276,8 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
 {
     size_t moved = 0;
     const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    bool settled = relay_database_did(relay, relay_store_settle(&caller, keys, count, &moved));
+    bool settled = relay_database_did(relay, relay_store_settle(&caller, keys, count, &moved)) &&
+                   moved == count; /* or somebody else did, or there are no such rows any more */
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;

@@ -48,6 +48,10 @@ int stream_messages_from(struct ctx *ctx, struct jetstream *js, uint64_t first, 
 int stream_newest(struct ctx *ctx, struct jetstream *js, unsigned partition,
                   struct stored_event *out, bool *found) MUST_CHECK;
 
+/* The body of one message, appended.  Fault: BROKER when there is no such message. */
+int stream_body(struct ctx *ctx, struct jetstream *js, unsigned partition, uint64_t seq,
+                struct buf *body) MUST_CHECK;
+
 /* The same event: its id, tenant and number; the place does not count. */
 bool stored_event_is(const struct stored_event *a, const struct stored_event *b);
 /* What the headers that a relay gave a message say.  False: not a message of a relay. */

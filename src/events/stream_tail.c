@@ -7,6 +7,8 @@
 
 #include "base/alloc.h"
 
+#include "gen/events.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ struct reading {
     bool *filled;             /* … when filled[i] */
 };
 
+static enum stored_says says_of(struct slice headers);
 static int reading_run(struct ctx *ctx, struct reading *reading);
 static int get_send(struct ctx *ctx, struct reading *reading);
 static int get_take(struct ctx *ctx, struct reading *reading, const struct jetstream_reply *reply);
@@ -90,6 +93,22 @@ int stream_newest(struct ctx *ctx, struct jetstream *js, unsigned partition,
     return FAULT(ctx, FAULT_BROKER, "%s: error %" PRIu64, verb, err_code);
 }
 
+int stream_body(struct ctx *ctx, struct jetstream *js, unsigned partition, uint64_t seq,
+                struct buf *body)
+{
+    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
+    char verb[64], name[STREAM_NAME_SIZE], request[64];
+    struct slice value;
+    stream_name(partition, name);
+    snprintf(verb, sizeof verb, "STREAM.MSG.GET.%s", name);
+    snprintf(request, sizeof request, "{\"seq\":%" PRIu64 "}", seq);
+    TRY(jetstream_request(ctx, js, verb, slice_of_str(request), &reply));
+    if (!json_scan_member(buf_slice(&reply), "message.data", &value) || value.size < 2 ||
+        !json_scan_base64_decode(slice_make(value.data + 1, value.size - 2), body))
+        return FAULT(ctx, FAULT_BROKER, "%s: no message %" PRIu64, verb, seq);
+    return OK;
+}
+
 bool stored_event_is(const struct stored_event *a, const struct stored_event *b)
 {
     return uuid_equal(&a->msg_id, &b->msg_id) && uuid_equal(&a->tenant_id, &b->tenant_id) &&
@@ -112,9 +131,22 @@ bool stored_event_parse(struct slice headers, uint64_t stream_seq, struct stored
                   id_parse(ID_EVENT, id, &event.msg_id) &&
                   id_parse(ID_TENANT, tenant, &event.tenant_id) && json_scan_int(seq, &event.seq) &&
                   json_scan_int(incarnation, &event.incarnation);
-    if (parsed)
-        *out = event;
-    return parsed;
+    if (!parsed)
+        return false;
+    event.says = says_of(headers);
+    *out = event;
+    return true;
+}
+
+static enum stored_says says_of(struct slice headers)
+{
+    struct slice type;
+    if (!nats_header_find(headers, HEADER_EVENT_TYPE, &type))
+        return STORED_SAYS_NOTHING;
+    return slice_is(type, event_org_suspended_v1.subject)     ? STORED_SUSPENDED
+           : slice_is(type, event_org_reactivated_v1.subject) ? STORED_REACTIVATED
+           : slice_is(type, event_org_closed_v1.subject)      ? STORED_CLOSED
+                                                              : STORED_SAYS_NOTHING;
 }
 
 /* Replies come in any order and are put in their places by tag. */

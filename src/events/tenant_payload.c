@@ -53,6 +53,13 @@ Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us)
     return message;
 }
 
+void pb_bytes(struct arena *arena, struct slice bytes, ProtobufCBinaryData *out)
+{
+    out->data = arena_alloc_raw(arena, bytes.size);
+    out->len = bytes.size;
+    memcpy(out->data, bytes.data, bytes.size);
+}
+
 struct slice pb_pack(struct arena *arena, const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);

@@ -15,6 +15,8 @@ Tenant__V1__Plan *plan_payload(struct arena *arena, const struct tenant_plan *pl
 /* protobuf-c's members are not const, but packing only reads them. */
 char *pb_text(const char *text);
 Google__Protobuf__Timestamp *pb_time(struct arena *arena, uint64_t time_us);
+/* A copy of bytes as a member of a message, in the arena. */
+void pb_bytes(struct arena *arena, struct slice bytes, ProtobufCBinaryData *out);
 /* A message's bytes, in the arena. */
 struct slice pb_pack(struct arena *arena, const ProtobufCMessage *message);
 

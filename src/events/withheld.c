@@ -49,10 +49,7 @@ struct slice withheld_pack(struct arena *arena, const struct outbox_row *row,
     envelope.event_version = type->version;
     envelope.schema_uri = pb_text(type->schema_uri);
     envelope.retention_class = pb_text(type->retention_class);
-    struct slice payload = payload_pack(arena, row, reason);
-    envelope.payload.data = arena_alloc_raw(arena, payload.size);
-    envelope.payload.len = payload.size;
-    memcpy(envelope.payload.data, payload.data, payload.size);
+    pb_bytes(arena, payload_pack(arena, row, reason), &envelope.payload);
     return pb_pack(arena, &envelope.base);
 }
 

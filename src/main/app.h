@@ -91,6 +91,7 @@ struct worker_thread {
     struct timer *tick;                   /* once a second: lag, dependencies */
     struct metric *slow_slices;           /* see watchdog.c */
     bool probing;                         /* a task is asking the database how it is */
+    struct log_interval put_back_lines;   /* of failures to restrict tenants again */
     struct dependency *database;          /* shown by the first worker only */
     struct dependency *redis;
 };

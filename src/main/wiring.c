@@ -237,6 +237,8 @@ int wiring_relay(struct app *app, struct metrics *metrics, struct relay **relay)
                     .max_age_s = EVENT_MAX_AGE_S,
                     .duplicate_window_s = config->nats.duplicate_window_ns / NS_PER_S},
         .instance = app->instance,
+        .source = wiring_source(app),
+        .region = config->region,
         .token_keys = app->token_keys,
         .window = config->relay.window,
         .lease_ttl_ns = config->relay.lease_ttl_ns,

@@ -12,8 +12,11 @@
 #include "service/channelz.h"
 #include "service/health.h"
 #include "service/reflection.h"
+#include "service/restrictions.h"
 #include "service/tenants.h"
 #include "store/store.h"
+
+#include "gen/errors.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -21,6 +24,9 @@
 
 #define TICK_NS NS_PER_S
 #define PROBE_NS NS_PER_S /* longest wait for the database's answer to a probe */
+/* for some twenty tenants; longer waits for the database come back with the next probe */
+#define PUT_BACK_NS (5 * NS_PER_S)
+#define PUT_BACK_LINES_NS (60 * NS_PER_S)
 #define ORDERS_SIZE 4
 
 static int open_parts(struct worker_thread *worker, struct ctx *ctx);
@@ -34,6 +40,7 @@ static void close_parts(struct worker_thread *worker);
 static void on_drained(void *owner);
 static void on_tick(void *owner);
 static void probe_database(struct task *task, void *argument);
+static void put_back(struct worker_thread *worker, struct ctx *ctx);
 static void on_probe_end(struct task *task, void *argument);
 
 /* Everything is opened by the main thread before the loop runs: a fault stops the start with its reason. */
@@ -281,6 +288,22 @@ static void probe_database(struct task *task, void *argument)
         health_set(worker->serve->health, HEALTH_SCHEMA_OK, version >= STORE_SCHEMA_VERSION);
     dependency_set(worker->database, rc == OK ? DEPENDENCY_UP : DEPENDENCY_DOWN,
                    rc == OK ? NULL : "does not answer");
+    if (rc == OK)
+        put_back(worker, &ctx);
+}
+
+/* What a rewind of the database took away.  A failure is told and tried again with the next probe. */
+static void put_back(struct worker_thread *worker, struct ctx *ctx)
+{
+    uint64_t held = 0;
+    ctx->method = "restrictions";
+    ctx->deadline_ns = deadline_after(clock_now(), PUT_BACK_NS);
+    int rc = restrictions_put_back(ctx, &worker->env);
+    if (rc == OK || !log_interval_due(&worker->put_back_lines, PUT_BACK_LINES_NS, &held))
+        return;
+    log_error(ctx, "restrictions.not_put_back",
+              KV_STR("detail", rc < 0 ? ctx_fault_text(ctx) : error_lookup(rc)->reason),
+              KV_INT("suppressed", held));
 }
 
 static void on_probe_end(struct task *task, void *argument)

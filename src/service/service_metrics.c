@@ -25,6 +25,13 @@ static const struct metric_family page_tokens_family = {
     .kind = METRIC_COUNTER,
 };
 
+static const struct metric_family restricted_again_family = {
+    .name = "tenant_restrictions_put_back_total",
+    .help =
+        "Tenants suspended or closed again: a rewind of the database had lost their restriction.",
+    .kind = METRIC_COUNTER,
+};
+
 void service_metrics_init(struct service_metrics *series, struct metrics *metrics)
 {
     static const char *const keys[KEY_OUTCOME_COUNT] = {
@@ -49,4 +56,5 @@ void service_metrics_init(struct service_metrics *series, struct metrics *metric
     for (int i = 0; i < CONSISTENCY_OUTCOME_COUNT; i++)
         series->consistency[i] = metrics_series(metrics, &consistency_family, &outcomes[i]);
     series->page_tokens_refused = metrics_series(metrics, &page_tokens_family, NULL);
+    series->restricted_again = metrics_series(metrics, &restricted_again_family, NULL);
 }

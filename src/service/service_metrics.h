@@ -20,6 +20,7 @@ struct service_metrics {
     struct metric *resolutions[RESOLUTION_COUNT];
     struct metric *consistency[CONSISTENCY_OUTCOME_COUNT];
     struct metric *page_tokens_refused;
+    struct metric *restricted_again;
 };
 
 void service_metrics_init(struct service_metrics *series, struct metrics *metrics);

@@ -13,7 +13,8 @@
     "FROM tenant.authz_epoch AS e WHERE e.xid "
 
 /* The era: the timeline grows when a standby is promoted or a backup is recovered, and statistics begin anew
- * when a server recovers from a crash (it may then give ids a second time that were lost with the crash). */
+ * when a server recovers from a crash (it may then give ids a second time that were lost with the crash).  The
+ * incarnation grows when a relay found that the database was taken back in time, however that was done. */
 static const struct stmt epoch_look = {
     .name = "epoch.look",
     .text = "(SELECT '00000000-0000-0000-0000-000000000000'::uuid AS tenant_id, "
@@ -21,7 +22,8 @@ static const struct stmt epoch_look = {
             "pg_current_snapshot()::text AS snapshot, pg_is_in_recovery() AS recovering, "
             "CASE WHEN pg_is_in_recovery() THEN 0 ELSE hashtextextended("
             "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || "
-            "extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), 0) END AS era) "
+            "extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) || '/' || "
+            "(SELECT incarnation FROM tenant.installation), 0) END AS era) "
             "UNION ALL (" CHANGED ">= pg_snapshot_xmax($1::text::pg_snapshot) LIMIT $2) "
             "UNION ALL (" CHANGED
             "= ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))) LIMIT $2) "
@@ -31,8 +33,8 @@ static const struct stmt epoch_look = {
 };
 
 static const struct stmt *const statements[] = {&epoch_look};
-const struct stmt_list epoch_statements = {
-    statements, sizeof statements / sizeof statements[0], LOGIN_PLATFORM};
+const struct stmt_list epoch_statements = {statements, sizeof statements / sizeof statements[0],
+                                           LOGIN_PLATFORM};
 
 static void read_look(struct row *row, struct epoch_rows *look);
 static bool number_take(struct slice *text, char end, uint64_t *number);

@@ -5,7 +5,8 @@
 
 /* The row lock on the counter makes commit order = sequence order inside a tenant, so every snapshot shows a
  * gapless prefix of its events.  A greater incarnation (the database was taken back in time) begins anew; a
- * missing one is an error (NULL where none may be), never an event that is silently not written.
+ * missing one is an error (NULL where none may be), never an event that is silently not written.  A statement
+ * that began before the incarnation grew may find a counter that is further: it counts on from there.
  *
  * The tenant's epoch is raised in the same statement: an event and what caches trust cannot part.  Its xid is
  * this transaction's, which the epoch feed looks for. */
@@ -14,13 +15,15 @@ static const struct stmt outbox_append = {
     .text = "WITH installed AS (SELECT incarnation FROM tenant.installation), "
             "raised AS (INSERT INTO tenant.authz_epoch AS e (tenant_id, incarnation, epoch, xid) "
             "VALUES ($1, (SELECT incarnation FROM installed), 1, pg_current_xact_id()) "
-            "ON CONFLICT (tenant_id) DO UPDATE SET epoch = CASE WHEN e.incarnation = "
+            "ON CONFLICT (tenant_id) DO UPDATE SET epoch = CASE WHEN e.incarnation >= "
             "excluded.incarnation THEN e.epoch + 1 ELSE 1 END, "
-            "incarnation = excluded.incarnation, xid = excluded.xid RETURNING epoch), "
+            "incarnation = greatest(e.incarnation, excluded.incarnation), xid = excluded.xid "
+            "RETURNING epoch), "
             "counter AS (INSERT INTO tenant.tenant_seq AS s (tenant_id, seq, incarnation) "
             "VALUES ($1, 1, (SELECT incarnation FROM installed)) "
-            "ON CONFLICT (tenant_id) DO UPDATE SET seq = CASE WHEN s.incarnation = "
-            "excluded.incarnation THEN s.seq + 1 ELSE 1 END, incarnation = excluded.incarnation "
+            "ON CONFLICT (tenant_id) DO UPDATE SET seq = CASE WHEN s.incarnation >= "
+            "excluded.incarnation THEN s.seq + 1 ELSE 1 END, "
+            "incarnation = greatest(s.incarnation, excluded.incarnation) "
             "RETURNING seq, incarnation), "
             "left_behind AS (INSERT INTO tenant.outbox (shard, tenant_id, seq, incarnation, epoch, "
             "msg_id, subject, payload, traceparent) "

@@ -22,7 +22,7 @@
 static const struct stmt unsent_select = {
     .name = "relay.unsent",
     .text = "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
-            " w.payload, w.traceparent, w.created_at"
+            " w.payload, w.traceparent, w.created_at, pg_postmaster_start_time() AS server_started"
             " FROM unnest($1::bigint[]) AS s(shard)"
             " CROSS JOIN LATERAL (SELECT q.*,"
             "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
@@ -31,7 +31,7 @@ static const struct stmt unsent_select = {
             " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
             " ORDER BY w.shard, w.id",
     .param_count = 3,
-    .columns = {OUTBOX_COLUMN_NAMES, NULL},
+    .columns = {OUTBOX_COLUMN_NAMES, "server_started", NULL},
 };
 
 /* as in the migration */
@@ -231,12 +231,15 @@ int relay_store_unsent(const struct relay_caller *caller, const struct outbox_re
     TRY(relay_ask(caller, &unsent_select, values, &tx, &rows));
     struct arena *arena = caller->ctx->arena;
     struct outbox_row *events = arena_alloc(arena, (rows.count + 1) * sizeof *events);
+    uint64_t started_us = 0;
     for (size_t i = 0; i < rows.count; i++) {
         struct row row = row_at(&rows, i, arena);
         events[i] = outbox_row_of(&row);
+        started_us = row_time_us(&row, "server_started");
         TRY(row_end(caller->ctx, &row));
     }
-    *out = (struct outbox_batch){.rows = events, .count = rows.count};
+    *out =
+        (struct outbox_batch){.rows = events, .count = rows.count, .server_started_us = started_us};
     return OK;
 }
 
@@ -267,30 +270,16 @@ int relay_store_settle_stored(const struct relay_caller *caller, const struct st
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
-    struct arena *arena = caller->ctx->arena;
     size_t count = events->count;
     assert(count > 0 && count < SENT_NO_STEP && events->shard < OUTBOX_SHARDS);
-    int64_t *numbers = arena_alloc(arena, 3 * count * sizeof *numbers);
-    struct string_list tenants = {arena_alloc(arena, count * sizeof(char *)), count};
-    struct string_list ids = {arena_alloc(arena, count * sizeof(char *)), count};
-    for (size_t i = 0; i < count; i++) {
-        const struct stored_event *event = &events->items[i];
-        char *texts = arena_alloc(arena, (size_t)2 * UUID_TEXT_SIZE);
-        uuid_format(&event->tenant_id, texts);
-        uuid_format(&event->msg_id, texts + UUID_TEXT_SIZE);
-        tenants.items[i] = texts;
-        ids.items[i] = texts + UUID_TEXT_SIZE;
-        numbers[i] = event->incarnation;
-        numbers[count + i] = event->seq;
-        numbers[2 * count + i] = (int64_t)event->stream_seq;
-    }
+    struct event_columns columns = event_columns_of(caller->ctx->arena, events);
     const struct sql_value values[] = {
         sql_int2((int16_t)events->shard),
-        sql_list(&tenants),
-        sql_int8_list(numbers, count),
-        sql_int8_list(numbers + count, count),
-        sql_list(&ids),
-        sql_int8_list(numbers + 2 * count, count),
+        sql_list(&columns.tenants),
+        sql_int8_list(columns.incarnations, count),
+        sql_int8_list(columns.seqs, count),
+        sql_list(&columns.ids),
+        sql_int8_list(columns.stream_seqs, count),
     };
     TRY(relay_ask(caller, &settle_stored, values, &tx, &rows));
     return relay_number(caller, &rows, "moved", moved);
@@ -417,6 +406,31 @@ struct shard_numbers shard_numbers_of(uint16_t shards)
             numbers.items[numbers.count++] = shard;
     }
     return numbers;
+}
+
+struct event_columns event_columns_of(struct arena *arena, const struct stored_events *events)
+{
+    size_t count = events->count;
+    int64_t *numbers = arena_alloc(arena, (3 * count + 1) * sizeof *numbers);
+    struct event_columns columns = {
+        .tenants = {arena_alloc(arena, (count + 1) * sizeof(char *)), count},
+        .ids = {arena_alloc(arena, (count + 1) * sizeof(char *)), count},
+        .incarnations = numbers,
+        .seqs = numbers + count,
+        .stream_seqs = numbers + 2 * count,
+    };
+    for (size_t i = 0; i < count; i++) {
+        const struct stored_event *event = &events->items[i];
+        char *texts = arena_alloc(arena, (size_t)2 * UUID_TEXT_SIZE);
+        uuid_format(&event->tenant_id, texts);
+        uuid_format(&event->msg_id, texts + UUID_TEXT_SIZE);
+        columns.tenants.items[i] = texts;
+        columns.ids.items[i] = texts + UUID_TEXT_SIZE;
+        columns.incarnations[i] = event->incarnation;
+        columns.seqs[i] = event->seq;
+        columns.stream_seqs[i] = (int64_t)event->stream_seq;
+    }
+    return columns;
 }
 
 struct outbox_row outbox_row_of(struct row *row)

@@ -42,6 +42,8 @@ struct outbox_row {
 struct outbox_batch {
     struct outbox_row *rows; /* by shard, then id; in the ctx's arena */
     size_t count;
+    uint64_t
+        server_started_us; /* when the server that they came from was started; 0 without rows */
 };
 
 struct outbox_read {
@@ -67,6 +69,9 @@ struct sent_key {
 int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
                        size_t *moved) MUST_CHECK;
 
+/* What an event says of whether its tenant may be used. */
+enum stored_says { STORED_SAYS_NOTHING, STORED_SUSPENDED, STORED_REACTIVATED, STORED_CLOSED };
+
 /* An event found in a stream.  As its headers say. */
 struct stored_event {
     uint64_t stream_seq;
@@ -74,6 +79,7 @@ struct stored_event {
     struct uuid tenant_id;
     int64_t seq;
     int64_t incarnation;
+    enum stored_says says;
 };
 
 struct stored_events {

@@ -23,6 +23,13 @@ int relay_number(const struct relay_caller *caller, const struct rows *rows, con
 /* The row's event; what follows the columns above is the caller's to read, then row_end(). */
 struct outbox_row outbox_row_of(struct row *row);
 
+/* Stored events as the columns that statements take, in the arena. */
+struct event_columns {
+    struct string_list tenants, ids; /* uuids as texts: the room encodes no array of uuids */
+    int64_t *incarnations, *seqs, *stream_seqs;
+};
+struct event_columns event_columns_of(struct arena *arena, const struct stored_events *events);
+
 /* Shards as the numbers that `= ANY ($n::bigint[])` takes. */
 struct shard_numbers {
     int64_t items[OUTBOX_SHARDS];

@@ -47,7 +47,9 @@ static const struct stmt pages[TENANT_ORDER_COUNT][2] = {
 
 static const struct stmt epoch_of = {
     .name = "tenant.epoch",
-    .text = "SELECT incarnation, epoch FROM tenant.authz_epoch WHERE tenant_id = $1",
+    .text = "SELECT greatest(e.incarnation, i.incarnation) AS incarnation, "
+            "CASE WHEN e.incarnation >= i.incarnation THEN e.epoch ELSE 0 END AS epoch "
+            "FROM tenant.authz_epoch e, tenant.installation i WHERE e.tenant_id = $1",
     .param_count = 1,
     .columns = {"incarnation", "epoch", NULL},
 };

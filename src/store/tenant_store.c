@@ -7,11 +7,16 @@
 
 #include <assert.h>
 
-/* What caches need beside the row, of the same snapshot. */
+/* What caches need beside the row, of the same snapshot.  In an incarnation in which nothing of the tenant has
+ * changed its epoch is 0 there: later than whatever was promised before. */
 #define EPOCH_COLUMNS                                                                              \
-    ", coalesce(incarnation, 0) AS incarnation, coalesce(epoch, 0) AS epoch, " SNAPSHOT_XMIN
+    ", greatest(incarnation, installed) AS incarnation, "                                          \
+    "CASE WHEN incarnation >= installed THEN epoch ELSE 0 END AS epoch, " SNAPSHOT_XMIN
 #define EPOCH_NAMES "incarnation", "epoch", "snapshot_xmin"
-#define WITH_EPOCHS " FROM tenant.tenants LEFT JOIN tenant.authz_epoch ON tenant_id = id "
+#define WITH_EPOCHS                                                                                \
+    " FROM tenant.tenants "                                                                        \
+    "CROSS JOIN (SELECT incarnation AS installed FROM tenant.installation) i "                     \
+    "LEFT JOIN tenant.authz_epoch ON tenant_id = id "
 
 static const struct stmt tenant_get = {
     .name = "tenant.get",

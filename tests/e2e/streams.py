@@ -39,10 +39,11 @@ class Event:
         self.tenant_id = self.envelope.tenant_id
         self.tenant_uuid = tenant_uuid(self.tenant_id)
         self.sequence = self.envelope.sequence
-        kind = getattr(tenant_events_pb2, "Org" + self.type.rsplit(".", 1)[1].title().replace("_", ""))
-        self.payload = kind.FromString(self.envelope.payload)
-        self.slug = self.payload.tenant.slug
-        self.display_name = self.payload.tenant.display_name
+        name = "Org" + self.type.rsplit(".", 1)[1].title().replace("_", "")
+        kind = getattr(tenant_events_pb2, name, None)
+        self.payload = kind.FromString(self.envelope.payload) if kind else None  # events about events have no tenant
+        self.slug = self.payload.tenant.slug if kind else None
+        self.display_name = self.payload.tenant.display_name if kind else None
         self.partition = int(self.subject.rsplit(".", 1)[1])
         self.expected_partition = fnv1a32(self.tenant_id.encode()) % PARTITIONS
 

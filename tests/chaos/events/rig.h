@@ -39,6 +39,7 @@ struct relay_report {
     _Atomic uint64_t fenced;
     _Atomic uint64_t settled_late;
     _Atomic uint64_t stream_errors;
+    _Atomic uint64_t rewinds;
     _Atomic uint64_t refilled;
     _Atomic uint64_t unrefillable;
     _Atomic uint64_t missing;
@@ -121,13 +122,14 @@ static inline void migrated(void *owner, int version, const char *name, bool app
     (void)applied_now;
 }
 
-/* The stack's environment becomes ours. */
-static inline void stack_up(void)
+/* A stack of this name, with these variables for tools/stack; its environment becomes ours. */
+static inline void stack_up_as(const char *suffix, const char *variables)
 {
     char name[64], path[96], line[1024];
     const char *outer = getenv("TENANT_STACK");
-    snprintf(name, sizeof name, "%.40s-relay", outer != NULL ? outer : "it");
-    ck_assert_int_eq(shell("STACK_FSYNC=off tools/stack up %s >/dev/null", name), 0);
+    snprintf(name, sizeof name, "%.24s-%.15s", outer != NULL ? outer : "it", suffix);
+    setenv("STACK_NAME", name, 1); /* stack_down() ends this one, whatever ours was before */
+    ck_assert_int_eq(shell("STACK_FSYNC=off %s tools/stack up %s >/dev/null", variables, name), 0);
     snprintf(path, sizeof path, "build/stack/%s/stack.env", name);
     FILE *file = fopen(path, "r");
     ck_assert_ptr_nonnull(file);
@@ -149,6 +151,11 @@ static inline void stack_up(void)
     int rc = migrate_run(&ctx, env("STACK_MIGRATE_URL"), "migrations", migrated, NULL);
     ck_assert_msg(rc == OK, "%s", ctx_fault_text(&ctx));
     arena_free(ctx.arena);
+}
+
+static inline void stack_up(void)
+{
+    stack_up_as("relay", "");
 }
 
 static inline void stack_down(void)
@@ -322,6 +329,9 @@ static inline void relay_report_fill(struct relay *relay, struct metrics *metric
         metric_value(metric_named(metrics, "tenant_relay_fenced_publishes_total", NULL));
     report->settled_late =
         metric_value(metric_named(metrics, "tenant_relay_stored_unacknowledged_total", NULL));
+    report->rewinds =
+        metric_value(metric_named(metrics, "tenant_database_rewinds_total", "server")) +
+        metric_value(metric_named(metrics, "tenant_database_rewinds_total", "stream"));
     report->refilled =
         metric_value(metric_named(metrics, "tenant_relay_refilled_events_total", NULL));
     report->unrefillable =
@@ -380,6 +390,8 @@ static inline void relay_spawn_with(unsigned number, const struct relay_settings
 static inline struct relay_settings relay_defaults(void)
 {
     return (struct relay_settings){
+        .source = &rig_source,
+        .region = "eu",
         .streams = {.replicas = 1, .max_age_s = 30 * 86400, .duplicate_window_s = 120},
         .window = 1000,
         .lease_ttl_ns = LEASE_TTL_NS,

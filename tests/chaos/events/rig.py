@@ -6,6 +6,8 @@
   rig.py stream NUMBER JSON        create or update TENANT_NUMBER with these settings
   rig.py stream-delete NUMBER      as it says
   rig.py stream-show NUMBER KEY    one value of its configuration
+  rig.py stepdown NUMBER           its leader gives up being it
+  rig.py leader NUMBER             which server leads it: nats, nats-2 or nats-3
   rig.py purge NUMBER              all messages of TENANT_NUMBER
   rig.py cut NUMBER COUNT          its newest messages, one by one
   rig.py pierce NUMBER             one from its middle
@@ -43,7 +45,7 @@ FAULTS_SHOWN = 20
 def main(args):
     commands = {"reset": reset, "check": check, "naive": naive, "stream": stream_set,
                 "stream-delete": stream_delete, "stream-show": stream_show, "sql": sql,
-                "purge": purge, "cut": cut, "pierce": pierce, "last": last_sequence, "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
+                "stepdown": stepdown, "leader": leader, "purge": purge, "cut": cut, "pierce": pierce, "last": last_sequence, "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
     if not args or args[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
@@ -74,6 +76,9 @@ async def reset():
         db.execute("TRUNCATE tenant.outbox, tenant.outbox_sent, tenant.outbox_dead, tenant.tenant_seq,"
                    " tenant.rewound")
         db.execute("DELETE FROM tenant.relay_owner")
+        db.execute("UPDATE tenant.installation SET incarnation = 1, server = ''")
+        db.execute("UPDATE tenant.relay_stream SET incarnation = 1, created = ''")
+        db.execute("UPDATE tenant.authz_epoch SET incarnation = 1, epoch = 1")
         db.execute("UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'")
     client = await broker()
     js = client.jetstream()
@@ -88,6 +93,27 @@ async def reset():
 async def stream_set(number, settings):
     await configure(json.loads(settings) | {"name": stream_name(int(number)),
                                             "subjects": [f"tenant.*.*.*.{int(number):02d}"]})
+
+
+async def stepdown(number):
+    client = await broker()
+    reply = await client.request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream_name(int(number))}", b"", timeout=10)
+    await client.close()
+    return 0 if json.loads(reply.data).get("success") else 1
+
+
+async def leader(number):
+    """The stream's leader, once there is one: after a kill one is elected first."""
+    client = await broker()
+    elected, ends = None, time.monotonic() + 30
+    while not elected and time.monotonic() < ends:
+        reply = await client.request(f"$JS.API.STREAM.INFO.{stream_name(int(number))}", b"", timeout=10)
+        elected = json.loads(reply.data).get("cluster", {}).get("leader")
+        if not elected:
+            await asyncio.sleep(0.2)
+    await client.close()
+    assert elected, f"no leader of {stream_name(int(number))}: {reply.data}"
+    print("nats" + elected.removeprefix("stack-" + os.environ["STACK_NAME"]))
 
 
 async def purge(number):

@@ -11,6 +11,8 @@
 #include "store/partition_store.h"
 #include "store/refill_store.h"
 #include "store/relay_store.h"
+#include "store/restriction_store.h"
+#include "store/rewind_store.h"
 #include "store/slug_store.h"
 #include "store/startup_checks.h"
 #include "store/subscription_store.h"
@@ -30,6 +32,8 @@ static const struct registered {
     LIST(inbox_statements),       LIST(parked_statements),
     LIST(subscription_statements),
     LIST(dead_statements),        LIST(refill_statements),
+    LIST(rewind_statements),      LIST(restriction_statements),
+    LIST(restriction_platform_statements),
 };
 #define REGISTERED (sizeof registered / sizeof registered[0])
 

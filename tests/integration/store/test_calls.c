@@ -15,7 +15,8 @@ static struct store *store;
 static char urls[LOGIN_COUNT][URL_SIZE];
 static FILE *traces[LOGIN_COUNT];
 
-/* Connects a login, so that its one connection can be traced. */
+/* Connects a login, so that its one connection can be traced.  Once more after a refusal, which ends the connection
+ * of a plain thread. */
 static void connect_and_trace(enum store_login login, enum tx_mode mode)
 {
     static const struct stmt nothing = {.name = "test.nothing", .text = "SELECT 1", .columns = {NULL}};
@@ -26,7 +27,8 @@ static void connect_and_trace(enum store_login login, enum tx_mode mode)
     tx_free(tx);
     struct list_node *node = list_first(&store->pools[login].conns[CONN_IDLE]);
     ck_assert_ptr_nonnull(node);
-    traces[login] = tmpfile();
+    if (traces[login] == NULL)
+        traces[login] = tmpfile();
     PQtrace(list_entry(node, struct pg_conn, node)->pq, traces[login]);
 }
 
@@ -53,7 +55,7 @@ static void teardown(void)
 {
     store_close(store);
     for (int login = 0; login < LOGIN_COUNT; login++)
-        fclose(traces[login]);
+        fclose(TAKE(traces[login]));
     PQfinish(root);
     database_drop(rig.root, DATABASE);
     rig_close(&rig);
@@ -282,7 +284,10 @@ static void call_leases(const struct relay_caller *caller)
 
 static struct stored_event named(const struct outbox_row *row)
 {
-    return (struct stored_event){0, row->msg_id, row->tenant_id, row->seq, row->incarnation};
+    return (struct stored_event){.msg_id = row->msg_id,
+                                 .tenant_id = row->tenant_id,
+                                 .seq = row->seq,
+                                 .incarnation = row->incarnation};
 }
 
 static enum event_knowledge knowledge_of(const struct relay_caller *caller, const struct stored_event *event,
@@ -482,6 +487,115 @@ static void call_parking(const struct tenant *tenant)
     ck_assert_int_eq(sql_count(root, "tenant.inbox"), 0);
 }
 
+/* What the tenant was by its lost events is found over all tenants, and dealt with within it, once. */
+static void call_restrictions(const struct uuid *tenant)
+{
+    struct restrictions open;
+    enum tenant_status status = TENANT_TRIAL;
+    const char *reason = NULL;
+    bool found = false;
+    sql(root, "UPDATE tenant.rewound SET status = 'closed', reason = 'left'");
+    for (int round = 0; round < 2; round++) {
+        struct tx *tx = begin(TX_PLATFORM_READ, NULL);
+        expect_rc(&rig.ctx, restriction_store_open(tx, &open), OK);
+        tx_free(tx);
+        ck_assert_uint_eq(open.count, round == 0);
+        const struct restriction restriction = {*tenant, 7};
+        tx = begin(TX_WRITE, tenant);
+        expect_rc(&rig.ctx, restriction_store_take(tx, &restriction, &found, &status, &reason), OK);
+        ck_assert_int_eq(found, round == 0);
+        ck_assert_int_eq(status, TENANT_CLOSED);
+        ck_assert_str_eq(reason, "left");
+        restriction_store_done(tx, &restriction);
+        commit(tx);
+    }
+}
+
+/* Of a tenant with two unsent events, two more were in the stream; then it is told, before the others. */
+static void call_rewind(const struct relay_caller *caller)
+{
+    const struct outbox_read read = {.shards = 0xffff, .rows_max = 10, .payload_max = 1 << 20};
+    struct server_look look;
+    struct outbox_batch batch;
+    struct losses losses;
+    bool unknown[3];
+    bool grew = false;
+    int64_t installed = 0;
+    expect_rc(&rig.ctx, rewind_store_look(caller, &look), OK);
+    ck_assert(!look.grew && look.incarnation == 1); /* the first look notes the server */
+    expect_rc(&rig.ctx, rewind_store_look(caller, &look), OK);
+    ck_assert(!look.grew);
+    sql(root, "UPDATE tenant.installation SET server = 'another'");
+    expect_rc(&rig.ctx, rewind_store_look(caller, &look), OK);
+    ck_assert(look.grew && look.incarnation == 2);
+    sql(root, "UPDATE tenant.installation SET incarnation = 1");
+    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    ck_assert_uint_eq(batch.count, 2);
+    ck_assert_uint_eq(batch.server_started_us, look.started_us);
+    const struct outbox_row *row = &batch.rows[0];
+    struct stored_event items[3] = {named(row), named(row), named(row)};
+    items[1].msg_id = uuid_new();
+    items[1].seq = row->seq + 1;
+    items[2].msg_id = uuid_new(); /* the row's own number, and another event */
+    const struct stored_events events = {row->shard, items, 3};
+    expect_rc(&rig.ctx, rewind_store_unknown(caller, &events, true, unknown), OK);
+    ck_assert(!unknown[0] && unknown[1] && unknown[2]);
+    expect_rc(&rig.ctx, rewind_store_unknown(caller, &events, false, unknown), OK);
+    ck_assert(!unknown[0] && unknown[1] && unknown[2]);
+    const struct incarnation_raise raise = {.seen = 1, .least = 6};
+    expect_rc(&rig.ctx, rewind_store_raise(caller, &raise, &installed, &grew), OK);
+    ck_assert(grew && installed == 7);
+    expect_rc(&rig.ctx, rewind_store_raise(caller, &raise, &installed, &grew), OK);
+    ck_assert(!grew && installed == 7); /* somebody was faster */
+    struct loss loss = {row->tenant_id, 1, row->seq + 1, row->seq + 1, "suspended", "unpaid"};
+    const struct losses noted = {&loss, 1};
+    expect_rc(&rig.ctx, rewind_store_note(caller, row->shard, 7, &noted), OK);
+    loss = (struct loss){row->tenant_id, 1, row->seq, row->seq, NULL, NULL};
+    expect_rc(&rig.ctx, rewind_store_note(caller, row->shard, 7, &noted), OK);
+    expect_rc(&rig.ctx, rewind_store_unannounced(caller, row->shard, 7, &losses), OK);
+    ck_assert_uint_eq(losses.count, 1);
+    ck_assert_int_eq(losses.items[0].from, row->seq);
+    ck_assert_int_eq(losses.items[0].to, row->seq + 1);
+    ck_assert_str_eq(losses.items[0].status, "suspended");
+    ck_assert_str_eq(losses.items[0].reason, "unpaid");
+    loss.status = "";
+    expect_rc(&rig.ctx, rewind_store_note(caller, row->shard, 7, &noted), OK);
+    const struct announcement announcement = {
+        .shard = row->shard,
+        .installed = 7,
+        .tenant_id = row->tenant_id,
+        .msg_id = uuid_new(),
+        .subject = "tenant.log.rewound.v1",
+        .envelope = slice_of_str("told"),
+    };
+    expect_rc(&rig.ctx, rewind_store_announce(caller, &announcement), OK);
+    expect_rc(&rig.ctx, rewind_store_announce(caller, &announcement), CONCURRENT_CHANGE);
+    connect_and_trace(LOGIN_RELAY, TX_RELAY);
+    expect_rc(&rig.ctx, rewind_store_unannounced(caller, row->shard, 7, &losses), OK);
+    ck_assert_uint_eq(losses.count, 0);
+    const char *id = uuid_of(rig.ctx.arena, &row->tenant_id);
+    ck_assert_str_eq(sql(root, "SELECT string_agg(concat_ws(' ', id > 0, incarnation, seq, epoch), ', ' ORDER BY id) "
+                               "FROM tenant.outbox WHERE tenant_id = '%s'", id),
+                     "f 7 1 1, t 7 2 2");
+    ck_assert_str_eq(sql(root, "SELECT concat_ws(' ', s.incarnation, s.seq, e.incarnation, e.epoch) FROM "
+                               "tenant.tenant_seq s JOIN tenant.authz_epoch e USING (tenant_id) WHERE tenant_id = '%s'",
+                         id),
+                     "7 2 7 2");
+    expect_rc(&rig.ctx, rewind_store_unknown(caller, &events, true, unknown), OK);
+    ck_assert(!unknown[1] && !unknown[2]); /* told */
+    expect_rc(&rig.ctx, rewind_store_compared(caller, row->shard, 7), OK);
+    ck_assert_int_eq(sql_count(root, "tenant.relay_stream WHERE incarnation = 7"), 1);
+    call_restrictions(&row->tenant_id);
+    /* as it was, for what follows */
+    sql(root, "DELETE FROM tenant.outbox WHERE id <= 0");
+    sql(root, "UPDATE tenant.outbox SET seq = 1, incarnation = 1, epoch = 1");
+    sql(root, "UPDATE tenant.tenant_seq SET seq = 1, incarnation = 1");
+    sql(root, "UPDATE tenant.authz_epoch SET epoch = 1, incarnation = 1");
+    sql(root, "UPDATE tenant.installation SET incarnation = 1");
+    sql(root, "UPDATE tenant.relay_stream SET incarnation = 1");
+    sql(root, "DELETE FROM tenant.rewound");
+}
+
 static void call_upkeep(const struct relay_caller *caller)
 {
     struct partition_work work[PARTITIONED_COUNT];
@@ -593,6 +707,7 @@ START_TEST(every_function_and_every_statement)
     const struct relay_caller caller = {store, &rig.ctx, "relay-test", 5 * NS_PER_S};
     call_leases(&caller);
     call_withholding(&caller);
+    call_rewind(&caller);
     call_shipping(&caller);
     call_upkeep(&caller);
     expect_all_sent();

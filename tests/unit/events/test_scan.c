@@ -4,6 +4,7 @@
 #include "events/stream.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define INFO                                                                                       \
@@ -113,6 +114,21 @@ START_TEST(headers_of_a_stored_message)
         ck_assert(!nats_header_find(slice_of_str(block), "Tenant", &value));
         ck_assert(!nats_header_find(slice_of_str("NATS/1.0\r\nTenant-Id: x"), "Tenant-Id", &value));
         ck_assert(!stored_event_parse(slice_of_str("NATS/1.0\r\n\r\n"), 9, &message));
+        ck_assert_int_eq(message.says, STORED_SAYS_NOTHING);
+        static const struct {
+            const char *type;
+            enum stored_says says;
+        } types[] = {{"tenant.org.suspended.v1", STORED_SUSPENDED},
+                     {"tenant.org.reactivated.v1", STORED_REACTIVATED},
+                     {"tenant.org.closed.v1", STORED_CLOSED},
+                     {"tenant.org.updated.v1", STORED_SAYS_NOTHING}};
+        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+            char typed[512];
+            snprintf(typed, sizeof typed, "NATS/1.0\r\nEvent-Type: %s\r\n%s", types[i].type,
+                     block + strlen("NATS/1.0\r\n"));
+            ck_assert(stored_event_parse(slice_of_str(typed), 9, &message));
+            ck_assert_int_eq(message.says, types[i].says);
+        }
     }
 END_TEST
 
