@@ -14,7 +14,7 @@ DEBIAN_STACK=(
     redis-server redis-tools pgbouncer postgresql-client openssl
     python3 python3-venv util-linux procps
 )
-DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl)
+DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl prometheus)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
 DEBIAN_DEMO=(python3 python3-grpcio python3-protobuf)
 DEBIAN_PEERS=(g++ pkgconf libgrpc++-dev nghttp2-server util-linux)
@@ -26,7 +26,7 @@ DEBIAN_NPM=(npm)
 # PACKAGE:SERVICE that such an installation can bring along; none may run or start at boot because
 # of us.
 SERVICES=(redis-server:redis-server pgbouncer:pgbouncer nats-server:nats-server
-    postgresql-common:postgresql haproxy:haproxy)
+    postgresql-common:postgresql haproxy:haproxy prometheus:prometheus)
 
 # What each group needs beside Debian's packages, see registries.sh.
 REGISTRY_BUILD=()
