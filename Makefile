@@ -401,7 +401,7 @@ BENCH_PROGRAMS := $(BENCH_BIN)/load $(BENCH_BIN)/consume $(patsubst tests/bench/
 BENCH_HEADERS := $(wildcard tests/bench/*.h tests/bench/load/*.h)
 
 .PHONY: bench
-bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is underneath (PART=hot|uncached|relay|consumer|idle|size)
+bench: $(SERVER) $(BENCH_PROGRAMS) ## Measure against the limits of what is underneath (PART=hot|uncached|relay|publish|consumer|idle|size)
 	@tools/deps stack
 	@tests/bench/run $(PART)
 

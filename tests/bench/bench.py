@@ -1,7 +1,7 @@
 """make bench: measures the service against the limits of what it stands on, in one run, and prints each figure
 beside its goal.  A missed goal is a result; the status is not 0 only when something could not be measured.
 
-    bench.py [PART...]      parts: hot uncached relay consumer idle size (all), and peers when named
+    bench.py [PART...]      parts: hot uncached relay publish consumer idle size (all), and peers when named
 
 BENCH_ROUNDS (5): how often a comparison alternates.  BENCH_TENANTS (1000000): the large size of `size`.
 """
@@ -15,7 +15,7 @@ import time
 
 import lab
 
-PARTS = ("hot", "uncached", "relay", "consumer", "idle", "size")
+PARTS = ("hot", "uncached", "relay", "publish", "consumer", "idle", "size")
 ASKED_FOR = ("peers",)  # only when named: it needs servers that are built first
 
 
