@@ -14,6 +14,7 @@
 /* how long a turn waits for acknowledgements while nothing else can be done: new rows wait no
  * longer */
 #define SLICE_NS (20 * NS_PER_MS)
+#define OVERLAP_MIN 4 /* windows in flight; fewer are settled together */
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
 #define GROUPS_AGAIN_NS (1 * NS_PER_S)
@@ -28,8 +29,10 @@ static bool rows_send(struct relay *relay);
 static uint16_t shards_waiting(const struct relay *relay);
 static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
 static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
-static void acks_collect(struct relay *relay, uint64_t deadline_ns);
-static bool window_is_open(const struct relay *relay);
+static unsigned windows_to_leave(const struct relay *relay);
+static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_ns);
+static unsigned windows_open(const struct relay *relay);
+static bool shard_is_open(const struct shard *shard);
 static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
 static bool windows_close(struct relay *relay);
 static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count);
@@ -42,7 +45,7 @@ bool relay_turn(struct relay *relay)
     relay_lease_tick(relay);
     bool known = relay_server_check(relay);
     relay_upkeep(relay);
-    if (!relay_broker_ready(relay) || (!known && !window_is_open(relay)))
+    if (!relay_broker_ready(relay) || (!known && windows_open(relay) == 0))
         return false;
     bool moved = shards_resolve(relay);
     groups_check(relay);
@@ -53,14 +56,14 @@ bool relay_turn(struct relay *relay)
     if (relay->js != NULL && rows_send(relay))
         moved = true;
     if (relay->js != NULL)
-        acks_collect(relay, deadline_after(clock_now(), SLICE_NS));
+        acks_collect(relay, windows_to_leave(relay), deadline_after(clock_now(), SLICE_NS));
     return windows_close(relay) || moved;
 }
 
 void relay_drain(struct relay *relay, uint64_t deadline_ns)
 {
-    while (relay->js != NULL && window_is_open(relay) && clock_now() < deadline_ns) {
-        acks_collect(relay, deadline_ns);
+    while (relay->js != NULL && windows_open(relay) > 0 && clock_now() < deadline_ns) {
+        acks_collect(relay, 0, deadline_ns);
         windows_close(relay);
     }
 }
@@ -190,12 +193,25 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
     return true;
 }
 
-/* Returns as soon as no window is open any more. */
-static void acks_collect(struct relay *relay, uint64_t deadline_ns)
+/* Half of many may stay open, so that streams store while the database settles what they have stored and
+ * reads what comes next.  None once the time of one is over, because answers that have come count. */
+static unsigned windows_to_leave(const struct relay *relay)
+{
+    uint64_t now = clock_now();
+    for (const struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard_is_open(shard) && now >= shard->deadline_ns)
+            return 0;
+    }
+    unsigned open = windows_open(relay);
+    return open < OVERLAP_MIN ? 0 : open / 2;
+}
+
+/* Returns as soon as no more than `leave` windows are open. */
+static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_ns)
 {
     struct jetstream_reply reply;
     /* Answers that are there already count even when their time is over. */
-    while (window_is_open(relay)) {
+    while (windows_open(relay) > leave) {
         bool received = false;
         struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
         if (jetstream_receive(ctx, relay->inbox, deadline_ns, &reply, &received) != OK) {
@@ -208,13 +224,17 @@ static void acks_collect(struct relay *relay, uint64_t deadline_ns)
     }
 }
 
-static bool window_is_open(const struct relay *relay)
+static unsigned windows_open(const struct relay *relay)
 {
-    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        if (relay->shards[i].state == SHARD_SENT && relay->shards[i].window.state == WINDOW_OPEN)
-            return true;
-    }
-    return false;
+    unsigned open = 0;
+    for (unsigned i = 0; i < PARTITION_COUNT; i++)
+        open += shard_is_open(&relay->shards[i]);
+    return open;
+}
+
+static bool shard_is_open(const struct shard *shard)
+{
+    return shard->state == SHARD_SENT && shard->window.state == WINDOW_OPEN;
 }
 
 /* Answers to windows that were given up find no taker. */
@@ -244,7 +264,7 @@ static bool windows_close(struct relay *relay)
             continue;
         moved = true;
         if (shard->window.state == WINDOW_BROKEN ||
-            (shard->window.state == WINDOW_OPEN && now >= shard->deadline_ns))
+            (shard_is_open(shard) && now >= shard->deadline_ns))
             shard_recover(relay, shard);
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;
