@@ -73,21 +73,27 @@ void otlp_export(struct task *task, void *argument)
 /* Writers wake us with every 512th span only: those of several of them may make a batch without a word. */
 static void await_batch(struct otlp *otlp)
 {
-    uint64_t due = deadline_after(clock_now(), INTERVAL_NS);
+    otlp->due_ns = deadline_after(clock_now(), INTERVAL_NS);
     for (;;) {
         size_t waiting = count_waiting(otlp);
         metric_gauge_set(otlp->metrics.queued, (int64_t)waiting);
         if (atomic_load(&otlp->stopping))
             return;
         uint64_t now = clock_now();
-        bool is_due = waiting >= OTLP_BATCH_MAX || (waiting > 0 && now >= due);
-        if (is_due && now >= otlp->not_before_ns)
-            return;
-        if (now >= due)
-            due = deadline_after(now, INTERVAL_NS);
-        if (!otlp_wait(otlp, is_due ? otlp->not_before_ns : due))
+        uint64_t next = otlp_next_look(otlp, waiting, now);
+        if (next <= now || !otlp_wait(otlp, next))
             return;
     }
+}
+
+uint64_t otlp_next_look(struct otlp *otlp, size_t waiting, uint64_t now_ns)
+{
+    bool is_due = waiting >= OTLP_BATCH_MAX || (waiting > 0 && now_ns >= otlp->due_ns);
+    if (is_due && now_ns >= otlp->not_before_ns)
+        return now_ns;
+    if (waiting == 0 && now_ns >= otlp->due_ns)
+        otlp->due_ns = deadline_after(now_ns, INTERVAL_NS);
+    return is_due ? otlp->not_before_ns : otlp->due_ns;
 }
 
 static size_t count_waiting(const struct otlp *otlp)

@@ -46,6 +46,7 @@ struct otlp {
     struct otlp_files *files;       /* of the channel; owned */
     struct client_channel *channel; /* NULL: to be made */
     struct client_retry retry;
+    uint64_t due_ns;        /* of a batch that is not full */
     uint64_t not_before_ns; /* of the next call, when the collector asked for a pause */
     bool failing;           /* the last call came to nothing */
     struct log_interval said;
@@ -65,6 +66,8 @@ struct otlp {
 
 /* The task's function: until the end. */
 void otlp_export(struct task *task, void *otlp);
+/* When to look at the rings again, in which so many spans wait; no later than now: they go. */
+uint64_t otlp_next_look(struct otlp *otlp, size_t waiting, uint64_t now_ns);
 /* Waits for the thread to be woken, or until then; false: the task is cancelled.  Suspends. */
 bool otlp_wait(struct otlp *otlp, uint64_t deadline_ns) MUST_CHECK;
 /* Owner: the caller. */
