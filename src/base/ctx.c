@@ -6,8 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *fault_kind_name(enum fault_kind kind);
-
 void ctx_init(struct ctx *ctx, const struct log *log, struct arena *arena)
 {
     *ctx = (struct ctx){.log = log, .arena = arena, .deadline_ns = NO_DEADLINE};
@@ -52,7 +50,7 @@ const char *ctx_fault_text(struct ctx *ctx)
                         fault->file, fault->line);
 }
 
-static const char *fault_kind_name(enum fault_kind kind)
+const char *fault_kind_name(enum fault_kind kind)
 {
     switch (kind) {
     case FAULT_INTERNAL:

@@ -47,6 +47,9 @@ void ctx_init(struct ctx *ctx, const struct log *log, struct arena *arena);
 /* The earlier of the work's own deadline and now + duration_ns.  In clock_now() time. */
 uint64_t ctx_deadline_within(const struct ctx *ctx, uint64_t duration_ns);
 
+/* "DATABASE"; a constant. */
+const char *fault_kind_name(enum fault_kind kind);
+
 /* "DATABASE: connect: refused (src/store/pg_conn.c:42)", in the arena; for logs only. */
 const char *ctx_fault_text(struct ctx *ctx);
 

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-/* The first version in which the conventions for RPC are stable. */
+/* The conventions for RPC and databases are stable in it. */
 #define SCHEMA_URL "https://opentelemetry.io/schemas/1.45.0"
 #define SCOPE_NAME "tenant-service"
 #define TRACE_ID_BYTES 16

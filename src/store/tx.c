@@ -5,6 +5,7 @@
  * runs. */
 #include "store/tx.h"
 
+#include "store/run_span.h"
 #include "store/store_int.h"
 
 #include "base/alloc.h"
@@ -61,6 +62,7 @@ struct tx {
 
 static enum store_login login_of(enum tx_mode mode);
 static bool ends_itself(enum tx_mode mode);
+static int traced_run(struct tx *tx, bool commit);
 static int run(struct tx *tx, bool commit);
 static int send_run(struct tx *tx, bool commit);
 static bool send_begin(struct tx *tx);
@@ -118,12 +120,12 @@ void tx_queue(struct tx *tx, const struct stmt *stmt, const struct sql_value *va
 
 int tx_run(struct tx *tx)
 {
-    return run(tx, ends_itself(tx->mode));
+    return traced_run(tx, ends_itself(tx->mode));
 }
 
 int tx_commit(struct tx *tx)
 {
-    return run(tx, true);
+    return traced_run(tx, true);
 }
 
 void tx_end_yourself(struct tx *tx)
@@ -197,6 +199,20 @@ static enum store_login login_of(enum tx_mode mode)
 static bool ends_itself(enum tx_mode mode)
 {
     return mode == TX_READ || mode == TX_CATALOG || mode == TX_PLATFORM_READ;
+}
+
+/* With the wait for a connection: it is what a slow call may have waited for. */
+static int traced_run(struct tx *tx, bool commit)
+{
+    struct run_span span = {.began_ns = 0};
+    if (tx->ctx->spans != NULL) {
+        span.began_ns = clock_now();
+        span.first = tx->queue_count == 0 ? NULL : tx->queue[0].stmt->name;
+        span.statements = tx->queue_count;
+    }
+    int rc = run(tx, commit);
+    run_span_end(tx->ctx, &span, rc);
+    return rc;
 }
 
 static int run(struct tx *tx, bool commit)

@@ -8,7 +8,7 @@ import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-SERVER = 2
+SERVER, CLIENT = 2, 3
 ERROR = 2
 
 

@@ -8,7 +8,7 @@ import time
 import grpc
 import pytest
 
-from collector import ERROR, SERVER, Collector, attributes, pb
+from collector import CLIENT, ERROR, SERVER, Collector, attributes, pb
 from support import ROOT, Service, create, get, header, refused, wait_until
 from tenant.v1 import tenants_pb2
 
@@ -66,6 +66,25 @@ def test_a_call_is_a_span_of_its_caller_s_trace(traced, collector, unique):
     assert values == {"rpc.system.name": "grpc", "rpc.method": GET, "rpc.response.status_code": "OK",
                       "server.address": host, "server.port": int(service_port), "network.peer.address": "127.0.0.1"}
     assert tenant.tenant_id not in str(collector.requests) and tenant.slug not in str(collector.requests)
+
+
+def test_what_a_call_asks_of_the_database_stands_below_it(traced, collector, unique):
+    trace, _, metadata = traceparent()
+    request = tenants_pb2.CreateTenantRequest(tenant=tenants_pb2.Tenant(
+        slug=unique(), display_name="A", home_region="eu"))
+    traced.stub().CreateTenant(request, metadata=metadata, timeout=10)
+    assert traced.stop() == 0
+    [server] = [span for span in collector.spans(trace) if span.kind == SERVER]
+    runs = [span for span in collector.spans(trace) if span.kind == CLIENT]
+    assert runs and len(runs) + 1 == len(collector.spans(trace))
+    for span in runs:
+        assert span.parent_span_id == server.span_id and span.flags == 0x101 and not span.HasField("status")
+        assert server.start_time_unix_nano <= span.start_time_unix_nano < span.end_time_unix_nano
+        assert attributes(span)["db.system.name"] == "postgresql"
+        assert attributes(span)["db.query.summary"] == span.name
+    write = max(runs, key=lambda span: attributes(span).get("db.operation.batch.size", 1))
+    assert attributes(write)["db.operation.batch.size"] > 3  # the tenant, its audit row, the event …
+    assert request.tenant.slug not in str(collector.requests) and "INSERT" not in str(collector.requests)
 
 
 def test_resource_and_scope_say_who(traced, collector, unique):

@@ -1,4 +1,6 @@
 /* Transactions through PgBouncer: what is written, what is refused, and what is never left behind. */
+#include "base/span.h"
+
 #include "tests/integration/store/db.h"
 
 #include <pthread.h>
@@ -360,6 +362,71 @@ START_TEST(a_new_incarnation_begins_anew)
 }
 END_TEST
 
+static void wake(void *owner)
+{
+    (void)owner;
+}
+
+static const struct metric_family dropped_family = {
+    .name = "t_dropped_total", .help = "Dropped.", .kind = METRIC_COUNTER};
+
+/* The oldest span that waits, until the next. */
+static const struct span *next_span(struct span_ring *ring)
+{
+    ck_assert_uint_gt(span_ring_count(ring), 0);
+    const struct span *span = span_ring_at(ring, 0);
+    span_ring_drop(ring, 1);
+    ck_assert_int_eq(span->kind, SPAN_CLIENT);
+    ck_assert(span->parent_is_local && span->began_ns < span->ended_ns);
+    ck_assert_str_eq(span->parent_id, db.rig.ctx.trace.span_id);
+    ck_assert_str_eq(span->trace_id, db.rig.ctx.trace.trace_id);
+    ck_assert_str_eq(span->attributes[0].text, "postgresql");
+    ck_assert_str_eq(span->attributes[1].text, span->name);
+    return span;
+}
+
+START_TEST(runs_of_a_traced_call_are_spans)
+{
+    const struct span_ring_settings settings = {
+        .size = 8,
+        .wake_every = 8,
+        .wake = wake,
+        .dropped = metrics_series(db.metrics, &dropped_family, NULL)};
+    struct span_ring *ring = span_ring_new(&settings);
+    struct tenant tenant = tenant_made();
+    struct tenant back;
+    struct uuid nobody = uuid_new();
+    ck_assert_int_eq(add(&tenant), OK); /* not traced */
+    ck_assert_uint_eq(span_ring_count(ring), 0);
+    trace_ctx_begin(&db.rig.ctx.trace, slice_make(NULL, 0));
+    db.rig.ctx.spans = ring;
+    ck_assert_int_eq(look(&tenant.id, &back), OK);
+    ck_assert_int_eq(look(&nobody, &back), TENANT_NOT_FOUND);
+    ck_assert_int_eq(update(&tenant), OK);
+    tenant.version = 99;
+    struct tx *tx = NULL;
+    ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &tenant.id, &tx), OK);
+    tenant_store_update(tx, &tenant);
+    ck_assert_int_eq(tx_commit(tx), VERSION_CONFLICT);
+    tx_free(tx);
+
+    const struct span *span = next_span(ring);
+    ck_assert_str_eq(span->name, "tenant.get");
+    ck_assert(span->error == NULL && span->attribute_count == 2);
+    ck_assert_ptr_null(next_span(ring)->error); /* no row is an answer */
+    ck_assert_str_eq(next_span(ring)->name, "tenant.lock");
+    span = next_span(ring);
+    ck_assert_str_eq(span->name, "tenant.update");
+    ck_assert(span->error == NULL && span->attribute_count == 3);
+    ck_assert_int_gt(span->attributes[2].number, 1);
+    ck_assert_ptr_null(next_span(ring)->error); /* and so is a conflict */
+
+    ck_assert_uint_eq(span_ring_count(ring), 0);
+    db.rig.ctx.spans = NULL;
+    span_ring_free(ring);
+}
+END_TEST
+
 Suite *suite_store_tx_it(void);
 Suite *suite_store_tx_it(void)
 {
@@ -379,6 +446,7 @@ Suite *suite_store_tx_it(void)
     tcase_add_test(tests, a_slow_statement_ends_in_time_and_keeps_nothing);
     tcase_add_test(tests, sequences_have_no_gaps);
     tcase_add_test(tests, a_new_incarnation_begins_anew);
+    tcase_add_test(tests, runs_of_a_traced_call_are_spans);
     suite_add_tcase(suite, tests);
     return suite;
 }
