@@ -389,7 +389,7 @@ hostile: all ## Every class of flood from one attacker beside a well-behaved cli
 	@tests/hostile/run
 
 .PHONY: conformance
-conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, Connect
+conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, Connect (SOAK=full: 10,000 calls, 1,000 channels)
 	@tests/conformance/run
 
 # --- speed ----------------------------------------------------------------------------------------------

@@ -13,6 +13,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build/test-logs/conformance"
 IDENTITY = "api-gateway"
 
+# Iterations of the soak cases, by SOAK in the environment.  grpc-go's channel_soak keeps its connections open: with more
+# than 64 it meets connections_per_identity, rightly, and so the full one sets that higher.
+SOAKS = {"": {"rpc_soak": 1000, "channel_soak": 50}, "full": {"rpc_soak": 10000, "channel_soak": 1000}}
+
 PROXY = """
 global
     maxconn 2048
@@ -25,6 +29,22 @@ listen conformance
     bind fd@{fd}
     server service {address} ssl crt {bundle} ca-file {ca} verify required verifyhost localhost alpn h2
 """
+
+
+def soak():
+    """The iterations of each soak case."""
+    chosen = os.environ.get("SOAK", "")
+    if chosen not in SOAKS:
+        raise SystemExit(f"SOAK={chosen}: expected nothing or full")
+    return SOAKS[chosen]
+
+
+def interop_server(name):
+    """TestService; see interop/server.c."""
+    command = [ROOT / "build" / os.environ["MODE"] / "tests/interop-server", os.environ["STACK_PKI"]]
+    if os.environ.get("SOAK"):
+        command.append(str(soak()["channel_soak"] + 64))
+    return program(command, "ready", name)
 
 
 @contextlib.contextmanager

@@ -311,7 +311,7 @@ static bool timeout_on_sleeping_server(struct interop *interop)
 
 static bool rpc_soak(struct interop *interop)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < interop->soak; i++) {
         if (!large_unary(interop))
             return false;
         arena_reset(interop->ctx->arena);

@@ -11,6 +11,7 @@ struct interop {
     struct ctx *ctx;
     struct client_channel *channel;
     const char *name; /* of the case */
+    unsigned soak;    /* calls of rpc_soak */
 };
 
 struct interop_case {

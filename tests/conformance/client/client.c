@@ -1,9 +1,9 @@
 /* gRPC's interoperability cases played by our client: each on a plain thread and in a task, then 1,000 large calls at
  * once on one channel.
  *
- *   interop-client ADDRESS PKI-FOLDER
+ *   interop-client ADDRESS PKI-FOLDER SOAK
  *
- * Prints "ok CASE" or "FAIL CASE"; the status is 0 when all passed. */
+ * SOAK are the calls of rpc_soak.  Prints "ok CASE" or "FAIL CASE"; the status is 0 when all passed. */
 #include "cases.h"
 
 #include "base/alloc.h"
@@ -17,33 +17,34 @@
 
 struct in_task {
     const struct interop_case *test;
-    struct client_channel *channel;
+    struct interop interop; /* all but the task's ctx */
     unsigned passed;
 };
 
 static struct client_channel *channel_new(const char *address, const char *folder);
-static bool run_plainly(struct client_channel *channel, const struct interop_case *test);
+static bool run_plainly(struct interop interop, const struct interop_case *test);
 static void run_in_task(struct task *task, void *argument);
-static unsigned run_tasks(struct client_channel *channel, const struct interop_case *test, unsigned count);
+static unsigned run_tasks(struct interop interop, const struct interop_case *test, unsigned count);
 static bool report(bool passed, const char *name, const char *how);
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: interop-client ADDRESS PKI-FOLDER\n");
+    unsigned soak = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    if (soak == 0) {
+        fprintf(stderr, "usage: interop-client ADDRESS PKI-FOLDER SOAK\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    struct client_channel *plain = channel_new(argv[1], argv[2]);
+    struct interop plain = {.channel = channel_new(argv[1], argv[2]), .soak = soak};
     bool good = true;
     for (const struct interop_case *test = interop_cases; test->name != NULL; test++) {
         good &= report(run_plainly(plain, test), test->name, "on a thread");
-        struct client_channel *shared = channel_new(argv[1], argv[2]);
+        struct interop shared = {.channel = channel_new(argv[1], argv[2]), .soak = soak};
         good &= report(run_tasks(shared, test, 1) == 1, test->name, "in a task");
     }
-    client_channel_free(plain);
+    client_channel_free(plain.channel);
     static const struct interop_case large = {"concurrent_large_unary", large_unary};
-    struct client_channel *shared = channel_new(argv[1], argv[2]);
+    struct interop shared = {.channel = channel_new(argv[1], argv[2])};
     good &= report(run_tasks(shared, &large, CONCURRENT) == CONCURRENT, large.name, "in 1000 tasks");
     return good ? 0 : 1;
 }
@@ -66,12 +67,14 @@ static struct client_channel *channel_new(const char *address, const char *folde
     return channel;
 }
 
-static bool run_plainly(struct client_channel *channel, const struct interop_case *test)
+static bool run_plainly(struct interop interop, const struct interop_case *test)
 {
     struct ctx ctx;
     ctx_init(&ctx, NULL, NULL);
     ctx.arena = arena_new(0);
-    bool passed = test->run(&(struct interop){&ctx, channel, test->name});
+    interop.ctx = &ctx;
+    interop.name = test->name;
+    bool passed = test->run(&interop);
     arena_free(ctx.arena);
     return passed;
 }
@@ -83,22 +86,25 @@ static void run_in_task(struct task *task, void *argument)
     ctx_init(&ctx, NULL, NULL);
     ctx.task = task;
     ctx.arena = arena_new(0);
-    work->passed += work->test->run(&(struct interop){&ctx, work->channel, work->test->name});
+    struct interop interop = work->interop;
+    interop.ctx = &ctx;
+    interop.name = work->test->name;
+    work->passed += work->test->run(&interop);
     arena_free(ctx.arena);
 }
 
 /* How many passed.  Frees the channel, which belongs to the loop. */
-static unsigned run_tasks(struct client_channel *channel, const struct interop_case *test, unsigned count)
+static unsigned run_tasks(struct interop interop, const struct interop_case *test, unsigned count)
 {
     struct loop *loop = loop_new(count);
-    struct in_task work = {.test = test, .channel = channel};
+    struct in_task work = {.test = test, .interop = interop};
     for (unsigned i = 0; i < count; i++) {
         if (!task_start(loop, run_in_task, &work, NULL))
             abort();
     }
     while (task_count(loop) > 0)
         loop_turn(loop, NS_PER_S);
-    client_channel_free(channel);
+    client_channel_free(interop.channel);
     loop_free(loop);
     return work.passed;
 }

@@ -1,7 +1,8 @@
 """The interoperability cases of gRPC with python's grpcio as the client, over mutual TLS.
 
-    grpcio_cases.py HOST:PORT PKI-FOLDER PROTO-FOLDER      prints a line for each case, then the sums
+    grpcio_cases.py HOST:PORT PKI-FOLDER PROTO-FOLDER ITERATIONS    prints a line for each case, then the sums
 
+ITERATIONS are those of rpc_soak.
 Names and expectations are those of doc/interop-test-descriptions.md of grpc/grpc.
 """
 import collections
@@ -22,8 +23,8 @@ CODE = grpc.StatusCode
 
 
 class Cases:
-    def __init__(self, channel, pb, stubs):
-        self.channel, self.pb = channel, pb
+    def __init__(self, channel, pb, stubs, iterations):
+        self.channel, self.pb, self.iterations = channel, pb, iterations
         self.stub = stubs.TestServiceStub(channel)
 
     # --- messages -------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Cases:
             self.check_large(call.result())
 
     def rpc_soak(self):
-        for _ in range(1000):
+        for _ in range(self.iterations):
             self.check_large(self.stub.UnaryCall(self.simple(), timeout=20))
 
 
@@ -227,7 +228,7 @@ def load(protos):
     return interop_pb2, interop_pb2_grpc
 
 
-def run(address, pki, protos):
+def run(address, pki, protos, iterations):
     pb, stubs = load(protos)
     read = lambda name: (pathlib.Path(pki) / name).read_bytes()
     credentials = grpc.ssl_channel_credentials(read("ca.pem"), read("api-gateway.key"), read("api-gateway.pem"))
@@ -238,7 +239,7 @@ def run(address, pki, protos):
         began = time.monotonic()
         with grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", "localhost")]) as channel:
             try:
-                getattr(Cases(channel, pb, stubs), name)()
+                getattr(Cases(channel, pb, stubs, int(iterations)), name)()
             except Exception as error:  # pylint: disable=broad-except
                 failed += 1
                 print(f"FAIL    {name}: {type(error).__name__}: {str(error)[:300]}")
@@ -250,4 +251,4 @@ def run(address, pki, protos):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if run(*sys.argv[1:4]) else 1)
+    sys.exit(0 if run(*sys.argv[1:5]) else 1)

@@ -13,20 +13,18 @@ import servers
 
 HERE = pathlib.Path(__file__).resolve().parent
 CASE_SECONDS = 120
+SOAK_SECONDS = 600
 COMMON = ("empty_unary large_unary client_streaming server_streaming ping_pong empty_stream custom_metadata "
           "status_code_and_message special_status_message unimplemented_method unimplemented_service "
           "cancel_after_begin cancel_after_first_response timeout_on_sleeping_server rpc_soak channel_soak").split()
 COMPRESSED = ("client_compressed_unary server_compressed_unary client_compressed_streaming "
               "server_compressed_streaming").split()
-# channel_soak keeps its connections open: with more it would meet connections_per_identity (64), rightly
-SOAK = {"rpc_soak": 1000, "channel_soak": 50}
 
 
 def main(wanted):
     suites = {"grpcio": grpcio, "grpc-go": grpc_go, "grpc-java": grpc_java}
-    server = servers.ROOT / "build" / os.environ["MODE"] / "tests/interop-server"
     passed = failed = 0
-    with servers.program([server, os.environ["STACK_PKI"]], "ready", "interop-server") as (words, process):
+    with servers.interop_server("interop-server") as (words, process):
         address = f"127.0.0.1:{words[1]}"
         for name in wanted or suites:
             good, bad, skipped = suites[name](address)
@@ -48,8 +46,8 @@ def grpcio(address):
                     "tenant/options/v1/options.proto"], check=True)
     log_path = servers.LOGS / "interop-grpcio.log"
     with open(log_path, "w", encoding="utf-8") as log:
-        subprocess.run([os.environ["DEPS_PYTHON"], HERE / "grpcio_cases.py", address, os.environ["STACK_PKI"], folder],
-                       stdout=log, stderr=log, check=False, timeout=600)
+        subprocess.run([os.environ["DEPS_PYTHON"], HERE / "grpcio_cases.py", address, os.environ["STACK_PKI"], folder,
+                        str(servers.soak()["rpc_soak"])], stdout=log, stderr=log, check=False, timeout=SOAK_SECONDS)
     lines = log_path.read_text("utf-8").splitlines()
     for line in lines:
         if line.startswith("FAIL"):
@@ -70,7 +68,7 @@ def grpc_java(address):
 
 def cases(name, address, client, names):
     good = bad = skipped = 0
-    with servers.proxy(address, f"interop-{name}", CASE_SECONDS) as port:
+    with servers.proxy(address, f"interop-{name}", SOAK_SECONDS) as port:
         for case in names:
             status = run_case(name, client, port, case)
             good, bad, skipped = good + (status == 0), bad + (status not in (0, 77)), skipped + (status == 77)
@@ -79,14 +77,16 @@ def cases(name, address, client, names):
 
 def run_case(name, client, port, case):
     command = [client, "--use_tls=false", "--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}"]
-    if case in SOAK:
+    seconds = CASE_SECONDS
+    if case in servers.soak():
+        seconds = SOAK_SECONDS
         # no call may fail; how long the first one of a fresh JVM takes is no verdict on the server
-        command += [f"--soak_iterations={SOAK[case]}", "--soak_max_failures=0", f"--soak_overall_timeout_seconds={CASE_SECONDS - 10}",
-                    f"--soak_per_iteration_max_acceptable_latency_ms={CASE_SECONDS * 1000}"]
+        command += [f"--soak_iterations={servers.soak()[case]}", "--soak_max_failures=0", f"--soak_overall_timeout_seconds={seconds - 10}",
+                    f"--soak_per_iteration_max_acceptable_latency_ms={seconds * 1000}"]
     log_path = servers.LOGS / f"interop-{name}-{case}.log"
     with open(log_path, "wb") as log:
         try:
-            status = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=CASE_SECONDS).returncode
+            status = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=seconds).returncode
         except subprocess.TimeoutExpired:
             status = -1
     if status not in (0, 77):

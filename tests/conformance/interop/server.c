@@ -1,9 +1,9 @@
 /* grpc.testing.TestService on the product's transport: the server of gRPC's interoperability cases.
  *
- *     interop-server PKI-FOLDER
+ *     interop-server PKI-FOLDER [CONNECTIONS]
  *
  * Prints `ready PORT`; ends with SIGTERM.  What it links of the product is loop, tls and rpc as they are, with the
- * default limits; only the handlers are the test's. */
+ * default limits, but for CONNECTIONS of one identity; only the handlers are the test's. */
 #include "rpc/rpc.h"
 
 #include "gen/rpc/test_service.h"
@@ -254,14 +254,14 @@ static int trust(struct ctx *ctx, const char *pki, struct tls_context **tls)
 }
 
 static struct rpc_worker *open_worker(struct server *server, struct rpc_shared *shared,
-                                      struct metrics *metrics)
+                                      struct metrics *metrics, const struct rpc_limits *limits)
 {
     const struct rpc_registration registration = {&test_service_rpc, &handlers, NULL};
     const struct rpc_worker_settings settings = {
         .loop = server->loop,
         .shared = shared,
         .metrics = metrics,
-        .limits = rpc_limits_default,
+        .limits = *limits,
         .hooks = {.identity = identity, .gate = gate, .match = match, .probe = probe},
         .registrations = &registration,
         .registration_count = 1,
@@ -269,7 +269,7 @@ static struct rpc_worker *open_worker(struct server *server, struct rpc_shared *
     return rpc_worker_open(&settings);
 }
 
-static int serve(struct ctx *ctx, const char *pki)
+static int serve(struct ctx *ctx, const char *pki, const struct rpc_limits *limits)
 {
     struct server server = {.loop = loop_new(0)};
     struct tls_context *tls = NULL;
@@ -277,7 +277,7 @@ static int serve(struct ctx *ctx, const char *pki)
     TRY(trust(ctx, pki, &tls));
     struct rpc_shared *shared = rpc_shared_new();
     struct metrics *metrics = metrics_new();
-    server.worker = open_worker(&server, shared, metrics);
+    server.worker = open_worker(&server, shared, metrics, limits);
     struct rpc_worker *const workers[] = {server.worker};
     const struct rpc_listener_settings settings = {
         .address = "127.0.0.1",
@@ -286,7 +286,7 @@ static int serve(struct ctx *ctx, const char *pki)
         .tls = tls,
         .shared = shared,
         .metrics = metrics,
-        .limits = &rpc_limits_default,
+        .limits = limits,
     };
     TRY(rpc_listener_open(ctx, server.loop, &settings, &listener));
     sigset_t set;
@@ -312,15 +312,18 @@ static int serve(struct ctx *ctx, const char *pki)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: interop-server PKI-FOLDER\n");
+    struct rpc_limits limits = rpc_limits_default;
+    if (argc == 3)
+        limits.connections_per_identity = (uint32_t)strtoul(argv[2], NULL, 10);
+    if (argc < 2 || argc > 3 || limits.connections_per_identity == 0) {
+        fprintf(stderr, "usage: interop-server PKI-FOLDER [CONNECTIONS]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     struct ctx ctx;
     struct arena *arena = arena_new(0);
     ctx_init(&ctx, NULL, arena);
-    int rc = serve(&ctx, argv[1]);
+    int rc = serve(&ctx, argv[1], &limits);
     if (rc != OK)
         fprintf(stderr, "interop-server: %s\n", ctx_fault_text(&ctx));
     arena_free(arena);
