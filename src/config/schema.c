@@ -295,7 +295,7 @@ const struct config_key config_keys[] = {
     {COUNT("limits.connections_total", limits.connections_total, "4096", 1, 1000000), LIVE,
      .help = "connections of the process"},
     {COUNT("limits.accepts_per_second", limits.accepts_per_second, "200", 1, 1000000), LIVE,
-     .help = "new connections of the process"},
+     .help = "new connections of the process that make a handshake"},
     {COUNT("limits.offender_burst", limits.offender_burst, "50", 1, 1000000),
      LIVE, .help = "TLS handshakes at once from an address whose connections had to be ended"},
     {COUNT("limits.offender_rate", limits.offender_rate, "20", 1, 1000000),

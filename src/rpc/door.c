@@ -12,7 +12,10 @@
  *
  * One thread does all handshakes of the process, so a flood of them costs one core at most, and less than
  * that beside busy workers (the listener's thread stands behind theirs: see main/serve.c).
- * accepts_per_second bounds what it can be asked for. */
+ * accepts_per_second bounds what it can be asked for.
+ *
+ * Connecting costs a peer next to nothing.  Who does it and says nothing has a place only while nobody else
+ * wants it: a client's first bytes come with its connection. */
 #include "rpc/door.h"
 
 #include "base/alloc.h"
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #define SWEEP_NS (50 * NS_PER_MS)
+#define SILENCE_NS (250 * NS_PER_MS) /* a round trip around the earth, about */
 #define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 section 5.1: the first byte of a ClientHello's record */
 
 struct entrant {
@@ -47,6 +51,7 @@ struct door {
     const struct log *log;
     struct rpc_limits limits;
     door_callback *admit;
+    door_silent_callback *left_silently;
     void *owner;
     struct list entrants;
     struct timer *janitor; /* runs while there are entrants */
@@ -56,6 +61,7 @@ struct door {
 };
 
 static uint64_t turn_of(struct door *door, const struct peer_address *address, uint64_t now_ns);
+static bool is_silent(const struct entrant *entrant, uint64_t now_ns);
 static void begin(struct entrant *entrant);
 static void on_io(void *owner, unsigned events);
 static void sniff(struct entrant *entrant);
@@ -78,6 +84,7 @@ struct door *door_open(const struct door_settings *settings)
     door->log = settings->log;
     door->limits = *settings->limits;
     door->admit = settings->admit;
+    door->left_silently = settings->left_silently;
     door->owner = settings->owner;
     door->waiting = rpc_metrics_entrants(door->metrics);
     door->held_bytes = rpc_metrics_held_bytes(door->metrics);
@@ -111,6 +118,7 @@ void door_enter(struct door *door, int fd, const struct sockaddr_storage *from)
     uint64_t turn = turn_of(door, &address, now);
     if (turn == NO_DEADLINE) {
         arrival_refuse(&(struct arrival){.fd = fd}, door->shared);
+        door->left_silently(door->owner);
         return;
     }
     struct entrant *entrant = xcalloc(1, sizeof *entrant);
@@ -143,6 +151,31 @@ static uint64_t turn_of(struct door *door, const struct peer_address *address, u
     else if (turn > now_ns)
         rpc_metrics_limit(door->metrics, "offender_rate");
     return turn;
+}
+
+/* Those who wait for their turn are not asked to talk yet. */
+bool door_make_room(struct door *door)
+{
+    uint64_t now = clock_now();
+    for (struct list_node *node = list_first(&door->entrants); node != NULL;
+         node = list_next(&door->entrants, node)) {
+        struct entrant *entrant = list_entry(node, struct entrant, node);
+        if (is_silent(entrant, now)) {
+            rpc_metrics_limit(door->metrics, "silent_entrants");
+            shut_out(entrant);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Its first byte may be there, and this thread late. */
+static bool is_silent(const struct entrant *entrant, uint64_t now_ns)
+{
+    uint8_t first;
+    return entrant->io != NULL && entrant->tls == NULL &&
+           deadline_after(entrant->turn_ns, SILENCE_NS) <= now_ns &&
+           recv(entrant->fd, &first, 1, MSG_PEEK) <= 0;
 }
 
 /* Who waits is not listened to, and holds nothing but a descriptor. */
@@ -238,9 +271,12 @@ static void admit(struct entrant *entrant)
 static void shut_out(struct entrant *entrant)
 {
     struct arrival arrival = {.fd = entrant->fd, .tls = TAKE(entrant->tls)};
-    struct rpc_shared *shared = entrant->door->shared;
+    struct door *door = entrant->door;
+    bool was_silent = arrival.tls == NULL;
     entrant_leave(entrant);
-    arrival_refuse(&arrival, shared);
+    arrival_refuse(&arrival, door->shared);
+    if (was_silent)
+        door->left_silently(door->owner);
 }
 
 static void entrant_leave(struct entrant *entrant)

@@ -23,6 +23,8 @@ struct arrival {
 
 /* Takes the contents over, never the struct. */
 typedef void door_callback(void *owner, struct arrival *arrival);
+/* Somebody who was entered has gone without a word, and so without the cost of a handshake. */
+typedef void door_silent_callback(void *owner);
 
 struct door_settings {
     struct loop *loop;
@@ -32,6 +34,7 @@ struct door_settings {
     const struct log *log;
     const struct rpc_limits *limits; /* copied */
     door_callback *admit;
+    door_silent_callback *left_silently;
     void *owner;
 };
 
@@ -44,6 +47,9 @@ void door_set_limits(struct door *door, const struct rpc_limits *limits);
 /* Takes an accepted descriptor over, whose place in the total count the caller has taken: admits it in a later
  * turn, or closes it and gives the place back. */
 void door_enter(struct door *door, int fd, const struct sockaddr_storage *from);
+
+/* Shuts out who came first of those who have said nothing for a quarter of a second; false: there is nobody. */
+bool door_make_room(struct door *door);
 
 /* Closes what arrived and gives its place back.  Any thread that owns it. */
 void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared);

@@ -19,6 +19,7 @@
 /* the kernel caps it at net.core.somaxconn */
 #define BACKLOG 512
 #define ACCEPTS_PER_TURN 32
+#define SILENT_FACTOR 10 /* 22 us without a word, 1.3 ms with a handshake: docs/performance.md */
 #define PAUSE_NS                                                                                   \
     (50 * NS_PER_MS) /* without descriptors or tokens: the kernel's queue waits for us */
 
@@ -35,7 +36,8 @@ struct rpc_listener {
     struct metrics *metrics;
     const struct log *log;
     struct rpc_limits limits;
-    struct budget accepts;
+    struct budget accepts;  /* of those who may talk, that is, shake hands … */
+    struct budget attempts; /* … and of all */
     struct log_interval trouble;
     struct socket_record record; /* for channelz */
 };
@@ -44,6 +46,8 @@ static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
                        const struct rpc_listener_settings *settings);
 static void open_door(struct rpc_listener *listener, struct tls_context *tls);
 static void on_readable(void *owner, unsigned events);
+static bool may_accept(struct rpc_listener *listener);
+static void on_silent_end(void *owner);
 static bool is_memory_short(const struct rpc_listener *listener);
 static void on_resume(void *owner);
 static void pause_accepting(struct rpc_listener *listener, const char *limit);
@@ -118,6 +122,7 @@ static void open_door(struct rpc_listener *listener, struct tls_context *tls)
         .log = listener->log,
         .limits = &listener->limits,
         .admit = on_admitted,
+        .left_silently = on_silent_end,
         .owner = listener,
     };
     listener->door = door_open(&settings);
@@ -159,8 +164,7 @@ static void on_readable(void *owner, unsigned events)
         return;
     }
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (!budget_take(&listener->accepts, listener->limits.accepts_per_second,
-                         listener->limits.accepts_per_second, clock_now())) {
+        if (!may_accept(listener)) {
             pause_accepting(listener, "accepts_per_second");
             return;
         }
@@ -173,10 +177,32 @@ static void on_readable(void *owner, unsigned events)
             continue;
         }
         listener->accepts.tokens += 1; /* nothing was accepted */
+        listener->attempts.tokens += 1;
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             pause_accepting(listener, "descriptors");
         return;
     }
+}
+
+/* Those who have said nothing yet make way: they hold what a handshake may cost. */
+static bool may_accept(struct rpc_listener *listener)
+{
+    uint32_t rate = listener->limits.accepts_per_second;
+    uint32_t all = SILENT_FACTOR * rate;
+    uint64_t now = clock_now();
+    if (!budget_take(&listener->attempts, all, all, now))
+        return false;
+    if (budget_take(&listener->accepts, rate, rate, now) ||
+        (door_make_room(listener->door) && budget_take(&listener->accepts, rate, rate, now)))
+        return true;
+    listener->attempts.tokens += 1;
+    return false;
+}
+
+static void on_silent_end(void *owner)
+{
+    struct rpc_listener *listener = owner;
+    listener->accepts.tokens += 1;
 }
 
 /* From nine tenths on: the rest is for what those that are in have under way.  Looked at once per turn, so that

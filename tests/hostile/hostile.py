@@ -35,7 +35,7 @@ QUIET_SECONDS = 3
 HANDLERS_LIMIT = 400
 OFFENDER_BURST, OFFENDER_RATE = 50, 20  # the defaults: so often an address that offends may come back
 RSS_LIMIT_KIB = 32 * 1024
-ON_MANY = {"connections": "connections_per_identity", "handshakes": "accepts_per_second"}  # and their limits
+ON_MANY = {"connections": "connections_per_identity", "handshakes": "silent_entrants"}  # and their limits
 FOR_ENTRANCE = ("shared address", "connections", "handshakes")
 ATTACKER, CLIENT = "127.0.0.2", "127.0.0.1"
 

@@ -124,6 +124,56 @@ START_TEST(a_stuck_worker_s_mailbox_is_bounded)
 }
 END_TEST
 
+/* Regression: each of them took a place in accepts_per_second, so that newcomers waited behind the kernel's queue of
+ * them for as long as handshakes would have taken. */
+START_TEST(who_leaves_without_a_word_takes_nobodys_place)
+{
+    struct rpc_limits limits = rpc_limits_default;
+    limits.accepts_per_second = 1;
+    struct server server;
+    struct remote remote;
+    server_open(&server, &limits);
+    for (int i = 0; i < 15; i++) {
+        remote_dial(&remote, &server);
+        remote_close(&remote);
+    }
+    remote_open(&remote, &server);
+    struct exchange *exchange = remote_finish(&remote, pair_call(server.pair, "Echo", 3));
+    ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+    remote_close(&remote);
+    server_close(&server);
+}
+END_TEST
+
+static bool is_open(const struct remote *remote)
+{
+    char none[1];
+    return recv(remote->fd, none, sizeof none, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+/* Who has begun to talk stays, and so does the last to come. */
+START_TEST(who_says_nothing_makes_way)
+{
+    struct rpc_limits limits = rpc_limits_default;
+    limits.accepts_per_second = 2;
+    struct server server;
+    struct remote talking, silent[12];
+    server_open(&server, &limits);
+    remote_dial(&talking, &server);
+    ck_assert_int_eq(send(talking.fd, "\x16", 1, MSG_NOSIGNAL), 1);
+    for (int i = 0; i < 12; i++)
+        remote_dial(&silent[i], &server);
+    turn_until_limit(&server, server.pair->loop, "silent_entrants");
+    ck_assert(is_open(&talking));
+    ck_assert(!is_open(&silent[0]));
+    ck_assert(is_open(&silent[11]));
+    remote_close(&talking);
+    for (int i = 0; i < 12; i++)
+        remote_close(&silent[i]);
+    server_close(&server);
+}
+END_TEST
+
 Suite *suite_rpc_listener(void);
 Suite *suite_rpc_listener(void)
 {
@@ -131,6 +181,8 @@ Suite *suite_rpc_listener(void)
     TCase *tests = tcase_create("bounds");
     tcase_add_test(tests, without_descriptors_newcomers_wait);
     tcase_add_test(tests, a_stuck_worker_s_mailbox_is_bounded);
+    tcase_add_test(tests, who_leaves_without_a_word_takes_nobodys_place);
+    tcase_add_test(tests, who_says_nothing_makes_way);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -239,8 +239,10 @@ START_TEST(accept_rate)
         struct server server;
         struct remote remotes[25];
         server_open(&server, &limits);
-        for (int i = 0; i < 25; i++)
+        for (int i = 0; i < 25; i++) {
             remote_dial(&remotes[i], &server);
+            ck_assert_int_eq(send(remotes[i].fd, "\x16", 1, MSG_NOSIGNAL), 1); /* else they make way */
+        }
         for (int i = 0; i < 10; i++)
             loop_turn(server.pair->loop, NS_PER_MS);
         ck_assert_uint_lt(server_connections(&server), 25);
