@@ -1,6 +1,8 @@
 /* Connections: when one is made, how long after a failure, who shares it; and when a call is made again. */
 #include "caller.h"
 
+#include "client/channel_int.h"
+
 /* --- tasks of one loop on one channel ----------------------------------------------------------------- */
 
 struct crowd {
@@ -119,6 +121,21 @@ START_TEST(nothing_is_lost_by_a_goaway)
     serve(goaway_at_two);
     struct crowd crowd = crowd_run(30, PATIENCE_NS);
     ck_assert_uint_eq(crowd.well, 30);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
+END_TEST
+
+/* RFC 9113 section 5.1.1: "A client that is unable to establish a new stream identifier can establish a new
+ * connection for new streams." */
+START_TEST(a_connection_without_stream_numbers_is_replaced)
+{
+    serve(answer_well);
+    ask_well();
+    ck_assert_int_eq(nghttp2_session_set_next_stream_id(channel->connection->session, INT32_MAX),
+                     0);
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+    ask_well();
     ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
 }
 END_TEST
@@ -448,6 +465,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(tasks, streams_beyond_the_servers_limit_wait);
     tcase_add_test(tasks, streams_that_wait_for_room_keep_their_deadline);
     tcase_add_test(tasks, nothing_is_lost_by_a_goaway);
+    tcase_add_test(tasks, a_connection_without_stream_numbers_is_replaced);
     tcase_add_test(tasks, a_dead_port_fails_everybody_and_is_tried_once);
     tcase_add_test(tasks, an_idle_connection_answers_pings_and_sees_its_end);
     suite_add_tcase(suite, tasks);

@@ -152,6 +152,19 @@ START_TEST(test_te_other_than_trailers)
     }
 END_TEST
 
+START_TEST(test_the_last_stream_number)
+    {
+        struct script script;
+        begin(&script, NULL);
+        put_call(&script.bytes, INT32_MAX, "/test.v1.Pair/Echo", 1);
+        play(&script);
+        (void)pair_finish(script.pair, INT32_MAX);
+        ck_assert_int_eq(answer_status(pair_exchange(script.pair, INT32_MAX)), GRPC_OK);
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
 /* Nothing that a peer sends makes nghttp2 1.52 fail for a reason that has no name of its own here: what is left are
  * memory, without which we abort, and callbacks, which fail where the connection is given up already.  One that
  * fails for another connection's sake stands for what the next version may have. */
@@ -190,6 +203,7 @@ Suite *suite_rpc_h2_rules(void)
     tcase_add_test(tests, test_timeouts_of_zero);
     tcase_add_test(tests, test_timeouts_that_are_too_long_to_count);
     tcase_add_test(tests, test_te_other_than_trailers);
+    tcase_add_test(tests, test_the_last_stream_number);
     tcase_add_test(tests, test_a_failure_of_the_library_without_a_name);
     suite_add_tcase(suite, tests);
     return suite;
