@@ -135,7 +135,7 @@ class Broker:
         headers = {name: value for name, value in headers.items() if not name.startswith("Nats-")}
         headers |= {"Dlq-Requeues": str(times), "Nats-Msg-Id": f"requeue:{group}:{headers['Dlq-Event-Id']}:{times}"}
         target = f"TENANT.DLQ.requeue.{group}.{subject.rsplit('.', 1)[1]}"
-        self.run(self.js("tenant-service").publish(target, body, headers=headers))
+        self.run(self.js().publish(target, body, headers=headers))
 
     def letters(self, pattern="TENANT.DLQ.>"):
         """All dead letters: (subject, headers, body)."""

@@ -79,8 +79,9 @@ def letters(stack, consumer="tenant-service"):
 
 
 def requeue(stack, letter, consumer="tenant-service"):
+    """As an operator does."""
     async def send():
-        client = await connect(stack, "tenant-service")
+        client = await connect(stack, "admin")
         subject, headers, body = letter
         times = int(headers.get("Dlq-Requeues", "0")) + 1
         headers = {name: value for name, value in headers.items() if not name.startswith("Nats-")}

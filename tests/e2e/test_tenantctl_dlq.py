@@ -13,13 +13,17 @@ from tenantctl import CTL, NOT_FOUND, REFUSED, USAGE
 from tenant.events.v1 import envelope_pb2
 
 
+# Who may put letters there, by the word of the subject behind TENANT.DLQ.
+WRITERS = {"relay": "tenant-service", "consumer": "follower", "requeue": "admin"}
+
+
 @pytest.fixture
-def service_side(stack):
-    """Who may put letters there."""
-    broker = Broker(stack, "tenant-service")
-    broker.dead_letters()
-    yield broker
-    broker.close()
+def writers(stack):
+    brokers = {word: Broker(stack, identity) for word, identity in WRITERS.items()}
+    brokers["requeue"].dead_letters()
+    yield brokers
+    for broker in brokers.values():
+        broker.close()
 
 
 def lines(text):
@@ -29,8 +33,8 @@ def lines(text):
 class Post:
     """Puts letters about one real event into the stream."""
 
-    def __init__(self, ctl, broker, service, unique):
-        self.broker, self.unique = broker, unique
+    def __init__(self, ctl, writers, service, unique):
+        self.writers, self.broker, self.unique = writers, writers["requeue"], unique
         self.tenant = create(service, unique("dlq")).tenant_id
         self.event = wait_until(lambda: (seen := lines(ctl("events", "tail", "--tenant", self.tenant, "-o", "json").stdout)) and
                                 seen[0])
@@ -53,15 +57,18 @@ class Post:
             "Dlq-Detail": "it hurts", "Dlq-Consumer": "relay" if relay else consumer, "Dlq-Stream": self.event["stream"],
             "Dlq-Stream-Sequence": str(self.event["streamSequence"]), "Dlq-Subject": self.event["subject"],
             "Dlq-Deliveries": "10", "Dlq-Time": "2026-11-23T07:00:00Z", **headers}
-        return self.broker.publish(subject, body, {name: value for name, value in values.items() if value}), event_id
+        return self.publish(subject, body, {name: value for name, value in values.items() if value}), event_id
+
+    def publish(self, subject, body, headers):
+        return self.writers[subject.split(".")[2]].publish(subject, body, headers)
 
     def returned(self, consumer):
         return self.broker.messages(DLQ, f"TENANT.DLQ.requeue.{consumer}.>")
 
 
 @pytest.fixture
-def post(ctl, service_side, service, unique):
-    return Post(ctl, service_side, service, unique)
+def post(ctl, writers, service, unique):
+    return Post(ctl, writers, service, unique)
 
 
 # --- list and show -----------------------------------------------------------------------------------------
@@ -159,7 +166,7 @@ def test_an_interrupted_requeue_is_said_again(ctl, post, unique):
     """It had published and not deleted."""
     group = unique("cut")
     seq, event_id = post.letter(group)
-    post.broker.publish(f"TENANT.DLQ.requeue.{group}.{post.partition}", b"the same", {"Nats-Msg-Id": f"requeue:{group}:{event_id}:1"})
+    post.publish(f"TENANT.DLQ.requeue.{group}.{post.partition}", b"the same", {"Nats-Msg-Id": f"requeue:{group}:{event_id}:1"})
     [result] = lines(ctl("dlq", "requeue", seq, "-o", "json").stdout)
     assert result["repeated"] and len(post.returned(group)) == 1 and post.broker.message(DLQ, seq) is None
 

@@ -236,6 +236,16 @@ cases_nats_rights() {
         'nats request tenant-service "\$JS.API.STREAM.CREATE.TENANT_DLQ" "$LETTERS"'
     check 'tenant-service writes its own' says '"seq": ?1' within one eval \
         'nats request tenant-service TENANT.DLQ.relay.07 letter'
+    check "tenant-service writes its consumer's" says '"seq": ?2' within one eval \
+        'nats request tenant-service TENANT.DLQ.consumer.tenant-service.07 letter'
+    check "tenant-service writes no consumer's but its own" refused 'Permissions Violation' within one eval \
+        'nats request tenant-service TENANT.DLQ.consumer.sync-service.07 letter'
+    check 'tenant-service sends nothing back to itself' refused 'Permissions Violation' within one eval \
+        'nats request tenant-service TENANT.DLQ.requeue.tenant-service.07 letter'
+    check 'a follower stores letters of any group' says '"seq": ?3' within one eval \
+        'nats request follower TENANT.DLQ.consumer.anybody.07 letter'
+    check 'a follower does nothing else' refused 'Permissions Violation' within one eval \
+        'nats publish follower TENANT.DLQ.relay.07 letter || nats publish follower tenant.org.updated.v1.07 forged'
     check 'sync-service makes a consumer' says '"durable_name":"sync"' within one eval \
         'nats request sync-service "\$JS.API.CONSUMER.DURABLE.CREATE.TENANT_07.sync" \
             "{\"stream_name\":\"TENANT_07\",\"config\":{\"durable_name\":\"sync\",\"ack_policy\":\"explicit\"}}"'
@@ -257,7 +267,7 @@ cases_nats_rights() {
     check 'sync-service stores its dead letters' within one eval \
         'nats publish sync-service TENANT.DLQ.consumer.sync-service.07 letter'
     check "sync-service stores no other group's, nor the relay's" refused 'Permissions Violation' within one eval \
-        'nats publish sync-service TENANT.DLQ.consumer.other.07 letter; nats publish sync-service TENANT.DLQ.relay.07 letter'
+        'nats publish sync-service TENANT.DLQ.consumer.other.07 letter || nats publish sync-service TENANT.DLQ.relay.07 letter'
     check 'sync-service sends nothing back to itself' refused 'Permissions Violation' within one eval \
         'nats publish sync-service TENANT.DLQ.requeue.sync-service.07 letter'
     check 'sync-service reads no dead letters but its own' refused 'Permissions Violation' within one eval \
@@ -266,7 +276,7 @@ cases_nats_rights() {
         'nats request billing "\$JS.API.STREAM.INFO.BILLING"'
     check 'billing publishes' says '"seq": ?1' within one eval 'nats request billing billing.subscription.created.v1 hello'
     check 'nobody else does' refused 'Permissions Violation' within one eval \
-        'nats publish tenant-service billing.subscription.created.v1 forged; nats publish sync-service billing.x forged'
+        'nats publish tenant-service billing.subscription.created.v1 forged || nats publish sync-service billing.x forged'
     check "billing publishes none of our events" refused 'Permissions Violation' within one eval \
         'nats publish billing tenant.org.provisioned.v1.07 forged'
     check 'sync-service makes no stream' refused 'Permissions Violation' within one eval \
@@ -291,7 +301,7 @@ certificate_names() { # NAME
 
 cases_files() {
     local name
-    for name in tenant-service api-gateway sync-service admin stranger; do
+    for name in tenant-service api-gateway sync-service follower billing admin stranger; do
         check "the certificate of $name names its SPIFFE URI" \
             says "URI:spiffe://ghasi.local/ns/$name/sa/$name(,|\$)" within one certificate_names "$name"
         check "the certificate of $name serves and calls" \

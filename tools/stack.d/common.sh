@@ -3,7 +3,7 @@
 
 # The others are NATS nodes, which vary: nats_nodes_load makes SERVERS_ALL and PORT_NAMES.
 SERVERS_BASE=(postgres pgbouncer redis-1 redis-2 redis-3)
-IDENTITIES=(tenant-service api-gateway sync-service billing admin stranger)
+IDENTITIES=(tenant-service api-gateway sync-service follower billing admin stranger)
 TIMEOUT=${STACK_TIMEOUT:-30}
 
 say() { printf 'stack %s: %s\n' "$STACK_NAME" "$*" >&2; }

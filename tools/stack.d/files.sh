@@ -46,7 +46,8 @@ pki_make() {
 
 nkeys_make() {
     (umask 077 && mkdir -p "$DIR/nats")
-    /usr/bin/python3 "$here/stack.d/nats.py" keys "$DIR/nats" tenant-service sync-service billing admin stranger
+    /usr/bin/python3 "$here/stack.d/nats.py" keys "$DIR/nats" \
+        tenant-service sync-service follower billing admin stranger
 }
 
 env_write() {

@@ -66,6 +66,9 @@ accounts {
       { nkey: "$(nats_public sync-service)", permissions: {
           publish: { allow: [$(nats_list "${consumer[@]}")] }
           subscribe: { allow: ["_INBOX.>"] } } }
+      { nkey: "$(nats_public follower)", permissions: {
+          publish: { allow: ["TENANT.DLQ.consumer.*.*"] }
+          subscribe: { allow: ["_INBOX.>"] } } }
       { nkey: "$(nats_public billing)", permissions: {
           publish: { allow: ["billing.>", "\$JS.API.STREAM.CREATE.BILLING", "\$JS.API.STREAM.INFO.BILLING"] }
           subscribe: { allow: ["_INBOX.>"] } } }
@@ -98,10 +101,10 @@ CONF
 }
 
 # The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
-# makes room for. The service consumes billing's events, and its own dead letters that were sent back; it writes letters
-# of its own and of the relay's.
+# makes room for. The service consumes billing's events, and its own dead letters that were sent back; the letters it
+# writes are the relay's and its own consumer's. Letters of groups that no service here has are a follower's.
 nats_relay_subjects() {
-    printf '%s\n' 'tenant.>' 'TENANT.DLQ.>' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
+    printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' 'TENANT.DLQ.consumer.tenant-service.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
         "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
     printf '%s\n' "\$JS.API.CONSUMER.CREATE.BILLING.tenant-service.billing.subscription.>" \
         "\$JS.API.CONSUMER.INFO.BILLING.tenant-service" "\$JS.API.CONSUMER.MSG.NEXT.BILLING.tenant-service" \
