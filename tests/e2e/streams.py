@@ -5,6 +5,7 @@ import uuid
 
 import nats
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from tenant.events.v1 import envelope_pb2, tenant_events_pb2
 
@@ -66,7 +67,10 @@ async def _read(stack, identity):
     events = []
     for partition in range(PARTITIONS):
         stream = f"TENANT_{partition:02d}"
-        state = (await js.stream_info(stream)).state
+        try:
+            state = (await js.stream_info(stream)).state
+        except NotFoundError:
+            continue  # a stream that the relay has not made yet holds no events
         if state.messages == 0:
             continue
         subscription = await js.pull_subscribe(

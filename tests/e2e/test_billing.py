@@ -78,7 +78,8 @@ def test_a_life_of_a_subscription(service, stack, unique, billing):
     plan_becomes(service, tenant, "plan_pro")
     billing.tell("canceled", tenant)
     plan_becomes(service, tenant, "")
-    events = [e for e in read_streams(stack) if e.tenant_id == tenant and e.type == "tenant.org.plan_changed"]
+    events = wait_until(lambda: (seen := [e for e in read_streams(stack) if e.tenant_id == tenant and
+                                          e.type == "tenant.org.plan_changed"]) and len(seen) >= 3 and seen)
     assert [(e.payload.previous_plan.plan_id, e.payload.plan.plan_id) for e in events] == [
         ("", "plan_starter"), ("plan_starter", "plan_pro"), ("plan_pro", "")]
     assert get(service, tenant).etag == '"4"', "a change of the state alone is none of the tenant"
