@@ -8,6 +8,7 @@ import time
 import pytest
 
 from broker import Broker
+from streams import PARTITIONS, fnv1a32
 from support import create, wait_until
 from tenantctl import CONFLICT, CTL, NOT_FOUND, REFUSED, USAGE
 
@@ -23,6 +24,10 @@ def admin(stack):
 
 def lines(text):
     return [json.loads(line) for line in text.splitlines()]
+
+
+def partition_of(tenant):
+    return fnv1a32(tenant.encode()) % PARTITIONS
 
 
 @pytest.fixture
@@ -119,6 +124,18 @@ def test_a_replay_keeps_its_rate_and_can_be_stopped(ctl, story):
     rest, told = process.communicate(timeout=10)
     assert process.returncode == REFUSED and told.startswith("interrupted: ") and len(rest.splitlines()) < 3
     assert "expected a number from 1 to 100000" in ctl("events", "replay", "--rate", "0", status=USAGE).stderr
+
+
+def test_the_rate_is_that_of_what_is_printed(ctl, service, unique):
+    """Behind sixty events of others in the same stream: at one read a second it would take a minute."""
+    crowd = create(service, unique("crowd")).tenant_id
+    for number in range(60):
+        ctl("tenant", "update", crowd, "--display-name", f"Number {number}")
+    mine = wait_until(lambda: (one := create(service, unique("behind")).tenant_id) and partition_of(one) == partition_of(crowd) and one, 60)
+    wait_until(lambda: ctl("events", "tail", "--tenant", mine, "-o", "json").stdout)
+    done = ctl("events", "replay", "--tenant", mine, "--rate", "1", seconds=30)
+    assert [event["tenantId"] for event in lines(done.stdout)] == [mine]
+    assert int(done.stderr.split("1 events, ")[1].split()[0]) > 60, done.stderr
 
 
 # --- lag ---------------------------------------------------------------------------------------------------

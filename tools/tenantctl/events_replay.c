@@ -1,7 +1,8 @@
 /* tenantctl events replay: what the streams still hold, in the order it was stored.
  *
  * One cursor for each stream; the one whose message was stored first is printed and moves on.  Within a stream,
- * and so within a tenant, the order is the stream's own. */
+ * and so within a tenant, the order is the stream's own.  --rate paces what is printed.  What is read
+ * and passed over is bounded too, one request at a time and READS_PER_S. */
 #include "call.h"
 #include "event_output.h"
 #include "event_select.h"
@@ -15,7 +16,10 @@
 
 #define RATE_DEFAULT 1000
 #define RATE_MAX 100000
+#define READS_PER_S 10000 /* at most, or what --rate needs */
 #define PROGRESS_EVERY 200
+/* What a pace may make up for after it was not needed, or not kept. */
+#define PACE_SLACK_NS (100 * NS_PER_MS)
 
 static const struct flag replay_flags[] = {
     FLAG("tenant", "TENANT_ID", "only this tenant's events"),
@@ -23,7 +27,7 @@ static const struct flag replay_flags[] = {
     FLAG("since", "TIME",
          "only what was stored since then: 2h for two hours ago, or 2026-11-23T07:00:00Z"),
     FLAG("until", "TIME", "only what was stored before then"),
-    FLAG("rate", "N", "messages read per second at most (default 1000, at most 100000)"),
+    FLAG("rate", "N", "events printed per second at most (default 1000, at most 100000)"),
     FLAGS_END,
 };
 const struct flag_set replay_set = {"flags", replay_flags};
@@ -36,12 +40,18 @@ struct cursor {
     struct arena *arena;        /* the head's */
 };
 
+struct pace {
+    uint64_t step_ns; /* between two */
+    uint64_t due_ns;  /* clock_now() time from which the next may come */
+};
+
 struct replay {
     struct cli *cli;
     struct streams streams;
     struct event_select select;
     struct cursor cursors[PARTITION_COUNT];
-    unsigned rate;
+    struct pace reads;
+    struct pace prints;
     uint64_t began_ns;
     size_t looked;
     size_t printed;
@@ -54,14 +64,18 @@ static struct cursor *cursor_first(struct replay *replay);
 static void subject_of(const struct event_select *select, unsigned partition,
                        char out[SUBJECT_SIZE]);
 static void print_head(struct replay *replay, const struct cursor *cursor);
+static void pace_count(struct pace *pace, uint64_t now_ns);
 static bool pause_is_interrupted(struct replay *replay);
 static int replay_end(struct replay *replay, int rc);
 
 int events_replay(struct cli *cli)
 {
-    struct replay replay = {.cli = cli, .rate = RATE_DEFAULT};
+    struct replay replay = {.cli = cli};
+    unsigned rate = RATE_DEFAULT;
     TRY(event_select_take(cli, &replay.select));
-    TRY(cli_number(cli, "rate", RATE_MAX, &replay.rate));
+    TRY(cli_number(cli, "rate", RATE_MAX, &rate));
+    replay.prints.step_ns = NS_PER_S / rate;
+    replay.reads.step_ns = NS_PER_S / (rate > READS_PER_S ? rate : READS_PER_S);
     if (!cli_has(cli, "output") && cli->form == FORM_TABLE)
         cli->form = FORM_JSON;
     ctl_signals_block();
@@ -114,7 +128,10 @@ static int cursor_move(struct replay *replay, struct cursor *cursor, uint64_t se
     const struct stream_place place = {cursor->stream, cursor->subject, seq};
     int rc = streams_next(&replay->streams, &place, &cursor->head);
     (void)streams_arena(&replay->streams, outer);
-    replay->looked += cursor->head.seq > 0;
+    if (cursor->head.seq > 0) {
+        replay->looked++;
+        pace_count(&replay->reads, clock_now());
+    }
     if (cursor->head.seq > cursor->last_seq || cursor->head.stored_ns >= replay->select.until_ns)
         cursor->head.seq = 0;
     return rc;
@@ -162,6 +179,7 @@ static void print_head(struct replay *replay, const struct cursor *cursor)
         progress_clear(&cli->terminal);
         event_print(cli, &event);
         replay->printed++;
+        pace_count(&replay->prints, clock_now());
     }
     if (replay->looked % PROGRESS_EVERY == 0)
         progress_show(&cli->terminal, "%zu events, %zu messages read, at %s", replay->printed,
@@ -169,16 +187,23 @@ static void print_head(struct replay *replay, const struct cursor *cursor)
     (void)streams_arena(&replay->streams, outer);
 }
 
-/* Keeps to the rate over the whole replay; waits no shorter than a millisecond. */
+static void pace_count(struct pace *pace, uint64_t now_ns)
+{
+    uint64_t earliest = now_ns - PACE_SLACK_NS;
+    pace->due_ns = (pace->due_ns < earliest ? earliest : pace->due_ns) + pace->step_ns;
+}
+
+/* Waits no shorter than a millisecond. */
 static bool pause_is_interrupted(struct replay *replay)
 {
-    uint64_t due = replay->began_ns + replay->looked * NS_PER_S / replay->rate;
     uint64_t now = clock_now();
+    uint64_t due = replay->reads.due_ns > replay->prints.due_ns ? replay->reads.due_ns
+                                                                : replay->prints.due_ns;
     uint64_t wait = due > now + NS_PER_MS ? due - now : 0;
-    if (wait > 0)
+    if (wait > 0 || replay->looked % PROGRESS_EVERY == 0) {
         fflush(replay->cli->out);
-    if (wait > 0 || replay->looked % PROGRESS_EVERY == 0)
         replay->cli->interrupted = ctl_pause(wait);
+    }
     return replay->cli->interrupted;
 }
 
