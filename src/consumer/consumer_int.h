@@ -110,6 +110,9 @@ void requeued_take(struct tenant_consumer *consumer, const struct jetstream_deli
  * False: the caller cannot tell now. */
 bool position_find(struct tenant_consumer *consumer, const struct event_view *view,
                    struct known_position **out);
+/* The same, asked for again if the caller has it all. */
+bool position_find_anew(struct tenant_consumer *consumer, const struct event_view *view,
+                        struct known_position **out);
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant);
 /* All of a source. */
 void positions_forget(struct tenant_consumer *consumer, unsigned source);

@@ -26,6 +26,7 @@ static void send_back(struct tenant_consumer *consumer, const struct event_view 
                       uint64_t delay_ns);
 static void decide(struct tenant_consumer *consumer, struct event_view *view);
 static bool decide_once(struct tenant_consumer *consumer, struct event_view *view);
+static bool unavailable(struct tenant_consumer *consumer, const struct event_view *view);
 static void old(struct tenant_consumer *consumer, const struct event_view *view,
                 const struct known_position *position);
 static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view);
@@ -139,23 +140,28 @@ static void decide(struct tenant_consumer *consumer, struct event_view *view)
     send_back(consumer, view, AGAIN_NS);
 }
 
-/* False: the position was stale. */
+/* False: the position was stale.
+ *
+ * That something before an event is missing is believed only of a position that was just asked for: a member
+ * that lost the partition to us may have handled and acknowledged it since, and it never comes to us. */
 static bool decide_once(struct tenant_consumer *consumer, struct event_view *view)
 {
     struct known_position *position = NULL;
     struct tenant_reason reason = {.cause = ""};
-    if (!position_find(consumer, view, &position)) {
-        consumer_pause(consumer);
-        send_back(consumer, view, 0);
-        return true;
-    }
+    if (!position_find(consumer, view, &position))
+        return unavailable(consumer, view);
     enum order order = order_of(position->current, view->event.at);
+    if (order != ORDER_OLD && must_wait(consumer, view))
+        return true;
+    if (order == ORDER_GAP || order == ORDER_FIRST) {
+        if (!position_find_anew(consumer, view, &position))
+            return unavailable(consumer, view);
+        order = order_of(position->current, view->event.at);
+    }
     if (order == ORDER_OLD) {
         old(consumer, view, position);
         return true;
     }
-    if (must_wait(consumer, view))
-        return true;
     if (order != ORDER_NEXT && !may_begin(consumer, view, order)) {
         gap(consumer, view, position->current, order == ORDER_GAP);
         return true;
@@ -173,11 +179,16 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
     case TENANT_EVENT_STALE:
         return false;
     case TENANT_EVENT_UNAVAILABLE:
-        consumer_pause(consumer);
-        send_back(consumer, view, 0);
-        return true;
+        return unavailable(consumer, view);
     }
     abort(); /* the handler returned what is no outcome: a bug of the program */
+}
+
+static bool unavailable(struct tenant_consumer *consumer, const struct event_view *view)
+{
+    consumer_pause(consumer);
+    send_back(consumer, view, 0);
+    return true;
 }
 
 /* One that is handled and not yet kept must not be acknowledged by a second delivery of itself. */
@@ -192,7 +203,8 @@ static void old(struct tenant_consumer *consumer, const struct event_view *view,
         (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
 }
 
-/* Behind another event of its tenant, or before its own time. */
+/* Behind another event of its tenant, or before its own time.  Not behind one that should have come back long
+ * ago: that may have been handled elsewhere. */
 static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view)
 {
     const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
@@ -202,6 +214,10 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
     uint64_t left = deadline_left(waiting->not_before_ns, now);
     int order = position_compare(view->event.at, waiting->at);
     if (order < 0 || (order == 0 && (waiting->attempts == 0 || left <= EARLY_NS)))
+        return false;
+    uint64_t lost_ns =
+        deadline_after(waiting->not_before_ns, consumer->settings.ack_wait_ms * NS_PER_MS);
+    if (order > 0 && now > lost_ns)
         return false;
     consumer_count(consumer, COUNT_WAITED);
     send_back(consumer, view, order == 0 ? left : left + BEHIND_NS);
@@ -215,10 +231,10 @@ static bool may_begin(const struct tenant_consumer *consumer, const struct event
                       enum order order)
 {
     const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
-    if (waiting != NULL && waiting->is_accepted &&
-        position_compare(view->event.at, waiting->at) == 0)
+    int behind = waiting == NULL ? 0 : position_compare(view->event.at, waiting->at);
+    if (behind == 0 && waiting != NULL && waiting->is_accepted)
         return true;
-    return order == ORDER_FIRST &&
+    return behind <= 0 && order == ORDER_FIRST &&
            source_may_begin(&consumer->sources[view->source], view->event.stream_sequence);
 }
 
@@ -228,6 +244,11 @@ static void gap(struct tenant_consumer *consumer, const struct event_view *view,
 {
     uint64_t now = clock_now();
     struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
+    if (waiting != NULL && position_compare(view->event.at, waiting->at) > 0) {
+        consumer_count(consumer, COUNT_WAITED);
+        send_back(consumer, view, AGAIN_NS);
+        return;
+    }
     if (waiting == NULL) {
         waiting = id_map_put(&consumer->waiting, &view->tenant);
         waiting->source = view->source;

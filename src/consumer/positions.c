@@ -1,7 +1,8 @@
 /* Where tenants are: asked of the caller once, kept in memory while this member holds the partition.
  *
- * What is kept in memory is a copy: when it is wrong because somebody else moved on, the caller's own check of
- * `before` says so, and the copy is forgotten. */
+ * What is kept in memory is a copy: when it is wrong because somebody else moved on, the caller's own
+ * check of `before` says so, and the copy is forgotten.  That check is not reached by an event before which
+ * something seems to be missing: for that the position is asked for anew. */
 #include "consumer/consumer_int.h"
 
 static void make_room(struct tenant_consumer *consumer);
@@ -25,6 +26,17 @@ bool position_find(struct tenant_consumer *consumer, const struct event_view *vi
     known->current = known->kept = position;
     *out = known;
     return true;
+}
+
+/* One that is still to be kept is no copy: somebody else's change would refuse ours. */
+bool position_find_anew(struct tenant_consumer *consumer, const struct event_view *view,
+                        struct known_position **out)
+{
+    const struct known_position *known = id_map_find(&consumer->positions, &view->tenant);
+    if (consumer->settings.load != NULL && known != NULL &&
+        position_compare(known->current, known->kept) == 0)
+        position_forget(consumer, &view->tenant);
+    return position_find(consumer, view, out);
 }
 
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant)

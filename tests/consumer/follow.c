@@ -6,6 +6,7 @@
  *   crash TENANT SEQUENCE          end as if killed, at once
  *   slow TENANT SEQUENCE MS        take that long
  *   accept                         accept every gap
+ *   moved TENANT INC SEQUENCE      the tenant's position is there now, as if another member had kept it
  *   refuse-store TIMES             the next TIMES calls of `store` fail
  *   metrics                        print the metrics and "."
  *   stop                           tenant_consumer_stop()
@@ -118,9 +119,11 @@ static struct kept *kept_find(const char *tenant)
 static int load(void *context, const char *tenant_id, struct tenant_position *position)
 {
     (void)context;
+    pthread_mutex_lock(&world.lock);
     const struct kept *kept = kept_find(tenant_id);
     if (kept != NULL)
         *position = kept->at;
+    pthread_mutex_unlock(&world.lock);
     return 0;
 }
 
@@ -133,15 +136,12 @@ static void keep(const char *tenant, struct tenant_position at)
     kept->at = at;
 }
 
-static int store(void *context, const struct tenant_position_change *changes, size_t count)
+static int store_locked(const struct tenant_position_change *changes, size_t count)
 {
-    (void)context;
-    pthread_mutex_lock(&world.lock);
-    bool refused = world.refuse_store > 0;
-    world.refuse_store -= refused;
-    pthread_mutex_unlock(&world.lock);
-    if (refused)
+    if (world.refuse_store > 0) {
+        world.refuse_store--;
         return 2;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct kept *kept = kept_find(changes[i].tenant_id);
         const struct tenant_position now = kept == NULL ? (struct tenant_position){0, 0} : kept->at;
@@ -156,6 +156,15 @@ static int store(void *context, const struct tenant_position_change *changes, si
     }
     fflush(world.positions);
     return 0;
+}
+
+static int store(void *context, const struct tenant_position_change *changes, size_t count)
+{
+    (void)context;
+    pthread_mutex_lock(&world.lock);
+    int rc = store_locked(changes, count);
+    pthread_mutex_unlock(&world.lock);
+    return rc;
 }
 
 static bool alarmed(void *context, const struct tenant_gap *gap)
@@ -187,6 +196,7 @@ static void metrics_print(void)
 static void command(const char *line)
 {
     struct rule rule = {.times = 1};
+    unsigned long long incarnation;
     if (strncmp(line, "metrics", 7) == 0) {
         metrics_print();
         return;
@@ -196,6 +206,8 @@ static void command(const char *line)
         world.accept = true;
     else if (sscanf(line, "refuse-store %d", &world.refuse_store) == 1)
         ;
+    else if (sscanf(line, "moved %39s %llu %llu", rule.tenant, &incarnation, &rule.sequence) == 3)
+        keep(rule.tenant, (struct tenant_position){incarnation, rule.sequence});
     else if (sscanf(line, "%15s %39s %llu %d", rule.what, rule.tenant, &rule.sequence, &rule.times) >= 3 &&
              world.rule_count < RULES_MAX)
         world.rules[world.rule_count++] = rule;

@@ -91,7 +91,8 @@ class Follower:
     def tell(self, text):
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
-        assert self.lines.get(timeout=10) == "ok"
+        while (line := self.lines.get(timeout=10)) != "ok":
+            assert line.startswith("gap "), line
 
     def metrics(self):
         """name{labels} -> value"""

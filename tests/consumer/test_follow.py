@@ -76,6 +76,36 @@ def test_a_gap_is_waited_for_and_told(broker, follow):
     follower.stop()
 
 
+def test_a_position_that_another_member_moved_is_no_gap(broker, follow):
+    """One that lost its partition had an event in hand: it kept the position and acknowledged when this one knew an older one."""
+    tenant = tenant_in(3)
+    broker.publish(tenant, 1)
+    follower = follow(positions=True)
+    follower.wait(1)
+    until(lambda: (info := broker.consumer("TENANT_03", "sync-service")).num_ack_pending == 0 and info.delivered.stream_seq == 1)
+    follower.tell(f"moved {tenant} 1 2")
+    broker.publish_many([(tenant, 3), (tenant, 4)])
+    follower.wait(3)
+    assert follower.sequences(tenant) == [1, 3, 4] and follower.done()[1].before == (1, 2)
+    assert follower.value("gaps_total") == 0
+    follower.stop()
+
+
+def test_what_was_waited_for_may_have_been_handled_elsewhere(broker, follow):
+    """The same, when the lowest event that waits here is the one that the other handled."""
+    tenant = tenant_in(3)
+    broker.publish(tenant, 1)
+    _, third = broker.publish(tenant, 3)
+    broker.publish(tenant, 4)
+    follower = follow(positions=True)
+    until(lambda: f"gap {tenant} 1.3 behind 1.1" in follower.others)
+    follower.tell(f"moved {tenant} 1 3")
+    broker.run(broker.js().delete_msg("TENANT_03", third))
+    follower.wait(2)
+    assert follower.sequences(tenant) == [1, 4]
+    follower.stop()
+
+
 def test_a_gap_can_be_accepted(broker, follow):
     tenant = tenant_in(3)
     broker.publish_many([(tenant, 1), (tenant, 5), (tenant, 6)])
