@@ -92,8 +92,12 @@ class Service:
              stack.env["STACK_CONFIG"]],
             stdout=subprocess.PIPE, stderr=self.log, env=env, stdin=subprocess.DEVNULL)
         self._channels = {}
-        if wait:
-            self._read_ready()
+        try:
+            if wait:
+                self._read_ready()
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
 
     def _read_ready(self):
         timer = threading.Timer(30, self.process.kill)

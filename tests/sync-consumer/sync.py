@@ -94,9 +94,7 @@ class Member:
             stdout=self.log, stderr=self.log, env=dict(os.environ, LD_LIBRARY_PATH=str(self.world.folder / "lib")))
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.log.close()
+        self.end()
         self.start()
 
     def stop(self):
@@ -104,8 +102,14 @@ class Member:
         try:
             return self.process.wait(20)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.end()
             return "did not end"
+
+    def end(self):
+        """Whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
 
 
 class Writer(threading.Thread):
@@ -122,6 +126,10 @@ class Writer(threading.Thread):
             except grpc.RpcError as error:
                 if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
                     self.world.surprises.append(error.details())
+                time.sleep(0.02)
+            except ValueError as error:  # the channel of a service that was killed
+                if "closed channel" not in str(error):
+                    self.world.surprises.append(str(error))
                 time.sleep(0.02)
 
     def write(self):
@@ -152,11 +160,32 @@ class World:
         with stack.superuser() as sql:
             sql.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
             sql.execute(f"CREATE DATABASE {DATABASE}")
-        self.service = Service(stack)
-        self.members = [Member(self)]
+        self.service, self.members, self.writers = None, [], []
+
+    def begin(self):
+        self.service = Service(self.stack)
+        self.members.append(Member(self))
         self.await_schema()
         self.members += [Member(self) for _ in range(MEMBERS - 1)]
-        self.writers = [Writer(self, n) for n in range(WRITERS)]
+        for number in range(WRITERS):
+            writer = Writer(self, number)
+            writer.start()
+            self.writers.append(writer)
+
+    def stop_writing(self):
+        self.over = True
+        for writer in self.writers:
+            writer.join()
+
+    def end(self):
+        """Nothing of it runs on, however far it came."""
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, signal.SIG_IGN)
+        self.stop_writing()
+        for member in self.members:
+            member.end()
+        if self.service:
+            self.service.stop(signal.SIGKILL)
 
     def await_schema(self):
         end = time.monotonic() + 20
@@ -189,9 +218,11 @@ class World:
             self.service.stop(signal.SIGKILL)
             self.service = Service(self.stack)
         else:
-            self.stack.control(victim, "kill")
-            time.sleep(chance.uniform(0, 0.5))
-            self.stack.control(victim, "start")
+            try:
+                self.stack.control(victim, "kill")
+                time.sleep(chance.uniform(0, 0.5))
+            finally:
+                self.stack.control(victim, "start")
         return behind
 
     def dead(self):
@@ -255,6 +286,23 @@ def judge(world, victims, behind, statuses):
     check("the consumers ended by themselves with status 0", [s for s in statuses if s != 0])
 
 
+def tell(world, victims, chance):
+    world.begin()
+    behind = []
+    for victim in victims:
+        behind.append(world.kill_once(victim, chance))
+        if len(behind) % 20 == 0:
+            print(f"{len(behind)} of {len(victims)} kills", flush=True)
+    time.sleep(1)
+    world.stop_writing()
+    left = world.settle()
+    check("everything was applied in the end", [left] if left else [])
+    statuses = [member.stop() for member in world.members]
+    judge(world, victims, behind, statuses)
+    status = world.service.stop()
+    check("the service ended by itself with status 0", [status] if status else [])
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=plan, default="consumer=24,nats=3")
@@ -265,24 +313,13 @@ def main():
     victims = options.kills
     chance.shuffle(victims)
     (ROOT / "build/test-logs").mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="sync-consumer-") as folder:
         world = World(Stack(os.environ), options.seed, pathlib.Path(folder))
-        for writer in world.writers:
-            writer.start()
-        behind = []
-        for victim in victims:
-            behind.append(world.kill_once(victim, chance))
-            if len(behind) % 20 == 0:
-                print(f"{len(behind)} of {len(victims)} kills", flush=True)
-        time.sleep(1)
-        world.over = True
-        for writer in world.writers:
-            writer.join()
-        left = world.settle()
-        check("everything was applied in the end", [left] if left else [])
-        statuses = [member.stop() for member in world.members]
-        judge(world, victims, behind, statuses)
-        world.service.stop()
+        try:
+            tell(world, victims, chance)
+        finally:
+            world.end()
     passed = sum(ok for _, ok in CHECKS)
     print(f"{passed} passed, {len(CHECKS) - passed} failed")
     return 0 if passed == len(CHECKS) else 1
