@@ -1,5 +1,6 @@
 """See run.  golden.py FOLDER, which holds all.binpb and the driver."""
 import base64
+import contextlib
 import json
 import pathlib
 import shutil
@@ -156,31 +157,19 @@ def check_parts(python, implementations):
 
 def check_that_it_bites(python, ours):
     """The checks on planted faults: an edited sample, an edit with its sum, a lost one, a new field, a changed name."""
-    def planted(label, expected, edit):
-        with tempfile.TemporaryDirectory() as folder:
-            copy = pathlib.Path(folder)
-            for part in ("proto", "contracts", "tools"):
-                shutil.copytree(ROOT / part, copy / part)
-            edit(copy)
-            run = subprocess.run([copy / "tools/golden", "check"], cwd=copy, capture_output=True, text=True)
-            report(f"golden check sees {label}", run.returncode == 1 and expected in run.stdout, run.stdout + run.stderr)
+    def planted(copy, label, expected):
+        run = golden_check(copy)
+        report(f"golden check sees {label}", run.returncode == 1 and expected in run.stdout, run.stdout + run.stderr)
 
-    sample = "contracts/golden/tenant.v1.GetTenantRequest/full.binpb"
-    planted("an edited sample", "full.binpb: was edited",
-            lambda copy: (copy / sample).write_bytes((copy / sample).read_bytes().replace(b"tnt_", b"ten_")))
-    planted("a deleted sample", "full.binpb: was deleted", lambda copy: (copy / sample).unlink())
-    planted("a sample by hand", "is not in SHA256SUMS",
-            lambda copy: (copy / sample).with_name("mine.binpb").write_bytes(b""))
-    planted("an edited JSON", "full.json: was edited", lambda copy: edited(copy, sample.replace("binpb", "json"), "tnt_", "ten_"))
-    planted("a renamed field", "does not decode to its JSON any more",
-            lambda copy: edited(copy, "proto/tenant/v1/tenants.proto", "string slug = 2", "string slug_name = 2"))
-    planted("a field without a sample", "full-2: is missing",
-            lambda copy: edited(copy, "proto/tenant/v1/tenants.proto", "string slug = 2;", "string slug = 2;\n  string more = 40;"))
-    planted("a new event without samples", "tenant.events.v1.OrgMade/full: is missing", lambda copy: edited(
-        copy, "proto/tenant/events/v1/tenant_events.proto", "// The first event of a tenant.", "// A.\nmessage OrgMade {\n"
-        '  option (tenant.options.v1.event) = {name: "tenant.org.made" version: 1 retention_class: "operational" '
-        'residency: EVENT_RESIDENCY_HOME_REGION summary: "x"};\n  // B.\n  string b = 1;\n}\n\n// The first event of a tenant.'))
-    planted("an edit of sample and sum that git remembers", "once, and its message is released", with_history)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_of_the_tree(folder)
+        for label, expected, path, change in faults():
+            with changed(copy / path, change):
+                planted(copy, label, expected)
+        run = golden_check(copy)
+        report("golden check sees nothing when all faults are taken back", run.returncode == 0, run.stdout + run.stderr)
+        with_history(copy)
+        planted(copy, "an edit of sample and sum that git remembers", "once, and its message is released")
     name = "tenant.v1.Tenant"
     try:
         ours.ask("repack", name, b"\x0a\x05ab")
@@ -189,10 +178,56 @@ def check_that_it_bites(python, ours):
         report("a cut message is refused", True)
 
 
-def edited(copy, path, old, new):
-    text = (copy / path).read_text(encoding="utf-8")
-    assert old in text, (path, old)
-    (copy / path).write_text(text.replace(old, new, 1), encoding="utf-8")
+def copy_of_the_tree(folder):
+    for part in ("proto", "contracts", "tools"):
+        shutil.copytree(ROOT / part, pathlib.Path(folder, part))
+    return pathlib.Path(folder)
+
+
+def golden_check(copy):
+    return subprocess.run([copy / "tools/golden", "check"], cwd=copy, capture_output=True, text=True)
+
+
+def faults():
+    """(what, what is said of it, the file, from its bytes to others: None for no file)."""
+    sample = "contracts/golden/tenant.v1.GetTenantRequest/full.binpb"
+    tenants = "proto/tenant/v1/tenants.proto"
+    return (
+        ("an edited sample", "full.binpb: was edited", sample, replaced(b"tnt_", b"ten_")),
+        ("a deleted sample", "full.binpb: was deleted", sample, lambda data: None),
+        ("a sample by hand", "is not in SHA256SUMS", sample.replace("full", "mine"), lambda data: b""),
+        ("an edited JSON", "full.json: was edited", sample.replace("binpb", "json"), replaced(b"tnt_", b"ten_")),
+        ("a renamed field", "does not decode to its JSON any more", tenants, replaced(b"string slug = 2", b"string slug_name = 2")),
+        ("a field without a sample", "full-2: is missing", tenants,
+         replaced(b"string slug = 2;", b"string slug = 2;\n  string more = 40;")),
+        ("a new event without samples", "tenant.events.v1.OrgMade/full: is missing", "proto/tenant/events/v1/tenant_events.proto",
+         replaced(b"// The first event of a tenant.", b"// A.\nmessage OrgMade {\n"
+                  b'  option (tenant.options.v1.event) = {name: "tenant.org.made" version: 1 retention_class: "operational" '
+                  b'residency: EVENT_RESIDENCY_HOME_REGION summary: "x"};\n  // B.\n  string b = 1;\n}\n\n'
+                  b"// The first event of a tenant.")))
+
+
+def replaced(old, new):
+    def change(data):
+        assert old in data, old
+        return data.replace(old, new, 1)
+    return change
+
+
+@contextlib.contextmanager
+def changed(path, change):
+    """A file with other bytes, for a while."""
+    def put(data):
+        if data is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(data)
+    kept = path.read_bytes() if path.exists() else None
+    put(change(kept))
+    try:
+        yield
+    finally:
+        put(kept)
 
 
 def with_history(copy):
