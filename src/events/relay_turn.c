@@ -198,8 +198,8 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
 static unsigned windows_to_leave(const struct relay *relay)
 {
     uint64_t now = clock_now();
-    for (const struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
-        if (shard_is_open(shard) && now >= shard->deadline_ns)
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        if (shard_is_open(&relay->shards[i]) && now >= relay->shards[i].deadline_ns)
             return 0;
     }
     unsigned open = windows_open(relay);
