@@ -37,6 +37,7 @@ struct entrant {
     struct door *door;
     int fd;
     struct io *io;          /* NULL until it begins */
+    bool silent;            /* it has begun, and nothing came yet */
     struct tls_stream *tls; /* NULL before its first byte */
     struct peer_address address;
     uint64_t turn_ns;     /* when it may begin … */
@@ -54,6 +55,7 @@ struct door {
     door_silent_callback *left_silently;
     void *owner;
     struct list entrants;
+    size_t silent;         /* of them */
     struct timer *janitor; /* runs while there are entrants */
     struct metric *waiting;
     struct metric *held_bytes;
@@ -61,7 +63,8 @@ struct door {
 };
 
 static uint64_t turn_of(struct door *door, const struct peer_address *address, uint64_t now_ns);
-static bool is_silent(const struct entrant *entrant, uint64_t now_ns);
+static bool is_long_silent(const struct entrant *entrant, uint64_t now_ns);
+static void set_silent(struct entrant *entrant, bool silent);
 static void begin(struct entrant *entrant);
 static void on_io(void *owner, unsigned events);
 static void sniff(struct entrant *entrant);
@@ -160,7 +163,7 @@ bool door_make_room(struct door *door)
     for (struct list_node *node = list_first(&door->entrants); node != NULL;
          node = list_next(&door->entrants, node)) {
         struct entrant *entrant = list_entry(node, struct entrant, node);
-        if (is_silent(entrant, now)) {
+        if (is_long_silent(entrant, now)) {
             rpc_metrics_limit(door->metrics, "silent_entrants");
             shut_out(entrant);
             return true;
@@ -170,12 +173,25 @@ bool door_make_room(struct door *door)
 }
 
 /* Its first byte may be there, and this thread late. */
-static bool is_silent(const struct entrant *entrant, uint64_t now_ns)
+static bool is_long_silent(const struct entrant *entrant, uint64_t now_ns)
 {
     uint8_t first;
-    return entrant->io != NULL && entrant->tls == NULL &&
-           deadline_after(entrant->turn_ns, SILENCE_NS) <= now_ns &&
+    return entrant->silent && deadline_after(entrant->turn_ns, SILENCE_NS) <= now_ns &&
            recv(entrant->fd, &first, 1, MSG_PEEK) <= 0;
+}
+
+size_t door_silent(const struct door *door)
+{
+    return door->silent;
+}
+
+static void set_silent(struct entrant *entrant, bool silent)
+{
+    if (entrant->silent)
+        entrant->door->silent--;
+    if (silent)
+        entrant->door->silent++;
+    entrant->silent = silent;
 }
 
 /* Who waits is not listened to, and holds nothing but a descriptor. */
@@ -184,6 +200,7 @@ static void begin(struct entrant *entrant)
     struct door *door = entrant->door;
     entrant->io = io_open(door->loop, entrant->fd);
     weigh(door, 0, CONNECTION_BYTES);
+    set_silent(entrant, true);
     io_watch(entrant->io, IO_READ, on_io, entrant);
 }
 
@@ -216,6 +233,7 @@ static void sniff(struct entrant *entrant)
         shut_out(entrant);
         return;
     }
+    set_silent(entrant, false);
     if (first != TLS_RECORD_HANDSHAKE) {
         admit(entrant);
         return;
@@ -284,6 +302,7 @@ static void entrant_leave(struct entrant *entrant)
     struct door *door = entrant->door;
     if (entrant->io != NULL)
         weigh(door, CONNECTION_BYTES, 0);
+    set_silent(entrant, false);
     io_close(entrant->io);
     list_remove(&door->entrants, &entrant->node);
     metric_gauge_add(door->waiting, -1);

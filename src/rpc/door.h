@@ -50,6 +50,8 @@ void door_enter(struct door *door, int fd, const struct sockaddr_storage *from);
 
 /* Shuts out who came first of those who have said nothing for a quarter of a second; false: there is nobody. */
 bool door_make_room(struct door *door);
+/* How many may talk and have said nothing yet. */
+size_t door_silent(const struct door *door);
 
 /* Closes what arrived and gives its place back.  Any thread that owns it. */
 void arrival_refuse(struct arrival *arrival, struct rpc_shared *shared);

@@ -47,6 +47,7 @@ static int bind_socket(struct ctx *ctx, struct rpc_listener *listener,
 static void open_door(struct rpc_listener *listener, struct tls_context *tls);
 static void on_readable(void *owner, unsigned events);
 static bool may_accept(struct rpc_listener *listener);
+static size_t silent_max(const struct rpc_limits *limits);
 static void on_silent_end(void *owner);
 static bool is_memory_short(const struct rpc_listener *listener);
 static void on_resume(void *owner);
@@ -184,7 +185,7 @@ static void on_readable(void *owner, unsigned events)
     }
 }
 
-/* Those who have said nothing yet make way: they hold what a handshake may cost. */
+/* Those who have said nothing yet make way: they hold what a handshake may cost, and places of others. */
 static bool may_accept(struct rpc_listener *listener)
 {
     uint32_t rate = listener->limits.accepts_per_second;
@@ -192,11 +193,23 @@ static bool may_accept(struct rpc_listener *listener)
     uint64_t now = clock_now();
     if (!budget_take(&listener->attempts, all, all, now))
         return false;
-    if (budget_take(&listener->accepts, rate, rate, now) ||
-        (door_make_room(listener->door) && budget_take(&listener->accepts, rate, rate, now)))
+    bool fits = door_silent(listener->door) < silent_max(&listener->limits) ||
+                door_make_room(listener->door);
+    if (fits &&
+        (budget_take(&listener->accepts, rate, rate, now) ||
+         (door_make_room(listener->door) && budget_take(&listener->accepts, rate, rate, now))))
         return true;
     listener->attempts.tokens += 1;
     return false;
+}
+
+/* Two seconds' handshakes, should all of them talk at once, and a quarter of the places; more than one turn
+ * accepts before it looks at what they say. */
+static size_t silent_max(const struct rpc_limits *limits)
+{
+    size_t by_rate = (size_t)2 * limits->accepts_per_second;
+    size_t by_total = ACCEPTS_PER_TURN + limits->connections_total / 4;
+    return by_rate < by_total ? by_rate : by_total;
 }
 
 static void on_silent_end(void *owner)

@@ -154,6 +154,13 @@ static inline void remote_dial(struct remote *remote, struct server *server)
     remote_dial_from(remote, server, INADDR_LOOPBACK);
 }
 
+/* With the first byte of a handshake, of which no more comes: who says nothing makes way. */
+static inline void remote_dial_talking(struct remote *remote, struct server *server)
+{
+    remote_dial(remote, server);
+    ck_assert_int_eq(send(remote->fd, "\x16", 1, MSG_NOSIGNAL), 1);
+}
+
 static inline void remote_secure(struct remote *remote, struct tls_context *context)
 {
     remote->tls = tls_stream_connect(context, remote->fd, "localhost");

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #define MAILBOX 256 /* sockets between listener and worker: docs/limits.md */
+#define FLOOD 100   /* connections without a word */
 #define PROBE "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static void turn_until_limit(struct server *server, struct loop *loop, const char *limit)
@@ -159,8 +160,7 @@ START_TEST(who_says_nothing_makes_way)
     struct server server;
     struct remote talking, silent[12];
     server_open(&server, &limits);
-    remote_dial(&talking, &server);
-    ck_assert_int_eq(send(talking.fd, "\x16", 1, MSG_NOSIGNAL), 1);
+    remote_dial_talking(&talking, &server);
     for (int i = 0; i < 12; i++)
         remote_dial(&silent[i], &server);
     turn_until_limit(&server, server.pair->loop, "silent_entrants");
@@ -174,6 +174,33 @@ START_TEST(who_says_nothing_makes_way)
 }
 END_TEST
 
+/* Regression: a flood of them took the places of connections_total, from which newcomers were turned away. */
+START_TEST(who_says_nothing_leaves_places_for_others)
+{
+    struct rpc_limits limits = rpc_limits_default;
+    limits.accepts_per_second = 1000;
+    limits.connections_total = 80;
+    struct server server;
+    struct remote silent[FLOOD], remote;
+    server_open(&server, &limits);
+    for (int i = 0; i < FLOOD; i++)
+        remote_dial(&silent[i], &server);
+    remote_dial(&remote, &server);
+    uint64_t end = clock_now() + 30 * NS_PER_S;
+    while (pair_limit(server.pair, "silent_entrants") < FLOOD - 52 && clock_now() < end) {
+        loop_turn(server.pair->loop, NS_PER_MS);
+        ck_assert_uint_le(server_connections(&server), 52); /* 32, and a quarter */
+    }
+    remote_secure(&remote, server.client_tls);
+    ck_assert(remote_shake(&remote));
+    ck_assert_uint_eq(pair_limit(server.pair, "connections_total"), 0);
+    for (int i = 0; i < FLOOD; i++)
+        remote_close(&silent[i]);
+    remote_close(&remote);
+    server_close(&server);
+}
+END_TEST
+
 Suite *suite_rpc_listener(void);
 Suite *suite_rpc_listener(void)
 {
@@ -183,6 +210,7 @@ Suite *suite_rpc_listener(void)
     tcase_add_test(tests, a_stuck_worker_s_mailbox_is_bounded);
     tcase_add_test(tests, who_leaves_without_a_word_takes_nobodys_place);
     tcase_add_test(tests, who_says_nothing_makes_way);
+    tcase_add_test(tests, who_says_nothing_leaves_places_for_others);
     suite_add_tcase(suite, tests);
     return suite;
 }
