@@ -1,4 +1,4 @@
-"""Finds an event of a tenant in its stream, as a consumer would read it."""
+"""Finds an event of a tenant in its stream, as a consumer would read it, and publishes what billing would."""
 import asyncio
 import pathlib
 import ssl
@@ -20,19 +20,37 @@ def partition_of(tenant_id):
     return value % PARTITIONS
 
 
+async def connect(env, identity):
+    pki = pathlib.Path(env["STACK_PKI"])
+    context = ssl.create_default_context(cafile=pki / "ca.pem")
+    context.load_cert_chain(pki / f"{identity}.pem", pki / f"{identity}.key")
+    return await nats.connect(
+        env["STACK_NATS_URL"].split(","), tls=context, tls_hostname="localhost",
+        nkeys_seed=f"{env['STACK_NATS_CREDS']}/{identity}.nk", connect_timeout=5)
+
+
+def publish(env, identity, subject, body):
+    """Returns when it is stored.  Its stream may be a moment away: services make theirs when they start."""
+    async def send():
+        client = await connect(env, identity)
+        end = time.monotonic() + PATIENCE_S
+        try:
+            while True:
+                try:
+                    return await client.jetstream().publish(subject, body)
+                except nats.js.errors.NoStreamResponseError:
+                    if time.monotonic() > end:
+                        raise
+                    await asyncio.sleep(0.1)
+        finally:
+            await client.close()
+    return asyncio.run(send())
+
+
 class Reader:
     def __init__(self, env):
-        self.env = env
-        self.pki = pathlib.Path(env["STACK_PKI"])
         self.loop = asyncio.new_event_loop()
-        self.client = self.loop.run_until_complete(self.connect())
-
-    async def connect(self):
-        context = ssl.create_default_context(cafile=self.pki / "ca.pem")
-        context.load_cert_chain(self.pki / "sync-service.pem", self.pki / "sync-service.key")
-        return await nats.connect(
-            self.env["STACK_NATS_URL"], tls=context, tls_hostname="localhost",
-            nkeys_seed=f"{self.env['STACK_NATS_CREDS']}/sync-service.nk", connect_timeout=5)
+        self.client = self.loop.run_until_complete(connect(env, "sync-service"))
 
     def close(self):
         self.loop.run_until_complete(self.client.close())

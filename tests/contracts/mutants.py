@@ -6,7 +6,7 @@ import json
 import messages
 from program import ROOT
 
-IMAGE = ROOT / "contracts/released/0.1.0.binpb"
+IMAGE = ROOT / "contracts/released/0.2.0.binpb"
 NEVER = {"combine": "AND", "matchers": [{"match": "regex", "regex": "never, never"}]}
 MANY = {"combine": "AND", "matchers": [{"match": "type", "min": 1000}]}
 NOTHING = ({"match": "null"}, {"match": "type", "max": 0})

@@ -8,12 +8,12 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ["tenant/v1/tenants.proto", "tenant/options/v1/options.proto", "tenant/events/v1/envelope.proto",
-         "tenant/events/v1/tenant_events.proto"]
+         "tenant/events/v1/tenant_events.proto", "billing/events/v1/subscription_events.proto"]
 
 
 def compiled():
     """The folder to put on the path."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(" ".join(NAMES).encode())
     for path in sorted((ROOT / "proto").rglob("*.proto")):
         digest.update(path.read_bytes())
     target = ROOT / "build/contracts/python" / digest.hexdigest()[:16]

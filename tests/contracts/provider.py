@@ -1,5 +1,5 @@
-"""tenant-service's side of contract verification: brings about provider states by its public API, and hands out
-the events that it sent.  Speaks contract-verify's lines (docs/contracts.md):
+"""tenant-service's side of contract verification: brings about provider states by its public API and by the events
+that it consumes, and hands out the events that it sent.  Speaks contract-verify's lines (docs/contracts.md):
 
     {"action": "setup", "state": NAME, "params": {...}}    -> the values of the state, or {"error": TEXT}
     {"action": "message", "description": ..., "values": {...}}  -> {"contents": BASE64, "metadata": {...}}
@@ -12,6 +12,8 @@ import os
 import pathlib
 import secrets
 import sys
+import time
+import uuid
 
 import grpc
 
@@ -20,6 +22,7 @@ import protos
 
 sys.path.insert(0, str(protos.compiled()))
 
+from billing.events.v1 import subscription_events_pb2  # noqa: E402  (needs the compiled protos)
 from tenant.events.v1 import envelope_pb2  # noqa: E402  (needs the compiled protos)
 from tenant.v1 import tenants_pb2, tenants_pb2_grpc  # noqa: E402  (needs the compiled protos)
 
@@ -173,6 +176,20 @@ def tenant_was_provisioned(provider):
 @state("a tenant was updated")
 def tenant_was_updated(provider):
     return {**tenant_was_changed(provider), **event_of("updated", 2)}
+
+
+@state("a tenant's subscription changed its plan")
+def plan_was_changed(provider):
+    """Billing says so; what the service makes of it is found like any event."""
+    tenant, _ = provider.create(plan="plan_free")
+    caused_by = f"evt_{uuid.uuid4().hex}"
+    envelope = envelope_pb2.EventEnvelope(event_id=caused_by, event_type="billing.subscription.created", event_version=1,
+                                          tenant_id=tenant.tenant_id, payload=subscription_events_pb2.SubscriptionCreated(
+                                              subscription_id="sub_1", tenant_id=tenant.tenant_id,
+                                              plan_id="plan_pro").SerializeToString())
+    envelope.occurred_at.FromNanoseconds(time.time_ns())
+    events.publish(provider.env, "billing", "billing.subscription.created.v1", envelope.SerializeToString())
+    return values_of(tenant, caused_by=caused_by, **event_of("plan_changed", 2))
 
 
 @state("an event of a tenant was received")

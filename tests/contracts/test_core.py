@@ -47,7 +47,7 @@ def test_the_core_reads_our_pacts_as_they_are_meant(path):
 def test_the_core_accepts_every_example_under_its_own_rule(path):
     """Where a rule stands for a value, the example must fit it: a mock server gives examples to the consumer."""
     import messages
-    image = ROOT / "contracts/released/0.1.0.binpb"
+    image = ROOT / "contracts/released/0.2.0.binpb"
     schema = messages.Schema(image, [file.name for file in messages.files_of(image)])
     judge, count = pactffi.Judge(), 0
     for one in json.loads(path.read_text())["interactions"]:
@@ -83,7 +83,7 @@ def test_the_core_verifies_real_events_by_our_contract(service, tmp_path):
 
     import messages
     import provider
-    image = ROOT / "contracts/released/0.1.0.binpb"
+    image = ROOT / "contracts/released/0.2.0.binpb"
     schema = messages.Schema(image, [file.name for file in messages.files_of(image)])
     document = json.loads((ROOT / "contracts/pacts/sync-service-tenant-service.json").read_text())
     ours = provider.Provider({**os.environ, "SERVICE_ADDR": service.address})
