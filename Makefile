@@ -295,7 +295,7 @@ asan: ## The suites under ASan and UBSan
 	@MODE=asan tools/run-suites asan
 
 .PHONY: tsan
-tsan: ## Unit and end-to-end tests under TSan
+tsan: ## Unit, end-to-end and consumer tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: contracts

@@ -54,3 +54,6 @@ def follow(program, tmp_path):
     yield start
     for follower in running:
         follower.kill()
+    # One that was killed has no status that would tell.
+    found = [line for follower in running for line in follower.notices if "Sanitizer" in line or "runtime error" in line]
+    assert not found, found
