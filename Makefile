@@ -298,6 +298,10 @@ asan: ## The suites under ASan and UBSan
 tsan: ## Unit, end-to-end and consumer tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
+.PHONY: test-nats29
+test-nats29: ## The suites of events on Debian's NATS 2.9
+	@tools/run-suites nats29
+
 .PHONY: contracts
 contracts: ## The schema gate with its tests, golden payloads, the catalogue, and the consumers' pacts against a running service
 	@tools/run-suites contracts

@@ -69,6 +69,11 @@ class Broker:
                 nkeys_seed=f"{creds}/{identity}.nk", connect_timeout=5))
         return self.clients[identity]
 
+    def version(self):
+        """Of the server: (2, 15)."""
+        known = self.client().connected_server_version
+        return known.major, known.minor
+
     def js(self, identity="admin"):
         return self.client(identity).jetstream()
 

@@ -18,6 +18,8 @@ DEBIAN_TEST=(python3 python3-venv nghttp2-client shellcheck curl prometheus)
 DEBIAN_FUZZ=(clang libclang-rt-14-dev llvm)
 DEBIAN_DEMO=(python3 python3-grpcio python3-protobuf)
 DEBIAN_PEERS=(g++ pkgconf libgrpc++-dev nghttp2-server util-linux)
+# An old server beside the current one of the stack.
+DEBIAN_NATS29=(nats-server)
 DEBIAN_CONFORMANCE=(haproxy openssl python3 util-linux)
 
 # Added to the groups above where the machine has no npm of its own.
@@ -35,6 +37,7 @@ REGISTRY_TEST=(venv npm)
 REGISTRY_FUZZ=()
 REGISTRY_DEMO=()
 REGISTRY_PEERS=()
+REGISTRY_NATS29=()
 REGISTRY_CONFORMANCE=(h2spec connect interop_go interop_java grpcurl)
 
 PIN_POSTGRES=16.14.0-beta.17

@@ -6,6 +6,10 @@ PARTITIONS=({00..15})
 
 nats_find() {
     NATS=${STACK_NATS_SERVER:-$DEPS_NATS_SERVER}
+    if [ "$NATS" = debian ]; then
+        NATS=$(PATH=$PATH:/usr/sbin command -v nats-server) ||
+            die "STACK_NATS_SERVER is 'debian', and no nats-server of Debian is there: tools/deps nats29"
+    fi
     server_program NATS "$NATS"
     case ${STACK_NATS_NODES:-1} in
         1 | 3) ;;
