@@ -366,12 +366,13 @@ def reserved_used(rng, old, new):
 
 
 def reserved_enum(rng, old, new):
+    """Beyond the values of every enum that there is: flags are some hundreds."""
     names = {full for full, _, _ in old.enums()} & {full for full, _, _ in new.enums()}
     name = rng.choice(sorted(names))
     before = next(e for full, e, _ in old.enums() if full == name)
     after = next(e for full, e, _ in new.enums() if full == name)
     for enum in (before, after):
-        enum.reserved_range.add(start=500, end=509)
+        enum.reserved_range.add(start=50500, end=50509)
         enum.reserved_name.append("GIVEN_UP")
     how = rng.choice(["name", "range", "shrink", "split", "grow"])
     if how == "name":
@@ -379,12 +380,12 @@ def reserved_enum(rng, old, new):
     elif how == "range":
         del after.reserved_range[-1]
     elif how == "shrink":
-        after.reserved_range[-1].start = 501
+        after.reserved_range[-1].start = 50501
     elif how == "split":
-        after.reserved_range[-1].end = 503
-        after.reserved_range.add(start=504, end=509)
+        after.reserved_range[-1].end = 50503
+        after.reserved_range.add(start=50504, end=50509)
     else:
-        after.reserved_range[-1].end = 600
+        after.reserved_range[-1].end = 50600
     return f"{name}: reserved, {how}"
 
 
