@@ -14,7 +14,7 @@
 /* how long a turn waits for acknowledgements while nothing else can be done: new rows wait no
  * longer */
 #define SLICE_NS (20 * NS_PER_MS)
-#define OVERLAP_MIN 4 /* windows in flight; fewer are settled together */
+#define OVERLAP_EVENTS_MIN 2000 /* in flight; fewer are settled together */
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
 #define GROUPS_AGAIN_NS (1 * NS_PER_S)
@@ -193,17 +193,22 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
     return true;
 }
 
-/* Half of many may stay open, so that streams store while the database settles what they have stored and
- * reads what comes next.  None once the time of one is over, because answers that have come count. */
+/* Half may stay open when there is much, so that streams store while the database settles what they have
+ * stored and reads what comes next.  None when there is little: a transaction more would only make it
+ * late.  And none once the time of one is over, because answers that have come count. */
 static unsigned windows_to_leave(const struct relay *relay)
 {
     uint64_t now = clock_now();
+    size_t events = 0;
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        if (shard_is_open(&relay->shards[i]) && now >= relay->shards[i].deadline_ns)
+        const struct shard *shard = &relay->shards[i];
+        if (!shard_is_open(shard))
+            continue;
+        if (now >= shard->deadline_ns)
             return 0;
+        events += shard->window.count;
     }
-    unsigned open = windows_open(relay);
-    return open < OVERLAP_MIN ? 0 : open / 2;
+    return events < OVERLAP_EVENTS_MIN ? 0 : windows_open(relay) / 2;
 }
 
 /* Returns as soon as no more than `leave` windows are open. */
