@@ -1,10 +1,10 @@
 /* The envelope of every event.  Called by outbox.c inside the business transaction, and by the relay. */
 #include "events/envelope.h"
 
+#include "events/envelope_parts.h"
 #include "events/subjects.h"
 #include "events/tenant_payload.h"
 
-#include "gen/pb/tenant/events/v1/envelope.pb-c.h"
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
 
 #include <assert.h>
@@ -17,7 +17,6 @@ static struct slice provisioned_pack(struct arena *arena, const struct tenant *t
 static struct slice updated_pack(struct arena *arena, const struct event *event);
 static struct slice status_pack(struct arena *arena, const struct event *event);
 static struct slice plan_pack(struct arena *arena, const struct event *event);
-static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event);
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event);
 
 const struct event_type *event_type_of(enum event_kind kind)
@@ -40,7 +39,8 @@ struct slice envelope_pack(const struct ctx *ctx, const struct event *event)
     EventEnvelope envelope;
     assert(event->tenant != NULL && event->source != NULL && !uuid_is_nil(&event->id));
     tenant__events__v1__event_envelope__init(&envelope);
-    names_put(&envelope, ctx->arena, event);
+    envelope_put_ids(ctx->arena, &envelope, &event->id, &event->tenant->id);
+    envelope_put_type(&envelope, event_type_of(event->kind));
     origin_put(&envelope, ctx, event);
     envelope.data_residency = pb_text(region_name(event->tenant->home_region));
     envelope.occurred_at = pb_time(ctx->arena, event->tenant->update_time_us);
@@ -133,36 +133,11 @@ static struct slice plan_pack(struct arena *arena, const struct event *event)
     return pb_pack(arena, &message.base);
 }
 
-static void names_put(EventEnvelope *envelope, struct arena *arena, const struct event *event)
-{
-    const struct event_type *type = event_type_of(event->kind);
-    char *event_id = arena_alloc(arena, ID_TEXT_SIZE);
-    char *tenant_id = arena_alloc(arena, ID_TEXT_SIZE);
-    id_format(ID_EVENT, &event->id, event_id);
-    id_format(ID_TENANT, &event->tenant->id, tenant_id);
-    envelope->event_id = event_id;
-    envelope->event_type = pb_text(type->name);
-    envelope->event_version = type->version;
-    envelope->schema_uri = pb_text(type->schema_uri);
-    envelope->retention_class = pb_text(type->retention_class);
-    envelope->tenant_id = tenant_id;
-    envelope->partition_key = tenant_id;
-}
-
 /* The actor is who called, by the name of its certificate; our own jobs act as the service. */
 static void origin_put(EventEnvelope *envelope, const struct ctx *ctx, const struct event *event)
 {
-    Tenant__Events__V1__EventSource *source = arena_alloc(ctx->arena, sizeof *source);
-    Tenant__Events__V1__EventActor *actor = arena_alloc(ctx->arena, sizeof *actor);
-    tenant__events__v1__event_source__init(source);
-    tenant__events__v1__event_actor__init(actor);
-    source->service = pb_text(event->source->service);
-    source->instance = pb_text(event->source->instance);
-    source->commit = pb_text(event->source->commit);
-    actor->type = pb_text("service");
-    actor->id = pb_text(ctx->caller != NULL ? ctx->caller : event->source->service);
-    envelope->source = source;
-    envelope->actor = actor;
+    envelope_put_source(ctx->arena, envelope, event->source,
+                        ctx->caller != NULL ? ctx->caller : event->source->service);
     envelope->correlation_id = pb_text(ctx->trace.request_id);
     if (event->cause != NULL)
         envelope->causation_id = pb_text(event->cause);

@@ -1,10 +1,10 @@
 /* tenant.log.rewound.v1; see rewound.h.  Called by the relay after a rewind. */
 #include "events/rewound.h"
 
+#include "events/envelope_parts.h"
 #include "events/tenant_payload.h"
 
 #include "gen/events.h"
-#include "gen/pb/tenant/events/v1/envelope.pb-c.h"
 #include "gen/pb/tenant/events/v1/rewound_event.pb-c.h"
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
 
@@ -22,33 +22,13 @@ const char *rewound_subject(void)
 /* Nobody called for it: the service itself acts. */
 struct slice rewound_pack(struct arena *arena, const struct rewound_event *event)
 {
-    const struct event_type *type = &event_log_rewound_v1;
     EventEnvelope envelope;
-    Tenant__Events__V1__EventSource source;
-    Tenant__Events__V1__EventActor actor;
-    char event_id[ID_TEXT_SIZE];
-    char tenant_id[ID_TEXT_SIZE];
     tenant__events__v1__event_envelope__init(&envelope);
-    tenant__events__v1__event_source__init(&source);
-    tenant__events__v1__event_actor__init(&actor);
-    id_format(ID_EVENT, &event->id, event_id);
-    id_format(ID_TENANT, &event->loss->tenant_id, tenant_id);
-    source.service = pb_text(event->source->service);
-    source.instance = pb_text(event->source->instance);
-    source.commit = pb_text(event->source->commit);
-    actor.type = pb_text("service");
-    actor.id = pb_text(event->source->service);
-    envelope.event_id = event_id;
-    envelope.tenant_id = tenant_id;
-    envelope.partition_key = tenant_id;
-    envelope.event_type = pb_text(type->name);
-    envelope.event_version = type->version;
-    envelope.schema_uri = pb_text(type->schema_uri);
-    envelope.retention_class = pb_text(type->retention_class);
+    envelope_put_ids(arena, &envelope, &event->id, &event->loss->tenant_id);
+    envelope_put_type(&envelope, &event_log_rewound_v1);
+    envelope_put_source(arena, &envelope, event->source, event->source->service);
     envelope.data_residency = pb_text(event->region);
     envelope.occurred_at = pb_time(arena, event->time_us);
-    envelope.source = &source;
-    envelope.actor = &actor;
     pb_bytes(arena, payload_pack(arena, event->loss), &envelope.payload);
     return pb_pack(arena, &envelope.base);
 }

@@ -19,10 +19,11 @@
 #define GET_PATIENCE_NS (3 * NS_PER_S) /* without any reply */
 #define ERR_NO_MESSAGE_FOUND 10037
 #define HEADER_BLOCK_MAX 8192
+#define VERB_SIZE 64
 
 struct reading {
     struct jetstream_inbox *inbox;
-    char subject[64];
+    char subject[sizeof "$JS.API." + VERB_SIZE];
     const uint64_t *seqs;
     size_t count;
     size_t next; /* index of the sequence to ask for next */
@@ -31,6 +32,7 @@ struct reading {
     bool *filled;             /* … when filled[i] */
 };
 
+static void get_verb(unsigned partition, char verb[VERB_SIZE]);
 static enum stored_says says_of(struct slice headers);
 static int reading_run(struct ctx *ctx, struct reading *reading);
 static int get_send(struct ctx *ctx, struct reading *reading);
@@ -41,13 +43,13 @@ static int message_read(struct ctx *ctx, const char *subject, struct slice messa
 int stream_messages(struct ctx *ctx, struct jetstream *js, const uint64_t *seqs, size_t count,
                     struct stored_events *out)
 {
-    char name[STREAM_NAME_SIZE];
+    char verb[VERB_SIZE];
     struct reading reading = {.seqs = seqs, .count = count, .out = out->items};
     out->count = 0;
     if (count == 0)
         return OK;
-    stream_name(out->shard, name);
-    snprintf(reading.subject, sizeof reading.subject, "$JS.API.STREAM.MSG.GET.%s", name);
+    get_verb(out->shard, verb);
+    snprintf(reading.subject, sizeof reading.subject, "$JS.API.%s", verb);
     TRY(jetstream_inbox_open(ctx, js, &reading.inbox));
     reading.filled = xcalloc(count, sizeof *reading.filled);
     int rc = reading_run(ctx, &reading);
@@ -76,13 +78,12 @@ int stream_newest(struct ctx *ctx, struct jetstream *js, unsigned partition,
                   struct stored_event *out, bool *found)
 {
     AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
-    char verb[64], name[STREAM_NAME_SIZE], filter[STREAM_SUBJECT_SIZE], request[64];
+    char verb[VERB_SIZE], filter[STREAM_SUBJECT_SIZE], request[64];
     struct slice value;
     uint64_t err_code = 0;
     *found = false;
-    stream_name(partition, name);
+    get_verb(partition, verb);
     stream_subject(partition, filter);
-    snprintf(verb, sizeof verb, "STREAM.MSG.GET.%s", name);
     snprintf(request, sizeof request, "{\"last_by_subj\":\"%s\"}", filter);
     TRY(jetstream_request(ctx, js, verb, slice_of_str(request), &reply));
     if (json_scan_member(buf_slice(&reply), "message", &value))
@@ -97,16 +98,22 @@ int stream_body(struct ctx *ctx, struct jetstream *js, unsigned partition, uint6
                 struct buf *body)
 {
     AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
-    char verb[64], name[STREAM_NAME_SIZE], request[64];
+    char verb[VERB_SIZE], request[64];
     struct slice value;
-    stream_name(partition, name);
-    snprintf(verb, sizeof verb, "STREAM.MSG.GET.%s", name);
+    get_verb(partition, verb);
     snprintf(request, sizeof request, "{\"seq\":%" PRIu64 "}", seq);
     TRY(jetstream_request(ctx, js, verb, slice_of_str(request), &reply));
     if (!json_scan_member(buf_slice(&reply), "message.data", &value) || value.size < 2 ||
         !json_scan_base64_decode(slice_make(value.data + 1, value.size - 2), body))
         return FAULT(ctx, FAULT_BROKER, "%s: no message %" PRIu64, verb, seq);
     return OK;
+}
+
+static void get_verb(unsigned partition, char verb[VERB_SIZE])
+{
+    char name[STREAM_NAME_SIZE];
+    stream_name(partition, name);
+    snprintf(verb, VERB_SIZE, "STREAM.MSG.GET.%s", name);
 }
 
 bool stored_event_is(const struct stored_event *a, const struct stored_event *b)

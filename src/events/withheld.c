@@ -2,10 +2,10 @@
 #include "events/withheld.h"
 
 #include "events/subjects.h"
+#include "events/envelope_parts.h"
 #include "events/tenant_payload.h"
 
 #include "gen/events.h"
-#include "gen/pb/tenant/events/v1/envelope.pb-c.h"
 #include "gen/pb/tenant/events/v1/withheld_event.pb-c.h"
 
 /* of what is taken over: our own values are far below */
@@ -32,7 +32,6 @@ bool withheld_is(const struct outbox_row *row)
 struct slice withheld_pack(struct arena *arena, const struct outbox_row *row,
                            const struct withheld_reason *reason)
 {
-    const struct event_type *type = &event_event_withheld_v1;
     EventEnvelope envelope;
     tenant__events__v1__event_envelope__init(&envelope);
     const EventEnvelope *original = tenant__events__v1__event_envelope__unpack(
@@ -40,15 +39,8 @@ struct slice withheld_pack(struct arena *arena, const struct outbox_row *row,
     envelope.occurred_at = pb_time(arena, row->created_us);
     if (original != NULL)
         origin_keep(&envelope, original);
-    envelope.event_id = arena_alloc(arena, ID_TEXT_SIZE);
-    envelope.tenant_id = arena_alloc(arena, ID_TEXT_SIZE);
-    id_format(ID_EVENT, &row->msg_id, envelope.event_id);
-    id_format(ID_TENANT, &row->tenant_id, envelope.tenant_id);
-    envelope.partition_key = envelope.tenant_id;
-    envelope.event_type = pb_text(type->name);
-    envelope.event_version = type->version;
-    envelope.schema_uri = pb_text(type->schema_uri);
-    envelope.retention_class = pb_text(type->retention_class);
+    envelope_put_ids(arena, &envelope, &row->msg_id, &row->tenant_id);
+    envelope_put_type(&envelope, &event_event_withheld_v1);
     pb_bytes(arena, payload_pack(arena, row, reason), &envelope.payload);
     return pb_pack(arena, &envelope.base);
 }
