@@ -20,6 +20,10 @@ def fnv1a32(data):
     return value
 
 
+def partition_of(tenant_id):
+    return fnv1a32(tenant_id.encode()) % PARTITIONS
+
+
 def tenant_uuid(text):
     number = 0
     for digit in text[4:]:
@@ -46,7 +50,7 @@ class Event:
         self.slug = self.payload.tenant.slug if kind else None
         self.display_name = self.payload.tenant.display_name if kind else None
         self.partition = int(self.subject.rsplit(".", 1)[1])
-        self.expected_partition = fnv1a32(self.tenant_id.encode()) % PARTITIONS
+        self.expected_partition = partition_of(self.tenant_id)
 
 
 def read_streams(stack, identity="admin"):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from broker import Broker
-from streams import PARTITIONS, fnv1a32
+from streams import partition_of
 from support import create, wait_until
 from tenantctl import CONFLICT, CTL, NOT_FOUND, REFUSED, USAGE
 
@@ -24,10 +24,6 @@ def admin(stack):
 
 def lines(text):
     return [json.loads(line) for line in text.splitlines()]
-
-
-def partition_of(tenant):
-    return fnv1a32(tenant.encode()) % PARTITIONS
 
 
 @pytest.fixture

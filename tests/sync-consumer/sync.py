@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 import conftest  # noqa: E402,F401  (compiles the protos)
 import grpc  # noqa: E402
 import psycopg  # noqa: E402
-from support import Service, Stack, change_status, create, update  # noqa: E402
+from support import Service, Stack, change_status, create, update, wait_until  # noqa: E402
 from tenant.v1 import tenants_pb2 as pb  # noqa: E402
 
 WRITERS = 4
@@ -301,13 +301,6 @@ def forget_latest(world):
     return text_of(tenant)
 
 
-def until(asked, seconds=30):
-    end = time.monotonic() + seconds
-    while not (found := asked()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
-
-
 def take_back(world):
     """A relay finds out and tells it; the replica's row is doubted until the tenant's next event."""
     stale = "SELECT tenant_id FROM sync_consumer.tenant_replica WHERE is_stale"
@@ -317,12 +310,12 @@ def take_back(world):
     world.service = Service(world.stack)
     member = Member(world)
     world.members.append(member)
-    told = until(lambda: world.ask(stale))
+    told = wait_until(lambda: world.ask(stale), 30)
     check("a tenant whose event is void is doubted, and no other", [] if told == [(tenant,)] else [tenant, told])
     at = world.ask(place.format(tenant))
     check("it begins anew in another incarnation", [] if at == [(2, 1)] else at)
     update(world.service, pb.Tenant(tenant_id=tenant, display_name="after all"), ["display_name"])
-    until(lambda: not world.ask(stale))
+    wait_until(lambda: not world.ask(stale), 30)
     source = {text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)}
     replica = {row[0]: row[1:] for row in world.ask(REPLICA)}
     check("its next event ends the doubt", world.ask(stale) + ([] if replica[tenant] == source[tenant] else [replica[tenant]]))

@@ -17,6 +17,15 @@ static struct relay_settings replicated(void)
     return settings;
 }
 
+/* One relay that serves all streams, and writers. */
+static void under_load(unsigned pause_us)
+{
+    struct relay_settings settings = replicated();
+    relay_spawn_with(0, &settings);
+    wait_for(rig.shared->relays[0].leases == 16, 30);
+    writers_start(pause_us);
+}
+
 static void node(const char *name, const char *action)
 {
     ck_assert_int_eq(shell("tools/stack server %s %s %s >/dev/null", env("STACK_NAME"), name, action), 0);
@@ -45,10 +54,7 @@ static void more_is_published(void)
 
 START_TEST(leaders_step_down_in_mid_window)
     {
-        struct relay_settings settings = replicated();
-        relay_spawn_with(0, &settings);
-        wait_for(rig.shared->relays[0].leases == 16, 30);
-        writers_start(500);
+        under_load(500);
         more_is_published();
         ck_assert_int_eq(shell(RIG "stream-show 0 num_replicas | grep -qx 3"), 0);
         for (unsigned round = 0; round < 12; round++) {
@@ -66,11 +72,8 @@ END_TEST
 
 START_TEST(leaders_are_killed_in_mid_window)
     {
-        struct relay_settings settings = replicated();
         char victim[16];
-        relay_spawn_with(0, &settings);
-        wait_for(rig.shared->relays[0].leases == 16, 30);
-        writers_start(500);
+        under_load(500);
         for (unsigned round = 0; round < 4; round++) {
             more_is_published();
             leader_of(partition_of(&rig.shared->tenants[round * 5]), victim);
@@ -89,10 +92,7 @@ END_TEST
 /* Nothing is stored without a majority, and nothing is lost by it. */
 START_TEST(a_lost_majority_holds_nothing_but_the_backlog)
     {
-        struct relay_settings settings = replicated();
-        relay_spawn_with(0, &settings);
-        wait_for(rig.shared->relays[0].leases == 16, 30);
-        writers_start(2000);
+        under_load(2000);
         more_is_published();
         node("nats-2", "kill");
         node("nats-3", "kill");

@@ -71,6 +71,21 @@ static inline struct tls_context *server_context(struct server *server, const ch
     return context;
 }
 
+static inline void server_listen(struct server *server, struct loop *loop,
+                                 const struct rpc_limits *limits)
+{
+    const struct rpc_listener_settings settings = {.address = "127.0.0.1",
+                                                   .workers = &server->pair->worker,
+                                                   .worker_count = 1,
+                                                   .tls = server->tls,
+                                                   .shared = server->pair->shared,
+                                                   .metrics = server->pair->metrics,
+                                                   .log = &server->log,
+                                                   .limits = limits};
+    int rc = rpc_listener_open(&server->ctx, loop, &settings, &server->listener);
+    ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
+}
+
 static inline void server_open(struct server *server, const struct rpc_limits *limits)
 {
     *server = (struct server){.folder = "/tmp/rpc-test-XXXXXX",
@@ -81,16 +96,7 @@ static inline void server_open(struct server *server, const struct rpc_limits *l
     server->client_tls = server_context(server, "leaf", false);
     server->naked_tls = server_context(server, "wrong", false);
     server->pair = pair_make(limits, &server->log);
-    struct rpc_listener_settings settings = {.address = "127.0.0.1",
-                                             .workers = &server->pair->worker,
-                                             .worker_count = 1,
-                                             .tls = server->tls,
-                                             .shared = server->pair->shared,
-                                             .metrics = server->pair->metrics,
-                                             .log = &server->log,
-                                             .limits = &server->pair->worker->limits};
-    int rc = rpc_listener_open(&server->ctx, server->pair->loop, &settings, &server->listener);
-    ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
+    server_listen(server, server->pair->loop, &server->pair->worker->limits);
     ck_assert_uint_gt(rpc_listener_port(server->listener), 0);
 }
 

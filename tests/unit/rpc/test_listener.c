@@ -57,18 +57,9 @@ END_TEST
 static struct loop *listen_apart(struct server *server, const struct rpc_limits *limits)
 {
     struct loop *loop = loop_new(0);
-    const struct rpc_listener_settings settings = {.address = "127.0.0.1",
-                                                   .workers = &server->pair->worker,
-                                                   .worker_count = 1,
-                                                   .tls = server->tls,
-                                                   .shared = server->pair->shared,
-                                                   .metrics = server->pair->metrics,
-                                                   .log = &server->log,
-                                                   .limits = limits};
     rpc_listener_close(server->listener);
     loop_turn(server->pair->loop, 0);
-    int rc = rpc_listener_open(&server->ctx, loop, &settings, &server->listener);
-    ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
+    server_listen(server, loop, limits);
     return loop;
 }
 
