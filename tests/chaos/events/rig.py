@@ -95,24 +95,30 @@ async def stream_set(number, settings):
                                             "subjects": [f"tenant.*.*.*.{int(number):02d}"]})
 
 
-async def stepdown(number):
+async def ask_leader(verb, number, answer_of):
+    """What answer_of() takes of the reply, once there is a leader that gives it: after a kill or a step down one is
+    elected first, and its followers have to catch up."""
     client = await broker()
-    reply = await client.request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream_name(int(number))}", b"", timeout=10)
+    answer, reply, ends = None, None, time.monotonic() + 30
+    while not answer and time.monotonic() < ends:
+        try:
+            reply = json.loads((await client.request(f"$JS.API.STREAM.{verb}.{stream_name(int(number))}", b"", timeout=10)).data)
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError) as error:
+            reply = {"error": str(error)}
+        answer = answer_of(reply)
+        if not answer:
+            await asyncio.sleep(0.2)
     await client.close()
-    return 0 if json.loads(reply.data).get("success") else 1
+    assert answer, f"{verb} of {stream_name(int(number))}: {reply}"
+    return answer
+
+
+async def stepdown(number):
+    await ask_leader("LEADER.STEPDOWN", number, lambda reply: reply.get("success"))
 
 
 async def leader(number):
-    """The stream's leader, once there is one: after a kill one is elected first."""
-    client = await broker()
-    elected, ends = None, time.monotonic() + 30
-    while not elected and time.monotonic() < ends:
-        reply = await client.request(f"$JS.API.STREAM.INFO.{stream_name(int(number))}", b"", timeout=10)
-        elected = json.loads(reply.data).get("cluster", {}).get("leader")
-        if not elected:
-            await asyncio.sleep(0.2)
-    await client.close()
-    assert elected, f"no leader of {stream_name(int(number))}: {reply.data}"
+    elected = await ask_leader("INFO", number, lambda reply: reply.get("cluster", {}).get("leader"))
     print("nats" + elected.removeprefix("stack-" + os.environ["STACK_NAME"]))
 
 
