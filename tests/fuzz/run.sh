@@ -135,7 +135,10 @@ report() { # report LOG: executions and edges
 fuzz() { # fuzz PROGRAM TARGET LIMIT LOG: libFuzzer's status
     corpus=$OUT/corpus/${1##*/}
     mkdir -p "$corpus"
-    "$1" "$3" -max_len=4096 -rss_limit_mb=1024 -timeout="$patience" -print_final_stats=1 \
+    words=
+    [ ! -f "tests/fuzz/dictionaries/$2" ] || words=-dict=tests/fuzz/dictionaries/$2
+    # shellcheck disable=SC2086
+    "$1" "$3" $words -max_len=4096 -rss_limit_mb=1024 -timeout="$patience" -print_final_stats=1 \
         -artifact_prefix="$OUT/${1##*/}-" "$corpus" "tests/fuzz/corpus/$2" >"$4" 2>&1
 }
 
