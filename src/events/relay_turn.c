@@ -22,20 +22,30 @@
 /* Asking streams may take a while, and events of the others wait. */
 #define RESOLVE_SLICE_NS (25 * NS_PER_MS)
 
+/* What a turn moves from outbox to outbox_sent; {0}: nothing. */
+struct turn_settling {
+    struct settling begun;
+    size_t count;
+};
+
 static bool shards_resolve(struct relay *relay);
 static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
-static bool rows_send(struct relay *relay);
+static bool rows_read(struct relay *relay, struct outbox_batch *batch);
 static uint16_t shards_waiting(const struct relay *relay);
 static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
-static bool batch_send(struct relay *relay, const struct outbox_batch *batch);
+static void batch_send(struct relay *relay, const struct outbox_batch *batch);
 static unsigned windows_to_leave(const struct relay *relay);
 static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_ns);
 static unsigned windows_open(const struct relay *relay);
 static bool shard_is_open(const struct shard *shard);
 static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
-static bool windows_close(struct relay *relay);
-static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count);
+static bool windows_close(struct relay *relay, struct turn_settling *settling);
+static void settle_begin(struct relay *relay, const struct sent_key *keys, size_t count,
+                         struct turn_settling *out);
+static void settle_end(struct relay *relay, struct turn_settling *settling);
+static void windows_end(struct relay *relay, bool settled);
+static void leavers_give_up(struct relay *relay);
 static void window_count(struct relay *relay, const struct shard *shard);
 
 /* Leases first: rows are only read for shards that are still ours.  `js` is looked at again
@@ -53,18 +63,29 @@ bool relay_turn(struct relay *relay)
         relay_letters(relay);
     if (relay->js != NULL && shards_refill(relay))
         moved = true;
-    if (relay->js != NULL && rows_send(relay))
+    struct outbox_batch batch = {0};
+    struct turn_settling settling = {0};
+    if (relay->js != NULL && rows_read(relay, &batch))
         moved = true;
     if (relay->js != NULL)
         acks_collect(relay, windows_to_leave(relay), deadline_after(clock_now(), SLICE_NS));
-    return windows_close(relay) || moved;
+    if (windows_close(relay, &settling))
+        moved = true;
+    if (relay->js != NULL)
+        batch_send(relay, &batch);
+    settle_end(relay, &settling);
+    leavers_give_up(relay);
+    return moved;
 }
 
 void relay_drain(struct relay *relay, uint64_t deadline_ns)
 {
     while (relay->js != NULL && windows_open(relay) > 0 && clock_now() < deadline_ns) {
+        struct turn_settling settling = {0};
         acks_collect(relay, 0, deadline_ns);
-        windows_close(relay);
+        windows_close(relay, &settling);
+        settle_end(relay, &settling);
+        leavers_give_up(relay);
     }
 }
 
@@ -127,7 +148,7 @@ static void groups_check(struct relay *relay)
 
 /* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
  * sent already, and a reader that goes on from the highest would send the tenant's next event first. */
-static bool rows_send(struct relay *relay)
+static bool rows_read(struct relay *relay, struct outbox_batch *batch)
 {
     uint16_t waiting = shards_waiting(relay);
     if (waiting == 0 || !relay->server_known || !relay_database_ready(relay))
@@ -139,15 +160,15 @@ static bool rows_send(struct relay *relay)
         .rows_max = relay->settings->window,
         .payload_max = bytes / (unsigned)__builtin_popcount(waiting),
     };
-    struct outbox_batch batch = {0};
     const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    if (!relay_database_did(relay, relay_store_unsent(&caller, &read, &batch)))
+    if (!relay_database_did(relay, relay_store_unsent(&caller, &read, batch)))
         return false;
-    if (batch.count > 0 && !batch_is_of_now(relay, &batch)) {
+    bool found = batch->count > 0;
+    if (found && !batch_is_of_now(relay, batch)) {
         relay_server_doubt(relay);
-        return true;
+        batch->count = 0;
     }
-    return batch.count > 0 && batch_send(relay, &batch);
+    return found;
 }
 
 /* Read from the server that was looked at, and under the incarnation that the streams were compared for. */
@@ -172,7 +193,7 @@ static uint16_t shards_waiting(const struct relay *relay)
     return waiting;
 }
 
-static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
+static void batch_send(struct relay *relay, const struct outbox_batch *batch)
 {
     size_t starts[PARTITION_COUNT] = {0};
     size_t counts[PARTITION_COUNT] = {0};
@@ -190,7 +211,6 @@ static bool batch_send(struct relay *relay, const struct outbox_batch *batch)
         if (shard->state == SHARD_READY)
             shard_send(relay, shard, batch->rows + starts[number], counts[number]);
     }
-    return true;
 }
 
 /* Half may stay open when there is much, so that streams store while the database settles what they have
@@ -258,7 +278,7 @@ static void ack_take(struct relay *relay, const struct jetstream_reply *reply)
 }
 
 /* Settles the windows that are complete and recovers those that cannot become it. */
-static bool windows_close(struct relay *relay)
+static bool windows_close(struct relay *relay, struct turn_settling *settling)
 {
     struct sent_key *keys = NULL;
     size_t count = 0;
@@ -287,22 +307,37 @@ static bool windows_close(struct relay *relay)
     }
     assert(count <= (size_t)PARTITION_COUNT * WINDOW_MAX);
     if (count > 0)
-        windows_settle(relay, keys, count);
-    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
-        if (shard->leaving && shard->state != SHARD_SENT)
-            shard_give_up(shard);
-    }
+        settle_begin(relay, keys, count, settling);
     return moved;
+}
+
+static void settle_begin(struct relay *relay, const struct sent_key *keys, size_t count,
+                         struct turn_settling *out)
+{
+    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+    int rc = relay_store_settle_begin(&caller, keys, count, &out->begun);
+    out->count = count;
+    if (rc != OK) {
+        (void)relay_database_did(relay, rc);
+        windows_end(relay, false);
+    }
+}
+
+static void settle_end(struct relay *relay, struct turn_settling *settling)
+{
+    size_t moved = 0;
+    if (settling->begun.tx == NULL)
+        return;
+    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
+    int rc = relay_store_settle_end(&caller, &settling->begun, &moved);
+    /* other numbers: somebody else did, or there are no such rows any more */
+    windows_end(relay, relay_database_did(relay, rc) && moved == settling->count);
 }
 
 /* Whether the statement worked or not, its windows are over: if not, or if nobody knows, the streams are
  * asked, and their answer settles the rows. */
-static void windows_settle(struct relay *relay, const struct sent_key *keys, size_t count)
+static void windows_end(struct relay *relay, bool settled)
 {
-    size_t moved = 0;
-    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    bool settled = relay_database_did(relay, relay_store_settle(&caller, keys, count, &moved)) &&
-                   moved == count; /* or somebody else did, or there are no such rows any more */
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;
@@ -314,6 +349,14 @@ static void windows_settle(struct relay *relay, const struct sent_key *keys, siz
         shard->failures = 0;
         shard->stopped = false;
         shard->suspect = (struct suspect){.id = 0};
+    }
+}
+
+static void leavers_give_up(struct relay *relay)
+{
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {
+        if (shard->leaving && shard->state != SHARD_SENT)
+            shard_give_up(shard);
     }
 }
 

@@ -13,7 +13,7 @@ static const struct stmt bury = {
             " d AS (INSERT INTO tenant.outbox_dead (" OUTBOX_COLUMNS ", cause, detail)"
             "  SELECT " OUTBOX_COLUMNS ", $3, $4 FROM o RETURNING 1),"
             " t AS (UPDATE tenant.outbox AS t SET subject = $5, payload = $6 FROM o"
-            "  WHERE t.shard = o.shard AND t.id = o.id RETURNING 1)"
+            "  WHERE t.shard = $1 AND t.id = $2 RETURNING 1)"
             " SELECT count(*) AS buried FROM t, d",
     .param_count = 6,
     .columns = {"buried", NULL},

@@ -63,7 +63,8 @@ static const struct stmt find = {
 static const struct stmt missing = {
     .name = "refill.missing",
     .text = "SELECT " OUTBOX_COLUMNS ", sent_at, sent_no, stream_seq FROM (SELECT q.*,"
-            "  sum(octet_length(q.payload)) OVER (ORDER BY q.sent_no, q.stream_seq) AS running"
+            "  sum(octet_length(q.payload)) OVER (ORDER BY q.sent_no, q.stream_seq"
+            "   ROWS UNBOUNDED PRECEDING) AS running"
             "  FROM (SELECT * FROM tenant.outbox_sent s WHERE s.shard = $1"
             "   AND (s.sent_no, s.stream_seq) > ($2, $3)"
             "   AND s.sent_at > now() - $4::bigint * interval '1 second'"

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* At once, and once a minute: more than 300 keyed writes a second for a day. */
 #define KEYS_EXPIRE_MAX 20000
@@ -18,18 +19,19 @@
 /* `running` counts the payload bytes up to and with the row; the first row of a shard always
  * comes.  One index scan per shard by (shard, id), stopped at $2 rows: a backlog of millions
  * costs no more than a full window.  LATERAL and not one ORDER BY over all shards, which would
- * sort what it then throws away. */
+ * sort what it then throws away; and none behind it, which would write a window's payloads to a
+ * file to sort what comes in order already: whoever reads the rows sees to it. */
 static const struct stmt unsent_select = {
     .name = "relay.unsent",
-    .text = "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
-            " w.payload, w.traceparent, w.created_at, pg_postmaster_start_time() AS server_started"
-            " FROM unnest($1::bigint[]) AS s(shard)"
-            " CROSS JOIN LATERAL (SELECT q.*,"
-            "  sum(octet_length(q.payload)) OVER (ORDER BY q.id) AS running"
-            "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
-            "   ORDER BY o.id LIMIT $2) q) w"
-            " WHERE w.running <= $3 OR w.running = octet_length(w.payload)"
-            " ORDER BY w.shard, w.id",
+    .text =
+        "SELECT w.shard, w.id, w.tenant_id, w.seq, w.incarnation, w.epoch, w.msg_id, w.subject,"
+        " w.payload, w.traceparent, w.created_at, pg_postmaster_start_time() AS server_started"
+        " FROM unnest($1::bigint[]) AS s(shard)"
+        " CROSS JOIN LATERAL (SELECT q.*,"
+        "  sum(octet_length(q.payload)) OVER (ORDER BY q.id ROWS UNBOUNDED PRECEDING) AS running"
+        "  FROM (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
+        "   ORDER BY o.id LIMIT $2) q) w"
+        " WHERE w.running <= $3 OR w.running = octet_length(w.payload)",
     .param_count = 3,
     .columns = {OUTBOX_COLUMN_NAMES, "server_started", NULL},
 };
@@ -37,42 +39,49 @@ static const struct stmt unsent_select = {
 /* as in the migration */
 #define SENT_NO_STEP 65536
 
-/* What both moves end with.  The rows' numbers follow the order of the statement's arrays, which is that of
- * sending, without a sort: one number of the sequence, whose steps are wider than any statement, and the place
- * behind it.  The CTE is read once because nextval() is volatile. */
-#define SENT_INSERT                                                                                \
+/* Both moves, from `k` (what to look for, with `stream_seq` and `place`) on.  A join of the outbox with `k`
+ * would be planned by what the statistics say of the outbox, which is empty nearly always: then PostgreSQL
+ * takes every row of a backlog and compares it with all of `k`, for hours.  So no join is left to it: OFFSET
+ * keeps the subquery one look into the index per row of `k`, rows are deleted by their ctid, and what belongs
+ * to a row is found by its id in a sorted array.
+ *
+ * The rows' numbers follow the order of the statement's arrays, which is that of sending, without a sort: one
+ * number of the sequence, whose steps are wider than any statement, and the place behind it.  The CTE is read
+ * once because nextval() is volatile. */
+#define MOVE_TO_SENT(match)                                                                        \
+    " f AS MATERIALIZED (SELECT q.at, q.id, k.stream_seq, k.place FROM k CROSS JOIN LATERAL"       \
+    "  (SELECT o.ctid AS at, o.id FROM tenant.outbox o WHERE " match " OFFSET 0) q),"              \
+    " a AS MATERIALIZED (SELECT array_agg(at) AS ats, array_agg(id ORDER BY id) AS ids,"           \
+    "  array_agg(stream_seq ORDER BY id) AS seqs, array_agg(place ORDER BY id) AS places FROM f)," \
+    " d AS (DELETE FROM tenant.outbox o WHERE o.ctid = ANY ((SELECT ats FROM a)::tid[])"           \
+    "  RETURNING o.*, width_bucket(o.id, (SELECT ids FROM a)) AS nth),"                            \
     " n AS (SELECT nextval('tenant.outbox_sent_no') AS base),"                                     \
     " i AS (INSERT INTO tenant.outbox_sent (" OUTBOX_COLUMNS ", stream_seq, sent_no)"              \
-    "  SELECT " OUTBOX_COLUMNS ", stream_seq, n.base + place FROM d, n RETURNING 1)"               \
+    "  SELECT " OUTBOX_COLUMNS ", (SELECT seqs FROM a)[nth], n.base + (SELECT places FROM a)[nth]" \
+    "  FROM d, n RETURNING 1)"                                                                     \
     " SELECT count(*) AS moved FROM i"
 
-/* Rows that another relay settled in the meantime are not deleted again and not counted.  The
- * arrays stand in subselects to hide from the planner how long they are: for a full window it
- * would read the whole backlog, up to a million rows, to find its own.  By the index it takes half
- * the time already at two hundred thousand, and no longer when the window is all there is. */
+/* Rows that another relay settled in the meantime are not deleted again and not counted. */
 static const struct stmt settle = {
     .name = "relay.settle",
-    .text = "WITH k AS (SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]),"
-            "  (SELECT $3::bigint[])) WITH ORDINALITY AS k(shard, id, stream_seq, place)),"
-            " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = k.shard AND o.id = k.id"
-            "  RETURNING o.*, k.stream_seq, k.place)," SENT_INSERT,
+    .text = "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+            "  WITH ORDINALITY AS k(shard, id, stream_seq, place))," MOVE_TO_SENT(
+                "o.shard = k.shard AND o.id = k.id"),
     .param_count = 3,
     .columns = {"moved", NULL},
 };
 
 /* Texts and not uuid[]: the room encodes no array of uuids.  All four columns must agree with
- * the row, because headers of a stream's messages are input. */
+ * the row, because headers of a stream's messages are input.  The sum hides the shard from the planner, who
+ * might otherwise go through all of its rows for each of these. */
 static const struct stmt settle_stored = {
     .name = "relay.settle_stored",
     .text =
         "WITH k AS (SELECT t::uuid AS tenant_id, incarnation, seq, m::uuid AS msg_id, stream_seq,"
-        "  place FROM unnest((SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),"
-        "   (SELECT $5::text[]), (SELECT $6::bigint[]))"
-        "   WITH ORDINALITY AS k(t, incarnation, seq, m, stream_seq, place)),"
-        " d AS (DELETE FROM tenant.outbox o USING k WHERE o.shard = $1"
-        "  AND o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
-        "  AND o.msg_id = k.msg_id"
-        "  RETURNING o.*, k.stream_seq, k.place)," SENT_INSERT,
+        "  place FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])"
+        "   WITH ORDINALITY AS k(t, incarnation, seq, m, stream_seq, place))," MOVE_TO_SENT(
+            "o.shard + 0 = $1 AND o.tenant_id = k.tenant_id"
+            " AND o.incarnation = k.incarnation AND o.seq = k.seq AND o.msg_id = k.msg_id"),
     .param_count = 6,
     .columns = {"moved", NULL},
 };
@@ -191,9 +200,9 @@ static const struct stmt platform_keys_expire = {
 /* With its letter the original has gone from the dead letters too. */
 static const struct stmt dead_forget = {
     .name = "relay.dead_forget",
-    .text = "DELETE FROM tenant.outbox_dead WHERE (shard, id) IN (SELECT shard, id"
+    .text = "DELETE FROM tenant.outbox_dead WHERE ctid = ANY (ARRAY (SELECT ctid"
             " FROM tenant.outbox_dead WHERE lettered_at < now() - interval '90 days'"
-            " ORDER BY lettered_at LIMIT $1)",
+            " ORDER BY lettered_at LIMIT $1))",
     .param_count = 1,
     .columns = {NULL},
 };
@@ -215,6 +224,8 @@ static int leases_read(const struct relay_caller *caller, const struct rows *row
 static int owners_read(const struct relay_caller *caller, const struct rows *rows,
                        struct relay_leases *out) MUST_CHECK;
 static struct sql_value duration_us(uint64_t duration_ns);
+static void rows_put_in_order(struct outbox_row *rows, size_t count);
+static int row_compare(const void *left, const void *right);
 
 /* Rows are copied into the arena before the tx is freed: libpq's result goes with it. */
 int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
@@ -238,19 +249,18 @@ int relay_store_unsent(const struct relay_caller *caller, const struct outbox_re
         started_us = row_time_us(&row, "server_started");
         TRY(row_end(caller->ctx, &row));
     }
+    rows_put_in_order(events, rows.count);
     *out =
         (struct outbox_batch){.rows = events, .count = rows.count, .server_started_us = started_us};
     return OK;
 }
 
 /* `numbers` has three columns of `count`, one behind the other. */
-int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
-                       size_t *moved)
+int relay_store_settle_begin(const struct relay_caller *caller, const struct sent_key *keys,
+                             size_t count, struct settling *out)
 {
-    AUTO(tx_free_ptr) struct tx *tx = NULL;
-    struct rows rows = {0};
-    assert(count > 0 && count < SENT_NO_STEP);
-    int64_t *numbers = arena_alloc(caller->ctx->arena, 3 * count * sizeof *numbers);
+    assert(count > 0 && count < SENT_NO_STEP && out->tx == NULL);
+    int64_t *numbers = arena_alloc_raw(caller->ctx->arena, 3 * count * sizeof *numbers);
     for (size_t i = 0; i < count; i++) {
         numbers[i] = keys[i].shard;
         numbers[count + i] = keys[i].id;
@@ -261,8 +271,20 @@ int relay_store_settle(const struct relay_caller *caller, const struct sent_key 
         sql_int8_list(numbers + count, count),
         sql_int8_list(numbers + 2 * count, count),
     };
-    TRY(relay_ask(caller, &settle, values, &tx, &rows));
-    return relay_number(caller, &rows, "moved", moved);
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &out->tx));
+    tx_queue(out->tx, &settle, values, &out->rows);
+    int rc = tx_commit_begin(out->tx);
+    if (rc != OK)
+        tx_free_ptr(&out->tx);
+    return rc;
+}
+
+int relay_store_settle_end(const struct relay_caller *caller, struct settling *settling,
+                           size_t *moved)
+{
+    AUTO(tx_free_ptr) struct tx *tx = TAKE(settling->tx);
+    TRY(tx_commit_end(tx));
+    return relay_number(caller, &settling->rows, "moved", moved);
 }
 
 int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,
@@ -474,6 +496,25 @@ static int owners_read(const struct relay_caller *caller, const struct rows *row
     out->live_owners = live > 0 ? live
                                 : 1; /* our own announcement counts even when it runs out now */
     return OK;
+}
+
+/* A look at all of them costs nothing, and finds them in order unless the plan has changed. */
+static void rows_put_in_order(struct outbox_row *rows, size_t count)
+{
+    size_t i = 1;
+    while (i < count && row_compare(&rows[i - 1], &rows[i]) < 0)
+        i++;
+    if (i < count)
+        qsort(rows, count, sizeof *rows, row_compare);
+}
+
+static int row_compare(const void *left, const void *right)
+{
+    const struct outbox_row *a = left;
+    const struct outbox_row *b = right;
+    if (a->shard != b->shard)
+        return a->shard < b->shard ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
 }
 
 /* Whole microseconds, which is what an interval holds. */

@@ -5,6 +5,7 @@
 #ifndef STORE_RELAY_STORE_H
 #define STORE_RELAY_STORE_H
 
+#include "store/row.h"
 #include "store/store.h"
 
 #include "base/id.h"
@@ -64,10 +65,20 @@ struct sent_key {
     uint64_t stream_seq;
 };
 
-/* Moves these rows to outbox_sent in one statement; *moved is how many were still unsent.  Rows
- * that are gone already were settled by somebody else: no error. */
-int relay_store_settle(const struct relay_caller *caller, const struct sent_key *keys, size_t count,
-                       size_t *moved) MUST_CHECK;
+/* A settling that is on its way; {0} before and after. */
+struct settling {
+    struct tx *tx;
+    struct rows rows;
+};
+
+/* Moves these rows to outbox_sent in one statement.  The caller may do something else between the halves, and
+ * must end what was begun with OK; `out` stays where it is until then.  *moved is how many were still unsent:
+ * rows that are gone already were settled by somebody else, which is no error.  Both suspend; the deadline
+ * that counts at the end is the one that the ctx has then. */
+int relay_store_settle_begin(const struct relay_caller *caller, const struct sent_key *keys,
+                             size_t count, struct settling *out) MUST_CHECK;
+int relay_store_settle_end(const struct relay_caller *caller, struct settling *settling,
+                           size_t *moved) MUST_CHECK;
 
 /* What an event says of whether its tenant may be used. */
 enum stored_says { STORED_SAYS_NOTHING, STORED_SUSPENDED, STORED_REACTIVATED, STORED_CLOSED };

@@ -38,7 +38,7 @@ static const struct stmt installed_lock = {
 };
 
 /* By all that each event says of itself.  Texts because the room encodes no array of uuids.  OFFSET 0 has the
- * partitions asked event by event, by their index, and not read and joined. */
+ * outbox and the partitions asked event by event, by their index, and not read and joined. */
 static const struct stmt unknown_select = {
     .name = "rewind.unknown",
     .text =
@@ -47,11 +47,11 @@ static const struct stmt unknown_select = {
         "   (SELECT $4::text[])) WITH ORDINALITY AS k(t, incarnation, seq, m, place))"
         " SELECT k.place FROM k WHERE NOT EXISTS (SELECT FROM tenant.outbox o"
         "   WHERE o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation AND o.seq = k.seq"
-        "   AND o.msg_id = k.msg_id)"
+        "   AND o.msg_id = k.msg_id OFFSET 0)"
         "  AND NOT EXISTS (SELECT FROM tenant.outbox_sent s WHERE s.tenant_id = k.tenant_id"
         "   AND s.incarnation = k.incarnation AND s.seq = k.seq AND s.msg_id = k.msg_id OFFSET 0)"
         "  AND NOT EXISTS (SELECT FROM tenant.rewound w WHERE w.tenant_id = k.tenant_id"
-        "   AND w.incarnation > k.incarnation AND w.announced_at IS NOT NULL)"
+        "   AND w.incarnation > k.incarnation AND w.announced_at IS NOT NULL OFFSET 0)"
         "  AND ($5 OR NOT EXISTS (SELECT FROM tenant.tenant_seq c WHERE c.tenant_id = k.tenant_id"
         "   AND (c.incarnation, c.seq) >= (k.incarnation, k.seq)) OR EXISTS (SELECT"
         "   FROM tenant.outbox o WHERE o.tenant_id = k.tenant_id AND o.incarnation = k.incarnation"
@@ -118,13 +118,14 @@ static const struct stmt announced = {
 };
 
 /* Unsent events get numbers behind the announcement's, in their order.  In two steps, because numbers that are
- * taken may not be taken again in between. */
+ * taken may not be taken again in between.  By their place in an array, and not by a join of the outbox with
+ * itself: see MOVE_TO_SENT. */
 static const struct stmt renumber_away = {
     .name = "rewind.renumber_away",
-    .text = "UPDATE tenant.outbox o SET seq = -r.number, incarnation = $2, epoch = r.number + 1"
-            " FROM (SELECT shard, id, row_number() OVER (ORDER BY id) AS number"
-            "  FROM tenant.outbox WHERE tenant_id = $1) r"
-            " WHERE o.shard = r.shard AND o.id = r.id",
+    .text = "UPDATE tenant.outbox o SET seq = -width_bucket(o.id, r.ids), incarnation = $2,"
+            "  epoch = width_bucket(o.id, r.ids) + 1"
+            " FROM (SELECT array_agg(id ORDER BY id) AS ids FROM tenant.outbox"
+            "  WHERE tenant_id = $1) r WHERE o.tenant_id = $1",
     .param_count = 2,
     .columns = {NULL},
 };

@@ -26,6 +26,11 @@ struct stmt {
 enum store_login { LOGIN_APP, LOGIN_PLATFORM, LOGIN_RELAY };
 #define LOGIN_COUNT 3
 
+/* With each transaction of the relay.  Its queues are empty nearly always, and so are the statistics that
+ * PostgreSQL has of them when an outage fills one: it then believes in a handful of rows, and would rather
+ * gather all of a shard's backlog by a bitmap and sort it than go along the index to the first thousand. */
+#define RELAY_PLANNER "set_config('enable_bitmapscan', 'off', true)"
+
 struct stmt_list {
     const struct stmt *const *items;
     size_t count;

@@ -18,10 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUE_MAX 12              /* statements of one run */
-#define RESULTS_MAX 24            /* kept for rows until the tx is freed */
-#define SPARE_NS (2 * NS_PER_MS)  /* less of the deadline than this is not worth asking */
-#define ANSWER_NS (50 * NS_PER_MS) /* how much later than the statement time-out an answer may come */
+#define QUEUE_MAX 12             /* statements of one run */
+#define RESULTS_MAX 24           /* kept for rows until the tx is freed */
+#define SPARE_NS (2 * NS_PER_MS) /* less of the deadline than this is not worth asking */
+#define ANSWER_NS                                                                                  \
+    (50 * NS_PER_MS) /* how much later than the statement time-out an answer may come */
 
 struct queued {
     const struct stmt *stmt;
@@ -41,36 +42,39 @@ struct tx {
     struct ctx *ctx;
     enum tx_mode mode;
     struct uuid tenant;
-    struct pg_conn *conn;        /* NULL before the first run and after the end */
-    bool begun;                  /* BEGIN was sent */
-    unsigned begin_answers;      /* to BEGIN and the settings, not yet read */
-    char mark[17];               /* comes back with the settings: the answers are this transaction's */
-    bool stopped;                /* answers are outstanding that this tx will not read */
-    bool lost;                   /* … and the connection cannot be used any more */
-    bool refused;                /* the server itself said no */
-    bool failed;                 /* only freeing is left */
+    struct pg_conn *conn;   /* NULL before the first run and after the end */
+    bool begun;             /* BEGIN was sent */
+    unsigned begin_answers; /* to BEGIN and the settings, not yet read */
+    char mark[17];          /* comes back with the settings: the answers are this transaction's */
+    bool stopped;           /* answers are outstanding that this tx will not read */
+    bool lost;              /* … and the connection cannot be used any more */
+    bool refused;           /* the server itself said no */
+    bool failed;            /* only freeing is left */
     bool committed;
     bool keeps_failed; /* a failed run leaves the rollback to tx_rollback() */
     struct queued queue[QUEUE_MAX];
     size_t queue_count;
     struct encoded values[QUEUE_MAX * STMT_PARAMS_MAX];
     size_t value_count;
-    struct buf bytes;            /* encoded values of this run */
+    struct buf bytes; /* encoded values of this run */
     PGresult *results[RESULTS_MAX];
     size_t result_count;
+    struct run_span span; /* of the run that is on its way */
+    bool halfway;         /* tx_commit_begin() was OK, and tx_commit_end() has not come */
 };
 
 static enum store_login login_of(enum tx_mode mode);
 static bool ends_itself(enum tx_mode mode);
-static int traced_run(struct tx *tx, bool commit);
 static int run(struct tx *tx, bool commit);
+static int begin_run(struct tx *tx, bool commit);
+static int end_run(struct tx *tx, bool commit, int rc);
+static void close_run(struct tx *tx, bool commit, int rc);
 static int send_run(struct tx *tx, bool commit);
 static bool send_begin(struct tx *tx);
 static bool send_statement(struct tx *tx, const struct queued *queued);
 static int collect_run(struct tx *tx, bool commit);
 static int collect_one(struct tx *tx, const struct stmt *stmt, struct rows *rows);
-static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows,
-                       PGresult *result);
+static int take_result(struct tx *tx, const struct stmt *stmt, struct rows *rows, PGresult *result);
 static bool is_own(const struct tx *tx, const PGresult *result);
 static int foreign(struct tx *tx, PGresult *result);
 static void mark_make(char mark[17]);
@@ -120,12 +124,28 @@ void tx_queue(struct tx *tx, const struct stmt *stmt, const struct sql_value *va
 
 int tx_run(struct tx *tx)
 {
-    return traced_run(tx, ends_itself(tx->mode));
+    return run(tx, ends_itself(tx->mode));
 }
 
 int tx_commit(struct tx *tx)
 {
-    return traced_run(tx, true);
+    return run(tx, true);
+}
+
+int tx_commit_begin(struct tx *tx)
+{
+    int rc = begin_run(tx, true);
+    tx->halfway = rc == OK;
+    if (rc != OK)
+        close_run(tx, true, rc);
+    return rc;
+}
+
+int tx_commit_end(struct tx *tx)
+{
+    assert(tx->halfway);
+    tx->halfway = false;
+    return end_run(tx, true, OK);
 }
 
 void tx_end_yourself(struct tx *tx)
@@ -153,6 +173,8 @@ void tx_free(struct tx *tx)
 {
     if (tx == NULL)
         return;
+    if (tx->halfway)
+        close_run(tx, true, COMMIT_UNCERTAIN);
     if (tx->conn != NULL)
         pool_give(tx->conn);
     for (size_t i = 0; i < tx->result_count; i++)
@@ -201,43 +223,52 @@ static bool ends_itself(enum tx_mode mode)
     return mode == TX_READ || mode == TX_CATALOG || mode == TX_PLATFORM_READ;
 }
 
-/* With the wait for a connection: it is what a slow call may have waited for. */
-static int traced_run(struct tx *tx, bool commit)
+static int run(struct tx *tx, bool commit)
 {
-    struct run_span span = {.began_ns = 0};
+    return end_run(tx, commit, begin_run(tx, commit));
+}
+
+/* The span is with the wait for a connection: it is what a slow call may have waited for. */
+static int begin_run(struct tx *tx, bool commit)
+{
+    assert(!tx->failed && !tx->committed);
+    tx->span = (struct run_span){.began_ns = 0};
     if (tx->ctx->spans != NULL) {
-        span.began_ns = clock_now();
-        span.first = tx->queue_count == 0 ? NULL : tx->queue[0].stmt->name;
-        span.statements = tx->queue_count;
+        tx->span.began_ns = clock_now();
+        tx->span.first = tx->queue_count == 0 ? NULL : tx->queue[0].stmt->name;
+        tx->span.statements = tx->queue_count;
     }
-    int rc = run(tx, commit);
-    run_span_end(tx->ctx, &span, rc);
+    if (tx->conn == NULL)
+        TRY(pool_take(tx->ctx, &tx->store->pools[login_of(tx->mode)], &tx->conn));
+    /* from here the server may act: whether it committed must be learned even if nobody waits any more */
+    tx->conn->commits = commit && !ends_itself(tx->mode);
+    if (tx->conn->commits)
+        task_shield(tx->ctx, true);
+    return send_run(tx, commit);
+}
+
+/* `rc` is what begin_run() said. */
+static int end_run(struct tx *tx, bool commit, int rc)
+{
+    if (rc == OK)
+        rc = collect_run(tx, commit);
+    close_run(tx, commit, rc);
     return rc;
 }
 
-static int run(struct tx *tx, bool commit)
+/* Without a connection nothing was begun. */
+static void close_run(struct tx *tx, bool commit, int rc)
 {
-    assert(!tx->failed && !tx->committed);
-    if (tx->conn == NULL) {
-        int rc = pool_take(tx->ctx, &tx->store->pools[login_of(tx->mode)], &tx->conn);
-        tx->failed = rc != OK;
-        TRY(rc);
-    }
-    /* from here the server may act: whether it committed must be learned even if nobody waits any more */
-    bool write = commit && !ends_itself(tx->mode);
-    tx->conn->commits = write;
-    if (write)
-        task_shield(tx->ctx, true);
-    int rc = send_run(tx, commit);
-    if (rc == OK)
-        rc = collect_run(tx, commit);
-    if (write) {
+    tx->failed = rc != OK;
+    if (tx->conn != NULL && tx->conn->commits) {
         task_shield(tx->ctx, false);
         count_commit(tx, rc == OK                 ? COMMIT_YES
                          : rc == COMMIT_UNCERTAIN ? COMMIT_UNKNOWN
                                                   : COMMIT_NO);
     }
-    tx->failed = rc != OK;
+    run_span_end(tx->ctx, &tx->span, rc);
+    if (tx->conn == NULL)
+        return;
     tx->committed = rc == OK && commit;
     tx->queue_count = 0;
     tx->value_count = 0;
@@ -246,7 +277,6 @@ static int run(struct tx *tx, bool commit)
         pool_drop(TAKE(tx->conn));
     else if (tx->committed || (tx->failed && (!tx->keeps_failed || tx->stopped)))
         pool_give(TAKE(tx->conn)); /* early: others wait for it */
-    return rc;
 }
 
 static int send_run(struct tx *tx, bool commit)
@@ -261,8 +291,8 @@ static int send_run(struct tx *tx, bool commit)
         sent = pg_conn_send(conn, "COMMIT", &(struct pg_params){0});
     if (!sent)
         return lost(tx, PG_LOST); /* a COMMIT, queued last, is not among what may have gone out */
-    enum pg_wait wait =
-        pg_conn_sync(conn) ? pg_conn_flush(tx->ctx, conn, answer_deadline(tx)) : PG_LOST;
+    enum pg_wait wait = pg_conn_sync(conn) ? pg_conn_flush(tx->ctx, conn, answer_deadline(tx))
+                                           : PG_LOST;
     if (wait == PG_DONE)
         return OK;
     int rc = lost(tx, wait);
@@ -274,17 +304,19 @@ static int send_run(struct tx *tx, bool commit)
  * session keeps nothing. */
 static bool send_begin(struct tx *tx)
 {
-    static const char settings[] = "SELECT set_config('app.tenant_id', $1, true), "
-                                   "set_config('statement_timeout', $2, true), "
-                                   "set_config('app.actor', $3, true), $4::text";
+#define SETTINGS                                                                                   \
+    "SELECT set_config('app.tenant_id', $1, true), set_config('statement_timeout', $2, true), "    \
+    "set_config('app.actor', $3, true), $4::text"
+    const char *settings = tx->mode == TX_RELAY ? SETTINGS ", " RELAY_PLANNER : SETTINGS;
     const char *begin = ends_itself(tx->mode) ? "BEGIN READ ONLY" : "BEGIN";
     char tenant[UUID_TEXT_SIZE] = "";
     if (!uuid_is_nil(&tx->tenant))
         uuid_format(&tx->tenant, tenant);
     uint64_t left = deadline_left(tx->ctx->deadline_ns, clock_now());
-    left -= left / 10; /* so that the server's "no" comes before our own deadline: the session lives on */
-    uint64_t limit =
-        left < tx->store->statement_timeout_ns ? left : tx->store->statement_timeout_ns;
+    left -= left /
+            10; /* so that the server's "no" comes before our own deadline: the session lives on */
+    uint64_t limit = left < tx->store->statement_timeout_ns ? left
+                                                            : tx->store->statement_timeout_ns;
     char timeout[24];
     snprintf(timeout, sizeof timeout, "%llu",
              (unsigned long long)(limit / NS_PER_MS + 1)); /* 0 would mean none */
@@ -416,7 +448,7 @@ static bool is_own(const struct tx *tx, const PGresult *result)
     if (tx->begin_answers == 2) /* libpq's function takes no const and changes nothing */
         return status == PGRES_COMMAND_OK &&
                strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "BEGIN") == 0;
-    return status == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) == 4 &&
+    return status == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) >= 4 &&
            strcmp(PQgetvalue(result, 0, 3), tx->mark) == 0;
 }
 
@@ -483,8 +515,7 @@ static int lost(struct tx *tx, enum pg_wait wait)
     case PG_DONE:
         break;
     }
-    return FAULT(tx->ctx, FAULT_DATABASE, "connection lost: %.120s",
-                 PQerrorMessage(tx->conn->pq));
+    return FAULT(tx->ctx, FAULT_DATABASE, "connection lost: %.120s", PQerrorMessage(tx->conn->pq));
 }
 
 static void count_commit(struct tx *tx, enum commit_outcome outcome)

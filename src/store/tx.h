@@ -56,6 +56,13 @@ int tx_run(struct tx *tx) MUST_CHECK;
  * committed.  Shielded from cancellation, bounded by the deadline.  Rows stay readable.  Suspends. */
 int tx_commit(struct tx *tx) MUST_CHECK;
 
+/* The halves of tx_commit(), for who has something else to do while the server works.  Begin sends, and
+ * suspends for a connection and until all has gone out; after OK it must be ended, by the end half or by
+ * tx_free(), which does not learn how it went.  What is between them is bounded by the caller: the server
+ * holds the statements' locks. */
+int tx_commit_begin(struct tx *tx) MUST_CHECK;
+int tx_commit_end(struct tx *tx) MUST_CHECK;
+
 /* From now on a failed run keeps its connection, so that tx_rollback() can end the transaction before
  * the caller goes on. */
 void tx_end_yourself(struct tx *tx);

@@ -360,7 +360,9 @@ static void call_shipping(const struct relay_caller *caller)
     ck_assert_uint_eq(batch.count, 2);
     ck_assert_str_eq(batch.rows[0].subject, "tenant.org.provisioned.v1");
     const struct sent_key key = {batch.rows[0].shard, batch.rows[0].id, 7};
-    expect_rc(&rig.ctx, relay_store_settle(caller, &key, 1, &moved), OK);
+    struct settling settling = {0};
+    expect_rc(&rig.ctx, relay_store_settle_begin(caller, &key, 1, &settling), OK);
+    expect_rc(&rig.ctx, relay_store_settle_end(caller, &settling, &moved), OK);
     ck_assert_uint_eq(moved, 1);
     const struct outbox_row *row = &batch.rows[1];
     struct sent_mark mark;

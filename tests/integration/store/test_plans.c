@@ -134,14 +134,14 @@ static const struct plan plans[] = {
 
     /* the relay */
     {"relay.unsent", "'{0,1,2,3}', 100, 1048576", "Index Scan using outbox_pkey", NULL, ALWAYS},
-    {"relay.settle", MANY ", " MANY ", " MANY, "Index Scan using outbox_pkey", "Insert on outbox_sent", 0},
-    {"relay.settle", "'{1,1,1}', '{1,2,3}', '{7,8,9}'", "Index Scan using outbox_pkey", "Insert on outbox_sent",
+    {"relay.settle", MANY ", " MANY ", " MANY, "Index Scan using outbox_pkey", "Tid Scan on outbox o", 0},
+    {"relay.settle", "'{1,1,1}', '{1,2,3}', '{7,8,9}'", "Index Scan using outbox_pkey", "Tid Scan on outbox o",
      ALWAYS},
     {"relay.settle_stored",
      "1, array_fill(" MINE "::text, '{5000}'), " MANY ", " MANY ", array_fill(" MINE "::text, '{5000}'), " MANY,
-     "Index Scan using outbox_tenant_id_incarnation_seq_key", "Insert on outbox_sent", 0},
+     "Index Scan using outbox_tenant_id_incarnation_seq_key", "Tid Scan on outbox o", 0},
     {"relay.settle_stored", "1, ARRAY[" MINE "], '{1}', '{1234}', ARRAY[" MINE "], '{7}'",
-     "Index Scan using outbox_tenant_id_incarnation_seq_key", "Insert on outbox_sent", ALWAYS},
+     "Index Scan using outbox_tenant_id_incarnation_seq_key", "Tid Scan on outbox o", ALWAYS},
     {"relay.announce", "'relay', 1", "Conflict Arbiter Indexes: relay_owner_pkey", NULL, ALWAYS},
     {"relay.renew", "'relay', 1", NULL, NULL, ALWAYS},
     {"relay.leases", NULL, NULL, NULL, ALWAYS},
@@ -166,8 +166,7 @@ static const struct plan plans[] = {
     {"rewind.unannounced", "1, 2", NULL, NULL, 0},
     {"rewind.counter_lock", MINE, "Index Scan using tenant_seq_pkey", NULL, ALWAYS},
     {"rewind.announced", MINE ", 2", NULL, NULL, 0},
-    {"rewind.renumber_away", MINE ", 2", "outbox_tenant_id_incarnation_seq_key", "Index Scan using outbox_pkey",
-     ALWAYS},
+    {"rewind.renumber_away", MINE ", 2", "outbox_tenant_id_incarnation_seq_key", NULL, ALWAYS},
     {"rewind.renumber_back", MINE ", 2", "outbox_tenant_id_incarnation_seq_key", NULL, ALWAYS},
     {"rewind.announce", "1, " MINE ", 2, " MINE ", 's', 'p'", "Insert on outbox", "Index Scan using authz_epoch_pkey",
      ALWAYS},
@@ -348,6 +347,35 @@ START_TEST(every_statement_takes_its_index)
 }
 END_TEST
 
+/* What is empty nearly always has been counted as empty when it fills: its pages with no row in them.  The
+ * relay's statements go along the index all the same, and none compares every row of the outbox with all that
+ * it was given. */
+START_TEST(queues_counted_as_empty_are_read_by_their_index)
+{
+    char url[URL_SIZE];
+    url_with(url, env("STACK_SUPERUSER_URL"), 0, DATABASE);
+    PGconn *root = sql_open(url);
+#define QUEUES "oid IN (SELECT oid FROM pg_class WHERE relnamespace = 'tenant'::regnamespace AND relkind = 'r' AND " \
+               "(relname IN ('outbox', 'outbox_dead') OR relname LIKE 'outbox_sent%%'))"
+    sql(root, "UPDATE pg_class SET reltuples = 0 WHERE relpages > 0 AND " QUEUES);
+    sql(root, "DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE " QUEUES ")");
+    PQfinish(root);
+    sql(logins[LOGIN_RELAY], "BEGIN");
+    sql(logins[LOGIN_RELAY], "SELECT " RELAY_PLANNER);
+    for (size_t i = 0; i < PLANS; i++) {
+        enum store_login login;
+        (void)stmt_find(plans[i].stmt, &login);
+        if (login != LOGIN_RELAY)
+            continue;
+        expect_plan(&plans[i], "force_custom_plan");
+        const char *lines = explained(&plans[i], "force_custom_plan");
+        ck_assert_msg(strstr(lines, "Join Filter:") == NULL, "%s compares all with all:\n%.3000s", plans[i].stmt,
+                      lines);
+    }
+    sql(logins[LOGIN_RELAY], "ROLLBACK");
+}
+END_TEST
+
 START_TEST(no_statement_is_without_a_plan)
 {
     for (size_t l = 0; l < REGISTERED; l++) {
@@ -416,6 +444,7 @@ Suite *suite_store_plans_it(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, every_statement_takes_its_index);
+    tcase_add_test(tests, queues_counted_as_empty_are_read_by_their_index);
     tcase_add_test(tests, no_statement_is_without_a_plan);
     tcase_add_test(tests, only_one_partition_is_looked_into);
     tcase_add_test(tests, a_lost_index_is_noticed);

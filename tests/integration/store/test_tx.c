@@ -245,6 +245,51 @@ START_TEST(freed_without_commit_is_undone)
 }
 END_TEST
 
+/* Between the halves the server works by itself: the rows are there before anybody asks how it went. */
+START_TEST(a_commit_in_two_halves_is_one)
+{
+    struct tenant tenant = tenant_made();
+    struct tx *tx = NULL;
+    ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &tenant.id, &tx), OK);
+    tenant_store_insert(tx, &tenant);
+    ck_assert_int_eq(tx_commit_begin(tx), OK);
+    wait_for(rows_of("tenants", &tenant.id) == 1, 5);
+    ck_assert_int_eq(counted("tenant_db_commits_total{outcome=\"yes\"}"), 0);
+    ck_assert_int_eq(tx_commit_end(tx), OK);
+    tx_free(tx);
+    ck_assert_int_eq(counted("tenant_db_commits_total{outcome=\"yes\"}"), 1);
+
+    /* the statement's own refusal comes with the second half */
+    ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &tenant.id, &tx), OK);
+    struct rows rows;
+    static const struct stmt late = {
+        .name = "test.late", .text = "SELECT 1 / (SELECT 0) AS n", .columns = {"n", NULL}, .guard_refusal = VERSION_CONFLICT};
+    tx_queue(tx, &late, NULL, &rows);
+    ck_assert_int_eq(tx_commit_begin(tx), OK);
+    ck_assert_int_eq(tx_commit_end(tx), VERSION_CONFLICT);
+    tx_free(tx);
+    ck_assert_int_eq(counted("tenant_db_commits_total{outcome=\"no\"}"), 1);
+}
+END_TEST
+
+/* Who does not ask does not know, and it is counted so; the next one gets a connection that is clean. */
+START_TEST(a_commit_left_halfway_is_uncertain)
+{
+    struct tenant tenant = tenant_made();
+    struct tenant back;
+    struct tx *tx = NULL;
+    ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &tenant.id, &tx), OK);
+    tenant_store_insert(tx, &tenant);
+    ck_assert_int_eq(tx_commit_begin(tx), OK);
+    tx_free(tx);
+    ck_assert_int_eq(counted("tenant_db_commits_total{outcome=\"uncertain\"}"), 1);
+    wait_for(open_transactions() == 0, 5);
+    int rc = look(&tenant.id, &back);
+    ck_assert(rc == OK || rc == TENANT_NOT_FOUND);
+    ck_assert_int_eq(rows_of("tenants", &tenant.id), rc == OK);
+}
+END_TEST
+
 /* COMMIT travels behind a statement whose columns are not those the program expects: it happens. */
 START_TEST(an_unexpected_column_behind_a_commit_is_no_rollback)
 {
@@ -442,6 +487,8 @@ Suite *suite_store_tx_it(void)
     tcase_add_test(tests, round_trips_are_few);
     tcase_add_test(tests, the_platform_finds_slugs_of_all_regions);
     tcase_add_test(tests, freed_without_commit_is_undone);
+    tcase_add_test(tests, a_commit_in_two_halves_is_one);
+    tcase_add_test(tests, a_commit_left_halfway_is_uncertain);
     tcase_add_test(tests, an_unexpected_column_behind_a_commit_is_no_rollback);
     tcase_add_test(tests, a_slow_statement_ends_in_time_and_keeps_nothing);
     tcase_add_test(tests, sequences_have_no_gaps);
