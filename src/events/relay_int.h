@@ -89,6 +89,7 @@ struct relay {
     uint64_t lease_due_ns; /* renew then */
     uint64_t lease_end_ns; /* by our own clock the leases run out then */
     uint64_t stats_due_ns;
+    uint64_t count_due_ns; /* count the backlog then; look at its age meanwhile */
     uint64_t prune_due_ns;
     uint64_t partitions_due_ns; /* 0: at once */
     uint64_t groups_due_ns;     /* see that consumer groups have their stream */

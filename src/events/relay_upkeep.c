@@ -7,6 +7,8 @@
 
 #define UPKEEP_PATIENCE_NS (5 * NS_PER_S)
 #define STATS_EVERY_NS (2 * NS_PER_S)
+#define COUNT_MAX 1000000
+#define COUNT_SHARE 20
 #define PRUNE_EVERY_NS (60 * NS_PER_S)
 /* Relays that started together drift apart by the jitter. */
 #define PARTITIONS_EVERY_NS (3600 * NS_PER_S)
@@ -34,11 +36,21 @@ void relay_upkeep(struct relay *relay)
     }
 }
 
+/* Counting a large backlog takes from the time for sending it: it may have a twentieth of it. */
 static void backlog_look(struct relay *relay)
 {
     const struct relay_caller caller = relay_caller(relay, UPKEEP_PATIENCE_NS);
-    relay->stats_due_ns = deadline_after(clock_now(), STATS_EVERY_NS);
-    (void)relay_database_did(relay, relay_store_stats(&caller, &relay->stats));
+    uint64_t began = clock_now();
+    bool counting = began >= relay->count_due_ns;
+    uint64_t pending = relay->stats.pending;
+    relay->stats_due_ns = deadline_after(began, STATS_EVERY_NS);
+    int rc = relay_store_stats(&caller, counting ? COUNT_MAX : 0, &relay->stats);
+    if (counting)
+        relay->count_due_ns = deadline_after(began, COUNT_SHARE * (clock_now() - began));
+    if (!relay_database_did(relay, rc))
+        return;
+    if (!counting)
+        relay->stats.pending = pending;
     metric_gauge_set(relay->metrics.pending, (int64_t)relay->stats.pending);
     metric_gauge_set(relay->metrics.unlettered, (int64_t)relay->stats.unlettered);
     metric_gauge_set(relay->metrics.oldest_age, (int64_t)(relay->stats.oldest_age_us / 1000000));

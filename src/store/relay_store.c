@@ -155,18 +155,19 @@ static const struct stmt leave = {
     .columns = {NULL},
 };
 
-/* The count stops at a million: counting a larger backlog would add to what caused it.  The age
- * is that of each shard's first row, by the order of sending, so one index probe per shard. */
+/* The count stops at $1.  The age is that of each shard's first row, by the order of sending, so one index
+ * probe per shard. */
 static const struct stmt stats_select = {
     .name = "relay.stats",
     .text =
-        "SELECT (SELECT count(*) FROM (SELECT FROM tenant.outbox LIMIT 1000000) rows) AS pending,"
+        "SELECT (SELECT count(*) FROM (SELECT FROM tenant.outbox LIMIT $1) rows) AS pending,"
         " coalesce((SELECT greatest(max(extract(epoch FROM clock_timestamp() - o.created_at)), 0)"
         "  FROM generate_series(0, 15) AS s(shard) CROSS JOIN LATERAL (SELECT created_at"
         "   FROM tenant.outbox WHERE outbox.shard = s.shard ORDER BY id LIMIT 1) o)"
         " * 1000000, 0)::bigint AS oldest_age_us,"
         " (SELECT count(*) FROM (SELECT FROM tenant.outbox_dead WHERE lettered_at IS NULL"
         "  LIMIT 100000) rows) AS unlettered",
+    .param_count = 1,
     .columns = {"pending", "oldest_age_us", "unlettered", NULL},
 };
 
@@ -368,14 +369,16 @@ int relay_store_release(const struct relay_caller *caller, uint16_t shards, bool
 }
 
 /* The numbers come as one row. */
-int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out)
+int relay_store_stats(const struct relay_caller *caller, uint64_t count_max,
+                      struct outbox_stats *out)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows = {0};
     size_t pending = 0;
     size_t oldest = 0;
     size_t unlettered = 0;
-    TRY(relay_ask(caller, &stats_select, NULL, &tx, &rows));
+    const struct sql_value most = sql_int8((int64_t)count_max);
+    TRY(relay_ask(caller, &stats_select, &most, &tx, &rows));
     TRY(relay_number(caller, &rows, "pending", &pending));
     TRY(relay_number(caller, &rows, "oldest_age_us", &oldest));
     TRY(relay_number(caller, &rows, "unlettered", &unlettered));

@@ -126,11 +126,13 @@ int relay_store_release(const struct relay_caller *caller, uint16_t shards,
 
 /* What health and metrics show of the backlog. */
 struct outbox_stats {
-    uint64_t pending;       /* unsent rows, counted up to a million */
+    uint64_t pending;       /* unsent rows, counted up to `count_max` */
     uint64_t oldest_age_us; /* 0 when there are none */
     uint64_t unlettered;    /* withheld events whose dead letter is not stored yet */
 };
-int relay_store_stats(const struct relay_caller *caller, struct outbox_stats *out) MUST_CHECK;
+/* Counting reads the backlog, or as much of it; with a `count_max` of 0 it costs next to nothing. */
+int relay_store_stats(const struct relay_caller *caller, uint64_t count_max,
+                      struct outbox_stats *out) MUST_CHECK;
 
 /* Deletes expired idempotency keys of both tables, relays not seen for three days, and withheld originals
  * whose letters are 90 days old. */

@@ -354,8 +354,13 @@ static void call_shipping(const struct relay_caller *caller)
     struct outbox_batch batch;
     struct outbox_stats stats;
     size_t moved = 0;
-    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    expect_rc(&rig.ctx, relay_store_stats(caller, 1000, &stats), OK);
     ck_assert_uint_eq(stats.pending, 2);
+    expect_rc(&rig.ctx, relay_store_stats(caller, 1, &stats), OK);
+    ck_assert_uint_eq(stats.pending, 1);
+    expect_rc(&rig.ctx, relay_store_stats(caller, 0, &stats), OK);
+    ck_assert_uint_eq(stats.pending, 0);
+    ck_assert_uint_gt(stats.oldest_age_us, 0);
     expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
     ck_assert_uint_eq(batch.count, 2);
     ck_assert_str_eq(batch.rows[0].subject, "tenant.org.provisioned.v1");
@@ -410,7 +415,7 @@ static void call_withholding(const struct relay_caller *caller)
     ck_assert_int_eq(tombstone->seq, original.seq);
     ck_assert_str_eq(tombstone->subject, event.subject);
     ck_assert(slice_is(tombstone->payload, "tombstone"));
-    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    expect_rc(&rig.ctx, relay_store_stats(caller, 1000, &stats), OK);
     ck_assert_uint_eq(stats.unlettered, 1);
     expect_rc(&rig.ctx, dead_store_unlettered(caller, (uint16_t) ~(1u << original.shard), &dead), OK);
     ck_assert_uint_eq(dead.count, 0);
@@ -422,7 +427,7 @@ static void call_withholding(const struct relay_caller *caller)
     ck_assert_str_eq(dead.rows[0].detail, "for a test");
     ck_assert_uint_gt(dead.rows[0].died_us, original.created_us);
     expect_rc(&rig.ctx, dead_store_lettered(caller, original.shard, original.id), OK);
-    expect_rc(&rig.ctx, relay_store_stats(caller, &stats), OK);
+    expect_rc(&rig.ctx, relay_store_stats(caller, 1000, &stats), OK);
     ck_assert_uint_eq(stats.unlettered, 0);
     expect_rc(&rig.ctx, relay_store_prune(caller), OK);
     ck_assert_int_eq(sql_count(root, "tenant.outbox_dead"), 1);
