@@ -85,6 +85,29 @@ def sql(text, url="STACK_SUPERUSER_URL"):
     return [line.split("\t") for line in done.stdout.splitlines() if line]
 
 
+class Session:
+    """One psql for many questions with one word for an answer."""
+
+    def __init__(self, url="STACK_SUPERUSER_URL"):
+        self.process = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", os.environ[url]], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+
+    def ask(self, question):
+        self.process.stdin.write(question + ";\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise Failed(f"SQL: no answer to {question}")
+        return answer.strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
 def tenants_need(count):
     """At least `count` tenants of the bench, all alike in length; returns nothing."""
     have = int(sql("SELECT count(*) FROM tenant.tenants WHERE slug LIKE 'bench-%'")[0][0])
