@@ -27,6 +27,8 @@
 #define INBOX_BYTES_MAX (256 * 1024 * 1024)
 
 static int64_t request_timeout_ms(const struct ctx *ctx);
+static void message_done(struct jetstream_inbox *inbox, natsMsg *message);
+static void done_free(struct jetstream_inbox *inbox);
 
 /* Blocks the calling thread.  Certificates and the seed are read here and not kept by us. */
 int jetstream_open(struct ctx *ctx, const struct jetstream_settings *settings,
@@ -120,9 +122,30 @@ void jetstream_inbox_close(struct jetstream_inbox *inbox)
 {
     if (inbox == NULL)
         return;
-    natsMsg_Destroy(inbox->message);
+    message_done(inbox, TAKE(inbox->message));
+    done_free(inbox);
     natsSubscription_Destroy(inbox->subscription);
     free(inbox);
+}
+
+/* The library frees a message in a thread of its own, which it wakes for each while that waits: many at once
+ * cost one waking. */
+static void message_done(struct jetstream_inbox *inbox, natsMsg *message)
+{
+    if (message == NULL)
+        return;
+    inbox->done_bytes += (size_t)natsMsg_GetDataLength(message);
+    inbox->done[inbox->done_count++] = message;
+    if (inbox->done_count == INBOX_DONE_MAX || inbox->done_bytes >= INBOX_DONE_BYTES_MAX)
+        done_free(inbox);
+}
+
+static void done_free(struct jetstream_inbox *inbox)
+{
+    for (unsigned i = 0; i < inbox->done_count; i++)
+        natsMsg_Destroy(inbox->done[i]);
+    inbox->done_count = 0;
+    inbox->done_bytes = 0;
 }
 
 /* Written to the library's buffer, of which its own thread takes care; when it is full the write
@@ -144,7 +167,7 @@ int jetstream_send(struct ctx *ctx, struct jetstream_inbox *inbox,
         status = natsMsgHeader_Set(wire, header->name, header->value);
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(inbox->connection, wire);
-    natsMsg_Destroy(wire);
+    message_done(inbox, wire);
     return nats_checked(ctx, status, "publish");
 }
 
@@ -166,15 +189,19 @@ int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t d
     }
 }
 
-/* Destroys the message before it: the caller has used or copied that. */
+/* The message before it is done with: the caller has used or copied that. */
 int inbox_next(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns, bool *received)
 {
-    natsMsg_Destroy(inbox->message);
-    inbox->message = NULL;
+    message_done(inbox, TAKE(inbox->message));
     int wait_ms = deadline_poll_ms(deadline_ns, clock_now());
     assert(wait_ms >= 0);
-    natsStatus status =
-        natsSubscription_NextMsg(&inbox->message, inbox->subscription, wait_ms == 0 ? 1 : wait_ms);
+    int waiting = 1;
+    if (wait_ms == 0) /* the library waits for a millisecond at least */
+        (void)natsSubscription_GetPending(inbox->subscription, &waiting, NULL);
+    natsStatus status = waiting == 0
+                            ? NATS_TIMEOUT
+                            : natsSubscription_NextMsg(&inbox->message, inbox->subscription,
+                                                       wait_ms == 0 ? 1 : wait_ms);
     if (status == NATS_TIMEOUT && jetstream_is_open(&(struct jetstream){inbox->connection})) {
         *received = false;
         return OK;

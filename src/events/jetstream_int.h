@@ -8,6 +8,8 @@
 
 #define API_PREFIX "$JS.API."
 #define INBOX_PREFIX_MAX 96
+#define INBOX_DONE_MAX 256
+#define INBOX_DONE_BYTES_MAX (1024 * 1024)
 
 struct jetstream {
     natsConnection *connection;
@@ -18,6 +20,9 @@ struct jetstream_inbox {
     natsSubscription *subscription;
     natsMsg *message;              /* the last one received, owned */
     char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
+    natsMsg *done[INBOX_DONE_MAX]; /* messages that nobody looks at any more, owned */
+    unsigned done_count;
+    size_t done_bytes; /* of their payloads */
 };
 
 /* The inbox's next message becomes inbox->message and the one before is destroyed.  False in *received: none

@@ -36,11 +36,12 @@ static int settings_check(struct ctx *ctx, const struct relay_settings *settings
 static int database_open(struct relay *relay, struct metrics *metrics);
 static void relay_free(struct relay *relay);
 static void *relay_main(void *argument);
+static void arenas_turn(struct relay *relay);
 static void relay_pause(struct relay *relay, uint64_t duration_ns);
 static void status_publish(struct relay *relay);
 
-/* The arena has no cap: a turn's memory is bounded by batch_bytes and the windows, and it is
- * reset each turn. */
+/* The arenas have no cap: a turn's memory is bounded by batch_bytes and the windows, and they are
+ * reset in turn. */
 int relay_start(const struct relay_settings *settings, struct metrics *metrics,
                 const struct log *log, struct relay **out)
 {
@@ -50,6 +51,7 @@ int relay_start(const struct relay_settings *settings, struct metrics *metrics,
     relay->wake_fd = -1;
     pthread_mutex_init(&relay->status_lock, NULL);
     ctx_init(&relay->ctx, log, arena_new(0));
+    relay->other_arena = arena_new(0);
     relay->ctx.method = "relay";
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         relay->shards[i].number = i;
@@ -161,6 +163,7 @@ static void relay_free(struct relay *relay)
     for (unsigned i = 0; i < PARTITION_COUNT; i++)
         free(relay->shards[i].sent);
     arena_free(relay->ctx.arena);
+    arena_free(relay->other_arena);
     if (relay->wake_fd >= 0)
         close(relay->wake_fd);
     pthread_mutex_destroy(&relay->status_lock);
@@ -175,7 +178,7 @@ static void *relay_main(void *argument)
     pthread_setname_np(pthread_self(), "relay");
     log_info(&relay->ctx, "relay.started", KV_STR("instance", relay->settings->instance));
     while (!atomic_load(&relay->stopping)) {
-        arena_reset(relay->ctx.arena);
+        arenas_turn(relay);
         bool moved = relay_turn(relay);
         status_publish(relay);
         idle = moved ? IDLE_FLOOR_NS : idle;
@@ -188,6 +191,15 @@ static void *relay_main(void *argument)
     relay_lease_leave(relay);
     log_info(&relay->ctx, "relay.stopped", KV_INT("published", relay->published));
     return NULL;
+}
+
+/* What a turn allocates lasts until the end of the next one. */
+static void arenas_turn(struct relay *relay)
+{
+    struct arena *oldest = relay->other_arena;
+    relay->other_arena = relay->ctx.arena;
+    relay->ctx.arena = oldest;
+    arena_reset(oldest);
 }
 
 /* Until something was committed in this process, or the time to look for what others committed. */

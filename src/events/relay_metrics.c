@@ -32,8 +32,8 @@ static const struct metric_family fenced = {
 static const struct metric_family pending = {
     .name = "tenant_outbox_pending_events",
     .help =
-        "Committed events not yet acknowledged by JetStream, over all partitions; a large backlog is counted more "
-        "seldom.",
+        "Committed events not yet acknowledged by JetStream, over all partitions; a large backlog "
+        "is counted more seldom.",
     .kind = METRIC_GAUGE,
 };
 static const struct metric_family oldest_age = {

@@ -158,5 +158,5 @@ static void refill_end(struct relay *relay, struct shard *shard)
     if (shard->refill.count > 0)
         log_info(&relay->ctx, "relay.stream_refilled", KV_STR("stream", name),
                  KV_INT("events", shard->refill.count), KV_INT("last_seq", shard->stream_seq));
-    shard->state = SHARD_READY;
+    shard_ready(shard);
 }

@@ -256,7 +256,9 @@ static void scan_end(struct relay *relay, struct shard *shard)
     shard->stream_seq = scan->facts.last_seq;
     shard->look_due_ns = deadline_after(clock_now(), pause);
     shard->refill = (struct shard_refill){.after = scan->mark};
-    shard->state = scan->lost ? SHARD_REFILLING : SHARD_READY;
+    shard_ready(shard);
+    if (scan->lost)
+        shard->state = SHARD_REFILLING;
     scan->begun = false;
 }
 

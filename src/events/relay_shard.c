@@ -75,6 +75,12 @@ void shard_recover(struct relay *relay, struct shard *shard)
     shard->failures += shard->failures == 0;
 }
 
+void shard_ready(struct shard *shard)
+{
+    shard->state = SHARD_READY;
+    shard->offered = false;
+}
+
 /* Whatever was being compared is begun anew. */
 void shard_doubt(struct shard *shard)
 {

@@ -87,6 +87,7 @@ struct shard {
     uint64_t not_before_ns; /* after a failure: wait until then */
     uint64_t look_due_ns;   /* READY: look at the stream again then */
     unsigned failures;      /* in a row */
+    bool offered;           /* READY: the rows in hand are still those that come next */
     uint64_t doubts;        /* READY, REFILLING: the relay's when the comparison ended */
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
@@ -111,6 +112,8 @@ void shard_send(struct relay *relay, struct shard *shard, const struct outbox_ro
 /* Sends these rows, all of which fit, as one window.  From READY or REFILLING to SENT. */
 void shard_window(struct relay *relay, struct shard *shard, const struct outbox_row *rows,
                   size_t count);
+/* To READY; rows that were read before do not count. */
+void shard_ready(struct shard *shard);
 /* The stream must be compared with the database again.  From any state that is ours to UNKNOWN; a window in
  * flight is forgotten. */
 void shard_doubt(struct shard *shard);

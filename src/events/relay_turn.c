@@ -10,7 +10,8 @@
 
 #include <assert.h>
 
-#define READ_PATIENCE_NS (5 * NS_PER_S)
+#define DATABASE_PATIENCE_NS (5 * NS_PER_S)
+#define RECEIVE_PATIENCE_NS (5 * NS_PER_S)
 /* how long a turn waits for acknowledgements while nothing else can be done: new rows wait no
  * longer */
 #define SLICE_NS (20 * NS_PER_MS)
@@ -22,31 +23,33 @@
 /* Asking streams may take a while, and events of the others wait. */
 #define RESOLVE_SLICE_NS (25 * NS_PER_MS)
 
-/* What a turn moves from outbox to outbox_sent; {0}: nothing. */
-struct turn_settling {
-    struct settling begun;
-    size_t count;
+/* What a turn asks the database for, in one round trip: rows are moved to outbox_sent, rows are read. */
+struct turn_exchange {
+    struct outbox_exchange begun;
+    size_t settling;  /* rows */
+    uint16_t reading; /* shards */
 };
 
 static bool shards_resolve(struct relay *relay);
 static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
-static bool rows_read(struct relay *relay, struct outbox_batch *batch);
-static uint16_t shards_waiting(const struct relay *relay);
-static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
-static void batch_send(struct relay *relay, const struct outbox_batch *batch);
+static void acks_wait(struct relay *relay);
 static unsigned windows_to_leave(const struct relay *relay);
 static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_ns);
 static unsigned windows_open(const struct relay *relay);
 static bool shard_is_open(const struct shard *shard);
 static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
-static bool windows_close(struct relay *relay, struct turn_settling *settling);
-static void settle_begin(struct relay *relay, const struct sent_key *keys, size_t count,
-                         struct turn_settling *out);
-static void settle_end(struct relay *relay, struct turn_settling *settling);
+static bool windows_close(struct relay *relay, struct sent_keys *sent);
+static void window_count(struct relay *relay, const struct shard *shard);
+static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
+                           struct turn_exchange *out);
+static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent);
+static bool may_send(const struct relay *relay, const struct shard *shard);
+static void batch_send(struct relay *relay, const struct outbox_batch *batch);
+static void exchange_end(struct relay *relay, struct turn_exchange *exchange);
+static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
 static void windows_end(struct relay *relay, bool settled);
 static void leavers_give_up(struct relay *relay);
-static void window_count(struct relay *relay, const struct shard *shard);
 
 /* Leases first: rows are only read for shards that are still ours.  `js` is looked at again
  * after each step, because any of them may find the connection lost. */
@@ -63,28 +66,31 @@ bool relay_turn(struct relay *relay)
         relay_letters(relay);
     if (relay->js != NULL && shards_refill(relay))
         moved = true;
-    struct outbox_batch batch = {0};
-    struct turn_settling settling = {0};
-    if (relay->js != NULL && rows_read(relay, &batch))
-        moved = true;
+    struct turn_exchange exchange = {.settling = 0};
+    struct sent_keys sent = {.count = 0};
     if (relay->js != NULL)
-        acks_collect(relay, windows_to_leave(relay), deadline_after(clock_now(), SLICE_NS));
-    if (windows_close(relay, &settling))
+        acks_wait(relay);
+    if (windows_close(relay, &sent))
         moved = true;
+    exchange_begin(relay, &sent, &exchange);
     if (relay->js != NULL)
-        batch_send(relay, &batch);
-    settle_end(relay, &settling);
+        batch_send(relay, &relay->batch);
+    relay->batch = (struct outbox_batch){.count = 0};
+    exchange_end(relay, &exchange);
     leavers_give_up(relay);
-    return moved;
+    return moved || relay->batch.count > 0;
 }
 
 void relay_drain(struct relay *relay, uint64_t deadline_ns)
 {
     while (relay->js != NULL && windows_open(relay) > 0 && clock_now() < deadline_ns) {
-        struct turn_settling settling = {0};
+        struct turn_exchange exchange = {.settling = 0};
+        struct sent_keys sent = {.count = 0};
         acks_collect(relay, 0, deadline_ns);
-        windows_close(relay, &settling);
-        settle_end(relay, &settling);
+        windows_close(relay, &sent);
+        relay->server_known = false; /* nothing more is to be read */
+        exchange_begin(relay, &sent, &exchange);
+        exchange_end(relay, &exchange);
         leavers_give_up(relay);
     }
 }
@@ -146,71 +152,14 @@ static void groups_check(struct relay *relay)
     relay->groups_due_ns = deadline_after(clock_now(), pause);
 }
 
-/* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
- * sent already, and a reader that goes on from the highest would send the tenant's next event first. */
-static bool rows_read(struct relay *relay, struct outbox_batch *batch)
-{
-    uint16_t waiting = shards_waiting(relay);
-    if (waiting == 0 || !relay->server_known || !relay_database_ready(relay))
-        return false;
-    uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
-                                                       : BATCH_BYTES_DEFAULT;
-    const struct outbox_read read = {
-        .shards = waiting,
-        .rows_max = relay->settings->window,
-        .payload_max = bytes / (unsigned)__builtin_popcount(waiting),
-    };
-    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    if (!relay_database_did(relay, relay_store_unsent(&caller, &read, batch)))
-        return false;
-    bool found = batch->count > 0;
-    if (found && !batch_is_of_now(relay, batch)) {
-        relay_server_doubt(relay);
-        batch->count = 0;
-    }
-    return found;
-}
-
-/* Read from the server that was looked at, and under the incarnation that the streams were compared for. */
-static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch)
-{
-    bool now = batch->server_started_us == relay->server_started_us;
-    for (size_t i = 0; now && i < batch->count; i++)
-        now = batch->rows[i].incarnation <= relay->incarnation;
-    return now;
-}
-
-static uint16_t shards_waiting(const struct relay *relay)
+/* Rows in hand do not wait for others' answers. */
+static void acks_wait(struct relay *relay)
 {
     uint64_t now = clock_now();
-    uint16_t waiting = 0;
-    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        const struct shard *shard = &relay->shards[i];
-        if (shard->state == SHARD_READY && now >= shard->not_before_ns &&
-            shard->doubts == relay->doubts)
-            waiting |= (uint16_t)(1u << i);
-    }
-    return waiting;
-}
-
-static void batch_send(struct relay *relay, const struct outbox_batch *batch)
-{
-    size_t starts[PARTITION_COUNT] = {0};
-    size_t counts[PARTITION_COUNT] = {0};
-    for (size_t i = batch->count; i-- > 0;) {
-        assert(batch->rows[i].shard < PARTITION_COUNT);
-        starts[batch->rows[i].shard] = i;
-        counts[batch->rows[i].shard]++;
-    }
-    relay->first_shard++;
-    for (unsigned i = 0; i < PARTITION_COUNT && relay->js != NULL; i++) {
-        unsigned number = (relay->first_shard + i) % PARTITION_COUNT;
-        struct shard *shard = &relay->shards[number];
-        if (counts[number] == 0)
-            continue;
-        if (shard->state == SHARD_READY)
-            shard_send(relay, shard, batch->rows + starts[number], counts[number]);
-    }
+    if (relay->batch.count > 0)
+        acks_collect(relay, 0, now);
+    else
+        acks_collect(relay, windows_to_leave(relay), deadline_after(now, SLICE_NS));
 }
 
 /* Half may stay open when there is much, so that streams store while the database settles what they have
@@ -238,7 +187,7 @@ static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_
     /* Answers that are there already count even when their time is over. */
     while (windows_open(relay) > leave) {
         bool received = false;
-        struct ctx *ctx = relay_step(relay, READ_PATIENCE_NS);
+        struct ctx *ctx = relay_step(relay, RECEIVE_PATIENCE_NS);
         if (jetstream_receive(ctx, relay->inbox, deadline_ns, &reply, &received) != OK) {
             relay_broker_lost(relay, ctx_fault_text(ctx));
             return;
@@ -278,7 +227,7 @@ static void ack_take(struct relay *relay, const struct jetstream_reply *reply)
 }
 
 /* Settles the windows that are complete and recovers those that cannot become it. */
-static bool windows_close(struct relay *relay, struct turn_settling *settling)
+static bool windows_close(struct relay *relay, struct sent_keys *sent)
 {
     struct sent_key *keys = NULL;
     size_t count = 0;
@@ -306,32 +255,109 @@ static bool windows_close(struct relay *relay, struct turn_settling *settling)
                 (struct sent_key){shard->number, shard->sent[i].id, window_seq(&shard->window, i)};
     }
     assert(count <= (size_t)PARTITION_COUNT * WINDOW_MAX);
-    if (count > 0)
-        settle_begin(relay, keys, count, settling);
+    *sent = (struct sent_keys){keys, count};
     return moved;
 }
 
-static void settle_begin(struct relay *relay, const struct sent_key *keys, size_t count,
-                         struct turn_settling *out)
+static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
+                           struct turn_exchange *out)
 {
-    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    int rc = relay_store_settle_begin(&caller, keys, count, &out->begun);
-    out->count = count;
+    uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
+                                                       : BATCH_BYTES_DEFAULT;
+    out->settling = sent->count;
+    out->reading = shards_to_read(relay, sent);
+    if (sent->count == 0 && out->reading == 0)
+        return;
+    unsigned shards = (unsigned)__builtin_popcount(out->reading);
+    const struct outbox_read read = {
+        .shards = out->reading,
+        .rows_max = relay->settings->window,
+        .payload_max = shards == 0 ? 0 : bytes / shards,
+    };
+    const struct relay_caller caller = relay_caller(relay, DATABASE_PATIENCE_NS);
+    int rc = relay_store_exchange_begin(&caller, sent, &read, &out->begun);
     if (rc != OK) {
         (void)relay_database_did(relay, rc);
         windows_end(relay, false);
     }
 }
 
-static void settle_end(struct relay *relay, struct turn_settling *settling)
+/* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
+ * sent already, and a reader that goes on from the highest would send the tenant's next event first.  So only
+ * of shards that have nothing in flight and nothing in hand, or whose window is settled in the same breath. */
+static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent)
 {
+    uint16_t reading = 0;
+    if (!relay->server_known || !relay_database_ready(relay))
+        return 0;
+    for (size_t i = 0; i < sent->count; i++)
+        reading |= (uint16_t)(1u << sent->items[i].shard);
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        if (may_send(relay, &relay->shards[i]))
+            reading |= (uint16_t)(1u << i);
+    }
+    for (size_t i = 0; i < relay->batch.count; i++) {
+        if (relay->shards[relay->batch.rows[i].shard].offered)
+            reading &= (uint16_t) ~(1u << relay->batch.rows[i].shard);
+    }
+    return reading;
+}
+
+static bool may_send(const struct relay *relay, const struct shard *shard)
+{
+    return shard->state == SHARD_READY && clock_now() >= shard->not_before_ns &&
+           shard->doubts == relay->doubts;
+}
+
+static void batch_send(struct relay *relay, const struct outbox_batch *batch)
+{
+    size_t starts[PARTITION_COUNT] = {0};
+    size_t counts[PARTITION_COUNT] = {0};
+    for (size_t i = batch->count; i-- > 0;) {
+        assert(batch->rows[i].shard < PARTITION_COUNT);
+        starts[batch->rows[i].shard] = i;
+        counts[batch->rows[i].shard]++;
+    }
+    relay->first_shard++;
+    for (unsigned i = 0; i < PARTITION_COUNT && relay->js != NULL; i++) {
+        unsigned number = (relay->first_shard + i) % PARTITION_COUNT;
+        struct shard *shard = &relay->shards[number];
+        if (counts[number] == 0)
+            continue;
+        if (shard->offered && may_send(relay, shard))
+            shard_send(relay, shard, batch->rows + starts[number], counts[number]);
+    }
+}
+
+static void exchange_end(struct relay *relay, struct turn_exchange *exchange)
+{
+    struct outbox_batch batch = {.count = 0};
     size_t moved = 0;
-    if (settling->begun.tx == NULL)
+    if (exchange->begun.tx == NULL)
         return;
-    const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
-    int rc = relay_store_settle_end(&caller, &settling->begun, &moved);
+    const struct relay_caller caller = relay_caller(relay, DATABASE_PATIENCE_NS);
+    int rc = relay_store_exchange_end(&caller, &exchange->begun, &moved, &batch);
+    bool did = relay_database_did(relay, rc);
     /* other numbers: somebody else did, or there are no such rows any more */
-    windows_end(relay, relay_database_did(relay, rc) && moved == settling->count);
+    windows_end(relay, did && moved == exchange->settling);
+    if (!did)
+        return;
+    if (batch.count > 0 && !batch_is_of_now(relay, &batch)) {
+        relay_server_doubt(relay);
+        return;
+    }
+    for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++)
+        shard->offered = shard->state == SHARD_READY && (exchange->reading >> shard->number & 1);
+    relay->batch = batch;
+}
+
+/* Read from the server that was looked at, and under the incarnation that the streams were compared for. */
+static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch)
+{
+    bool now = batch->server_started_us == relay->server_started_us;
+    for (size_t i = 0; now && i < batch->count; i++)
+        now = batch->rows[i].incarnation <= relay->incarnation;
+    return now;
 }
 
 /* Whether the statement worked or not, its windows are over: if not, or if nobody knows, the streams are
@@ -342,7 +368,7 @@ static void windows_end(struct relay *relay, bool settled)
         if (shard->state != SHARD_SENT || shard->window.state != WINDOW_DONE)
             continue;
         shard->stream_seq = shard->window.base_seq + shard->window.count;
-        shard->state = SHARD_READY;
+        shard_ready(shard);
         if (!settled)
             shard_doubt(shard);
         shard->window.state = WINDOW_EMPTY;

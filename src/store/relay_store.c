@@ -220,6 +220,10 @@ const struct stmt_list relay_statements = {
     .login = LOGIN_RELAY,
 };
 
+static void queue_settling(struct tx *tx, const struct sent_keys *sent, struct rows *moved);
+static void queue_reading(struct tx *tx, const struct outbox_read *read, struct rows *unsent);
+static int batch_read(const struct relay_caller *caller, const struct rows *rows,
+                      struct outbox_batch *out) MUST_CHECK;
 static int leases_read(const struct relay_caller *caller, const struct rows *rows,
                        struct relay_leases *out) MUST_CHECK;
 static int owners_read(const struct relay_caller *caller, const struct rows *rows,
@@ -228,64 +232,84 @@ static struct sql_value duration_us(uint64_t duration_ns);
 static void rows_put_in_order(struct outbox_row *rows, size_t count);
 static int row_compare(const void *left, const void *right);
 
-/* Rows are copied into the arena before the tx is freed: libpq's result goes with it. */
-int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
-                       struct outbox_batch *out)
+/* The settling first: what is read then is what comes after it. */
+int relay_store_exchange_begin(const struct relay_caller *caller, const struct sent_keys *sent,
+                               const struct outbox_read *read, struct outbox_exchange *out)
 {
-    AUTO(tx_free_ptr) struct tx *tx = NULL;
-    struct rows rows = {0};
-    struct shard_numbers shards = shard_numbers_of(read->shards);
-    const struct sql_value values[] = {
-        sql_int8_list(shards.items, shards.count),
-        sql_int8(read->rows_max),
-        sql_int8((int64_t)read->payload_max),
-    };
-    TRY(relay_ask(caller, &unsent_select, values, &tx, &rows));
-    struct arena *arena = caller->ctx->arena;
-    struct outbox_row *events = arena_alloc(arena, (rows.count + 1) * sizeof *events);
-    uint64_t started_us = 0;
-    for (size_t i = 0; i < rows.count; i++) {
-        struct row row = row_at(&rows, i, arena);
-        events[i] = outbox_row_of(&row);
-        started_us = row_time_us(&row, "server_started");
-        TRY(row_end(caller->ctx, &row));
-    }
-    rows_put_in_order(events, rows.count);
-    *out =
-        (struct outbox_batch){.rows = events, .count = rows.count, .server_started_us = started_us};
-    return OK;
-}
-
-/* `numbers` has three columns of `count`, one behind the other. */
-int relay_store_settle_begin(const struct relay_caller *caller, const struct sent_key *keys,
-                             size_t count, struct settling *out)
-{
-    assert(count > 0 && count < SENT_NO_STEP && out->tx == NULL);
-    int64_t *numbers = arena_alloc_raw(caller->ctx->arena, 3 * count * sizeof *numbers);
-    for (size_t i = 0; i < count; i++) {
-        numbers[i] = keys[i].shard;
-        numbers[count + i] = keys[i].id;
-        numbers[2 * count + i] = (int64_t)keys[i].stream_seq;
-    }
-    const struct sql_value values[] = {
-        sql_int8_list(numbers, count),
-        sql_int8_list(numbers + count, count),
-        sql_int8_list(numbers + 2 * count, count),
-    };
+    assert(sent->count > 0 || read->shards != 0);
+    assert(out->tx == NULL);
+    out->settles = sent->count > 0;
+    out->reads = read->shards != 0;
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &out->tx));
-    tx_queue(out->tx, &settle, values, &out->rows);
+    if (out->settles)
+        queue_settling(out->tx, sent, &out->moved);
+    if (out->reads)
+        queue_reading(out->tx, read, &out->unsent);
     int rc = tx_commit_begin(out->tx);
     if (rc != OK)
         tx_free_ptr(&out->tx);
     return rc;
 }
 
-int relay_store_settle_end(const struct relay_caller *caller, struct settling *settling,
-                           size_t *moved)
+int relay_store_exchange_end(const struct relay_caller *caller, struct outbox_exchange *exchange,
+                             size_t *moved, struct outbox_batch *batch)
 {
-    AUTO(tx_free_ptr) struct tx *tx = TAKE(settling->tx);
+    AUTO(tx_free_ptr) struct tx *tx = TAKE(exchange->tx);
     TRY(tx_commit_end(tx));
-    return relay_number(caller, &settling->rows, "moved", moved);
+    if (exchange->settles)
+        TRY(relay_number(caller, &exchange->moved, "moved", moved));
+    if (exchange->reads)
+        TRY(batch_read(caller, &exchange->unsent, batch));
+    return OK;
+}
+
+/* `numbers` has three columns of `count`, one behind the other. */
+static void queue_settling(struct tx *tx, const struct sent_keys *sent, struct rows *moved)
+{
+    size_t count = sent->count;
+    assert(count < SENT_NO_STEP);
+    int64_t *numbers = arena_alloc_raw(tx_ctx(tx)->arena, 3 * count * sizeof *numbers);
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = sent->items[i].shard;
+        numbers[count + i] = sent->items[i].id;
+        numbers[2 * count + i] = (int64_t)sent->items[i].stream_seq;
+    }
+    const struct sql_value values[] = {
+        sql_int8_list(numbers, count),
+        sql_int8_list(numbers + count, count),
+        sql_int8_list(numbers + 2 * count, count),
+    };
+    tx_queue(tx, &settle, values, moved);
+}
+
+static void queue_reading(struct tx *tx, const struct outbox_read *read, struct rows *unsent)
+{
+    struct shard_numbers shards = shard_numbers_of(read->shards);
+    const struct sql_value values[] = {
+        sql_int8_list(shards.items, shards.count),
+        sql_int8(read->rows_max),
+        sql_int8((int64_t)read->payload_max),
+    };
+    tx_queue(tx, &unsent_select, values, unsent);
+}
+
+/* Rows are copied into the arena before the tx is freed: libpq's result goes with it. */
+static int batch_read(const struct relay_caller *caller, const struct rows *rows,
+                      struct outbox_batch *out)
+{
+    struct arena *arena = caller->ctx->arena;
+    struct outbox_row *events = arena_alloc_raw(arena, (rows->count + 1) * sizeof *events);
+    uint64_t started_us = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        struct row row = row_at(rows, i, arena);
+        events[i] = outbox_row_of(&row);
+        started_us = row_time_us(&row, "server_started");
+        TRY(row_end(caller->ctx, &row));
+    }
+    rows_put_in_order(events, rows->count);
+    *out = (struct outbox_batch){
+        .rows = events, .count = rows->count, .server_started_us = started_us};
+    return OK;
 }
 
 int relay_store_settle_stored(const struct relay_caller *caller, const struct stored_events *events,

@@ -53,11 +53,6 @@ struct outbox_read {
     uint64_t payload_max; /* bytes per shard; the first row comes whatever its size */
 };
 
-/* The unsent events of each shard, always from the lowest id.  Reads only, locks nothing: two
- * relays may read the same rows, and the streams decide. */
-int relay_store_unsent(const struct relay_caller *caller, const struct outbox_read *read,
-                       struct outbox_batch *out) MUST_CHECK;
-
 /* A row that the stream acknowledged. */
 struct sent_key {
     unsigned shard;
@@ -65,20 +60,32 @@ struct sent_key {
     uint64_t stream_seq;
 };
 
-/* A settling that is on its way; {0} before and after. */
-struct settling {
-    struct tx *tx;
-    struct rows rows;
+struct sent_keys {
+    const struct sent_key *items;
+    size_t count;
 };
 
-/* Moves these rows to outbox_sent in one statement.  The caller may do something else between the halves, and
- * must end what was begun with OK; `out` stays where it is until then.  *moved is how many were still unsent:
- * rows that are gone already were settled by somebody else, which is no error.  Both suspend; the deadline
- * that counts at the end is the one that the ctx has then. */
-int relay_store_settle_begin(const struct relay_caller *caller, const struct sent_key *keys,
-                             size_t count, struct settling *out) MUST_CHECK;
-int relay_store_settle_end(const struct relay_caller *caller, struct settling *settling,
-                           size_t *moved) MUST_CHECK;
+/* One that is on its way; {0} before and after. */
+struct outbox_exchange {
+    struct tx *tx;
+    bool settles, reads;
+    struct rows moved, unsent;
+};
+
+/* Moves rows that were sent to outbox_sent and reads what comes next, in one transaction and one round trip;
+ * one of both may be left out (no keys, no shards), not both (asserted).  The caller may do something else
+ * between the halves, and must end what was begun with OK; `out` stays where it is until then.
+ *
+ * *moved: how many were still unsent; rows that are gone already were settled by somebody else, which is no
+ * error.  *batch: the unsent events of each shard, always from the lowest id; reading locks nothing: two relays
+ * may read the same rows, and the streams decide.  Each is left alone when its half was left out.
+ *
+ * Both suspend; the deadline that counts at the end is the one that the ctx has then. */
+int relay_store_exchange_begin(const struct relay_caller *caller, const struct sent_keys *sent,
+                               const struct outbox_read *read,
+                               struct outbox_exchange *out) MUST_CHECK;
+int relay_store_exchange_end(const struct relay_caller *caller, struct outbox_exchange *exchange,
+                             size_t *moved, struct outbox_batch *batch) MUST_CHECK;
 
 /* What an event says of whether its tenant may be used. */
 enum stored_says { STORED_SAYS_NOTHING, STORED_SUSPENDED, STORED_REACTIVATED, STORED_CLOSED };

@@ -347,6 +347,17 @@ static void call_refilling(const struct relay_caller *caller, const struct outbo
     ck_assert_uint_eq(batch.count, 0);
 }
 
+/* Returns how many rows were moved. */
+static size_t exchange(const struct relay_caller *caller, const struct sent_keys *sent, const struct outbox_read *read,
+                       struct outbox_batch *batch)
+{
+    struct outbox_exchange exchange = {0};
+    size_t moved = 0;
+    expect_rc(&rig.ctx, relay_store_exchange_begin(caller, sent, read, &exchange), OK);
+    expect_rc(&rig.ctx, relay_store_exchange_end(caller, &exchange, &moved, batch), OK);
+    return moved;
+}
+
 /* Two events: one acknowledged, one found in the stream. */
 static void call_shipping(const struct relay_caller *caller)
 {
@@ -361,14 +372,16 @@ static void call_shipping(const struct relay_caller *caller)
     expect_rc(&rig.ctx, relay_store_stats(caller, 0, &stats), OK);
     ck_assert_uint_eq(stats.pending, 0);
     ck_assert_uint_gt(stats.oldest_age_us, 0);
-    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    exchange(caller, &(struct sent_keys){NULL, 0}, &read, &batch);
     ck_assert_uint_eq(batch.count, 2);
     ck_assert_str_eq(batch.rows[0].subject, "tenant.org.provisioned.v1");
     const struct sent_key key = {batch.rows[0].shard, batch.rows[0].id, 7};
-    struct settling settling = {0};
-    expect_rc(&rig.ctx, relay_store_settle_begin(caller, &key, 1, &settling), OK);
-    expect_rc(&rig.ctx, relay_store_settle_end(caller, &settling, &moved), OK);
+    struct outbox_batch rest;
+    moved = exchange(caller, &(struct sent_keys){&key, 1}, &read, &rest);
     ck_assert_uint_eq(moved, 1);
+    ck_assert_uint_eq(rest.count, 1);
+    ck_assert_int_eq(rest.rows[0].id, batch.rows[1].id);
+    ck_assert_uint_eq(exchange(caller, &(struct sent_keys){&key, 1}, &(struct outbox_read){.shards = 0}, &rest), 0);
     const struct outbox_row *row = &batch.rows[1];
     struct sent_mark mark;
     struct stored_event item = named(row);
@@ -393,7 +406,7 @@ static void call_withholding(const struct relay_caller *caller)
     struct dead_batch dead;
     struct outbox_stats stats;
     bool done = false;
-    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    exchange(caller, &(struct sent_keys){NULL, 0}, &read, &batch);
     const struct outbox_row original = batch.rows[0];
     const struct dead_event event = {
         .shard = original.shard,
@@ -407,7 +420,7 @@ static void call_withholding(const struct relay_caller *caller)
     ck_assert(done);
     expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
     ck_assert(!done); /* it is a tombstone now */
-    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    exchange(caller, &(struct sent_keys){NULL, 0}, &read, &batch);
     ck_assert_uint_eq(batch.count, 2);
     const struct outbox_row *tombstone = &batch.rows[0];
     ck_assert_int_eq(tombstone->id, original.id);
@@ -536,7 +549,7 @@ static void call_rewind(const struct relay_caller *caller)
     expect_rc(&rig.ctx, rewind_store_look(caller, &look), OK);
     ck_assert(look.grew && look.incarnation == 2);
     sql(root, "UPDATE tenant.installation SET incarnation = 1");
-    expect_rc(&rig.ctx, relay_store_unsent(caller, &read, &batch), OK);
+    exchange(caller, &(struct sent_keys){NULL, 0}, &read, &batch);
     ck_assert_uint_eq(batch.count, 2);
     ck_assert_uint_eq(batch.server_started_us, look.started_us);
     const struct outbox_row *row = &batch.rows[0];
