@@ -133,8 +133,8 @@ struct tenant_consumer_settings {
     tenant_gap_alarm *gap;
     tenant_notice *notice;
     /* limits */
-    unsigned batch;           /* messages asked for at once, per partition; 256 */
-    unsigned max_ack_pending; /* unacknowledged ones, per partition; 1,024 */
+    unsigned batch;           /* messages asked for at once, per partition; 512 */
+    unsigned max_ack_pending; /* unacknowledged ones, per partition; 4,096 */
     unsigned ack_wait_ms;     /* delivered again then; 30,000 */
     unsigned lease_ttl_ms;    /* a member that is silent for so long is dead; 10,000 */
     unsigned attempts_max;    /* then an event is a dead letter; 10 */

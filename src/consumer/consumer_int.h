@@ -43,6 +43,7 @@ struct tenant_consumer {
     uint64_t paused_until_ns; /* what callbacks need is not there: nothing is handled before */
     unsigned pauses;          /* in a row */
     uint64_t handler_ns;      /* how long one event takes, smoothed */
+    unsigned lot;             /* events since the inbox was empty */
     _Atomic bool stopping;
     _Atomic bool connected;
     _Atomic uint64_t waiting_count;

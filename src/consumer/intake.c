@@ -6,6 +6,7 @@
 #include "consumer/consumer_int.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,9 +19,18 @@
 #define GAP_FLOOR_NS (100 * NS_PER_MS)
 #define GAP_CAP_NS (2 * NS_PER_S)
 #define DECIDE_ROUNDS 3
+/* events that came without a wait between them: there are many */
+#define LOT_MIN 16
+#define NAP_MS 1
+/* how long an event that is handled waits for another to be kept with */
+#define KEEP_NS NS_PER_MS
 /* first, and once more because a member or a connection was lost */
 #define DELIVERED_BY_CHANCE 2
 
+static bool fetch(struct tenant_consumer *consumer, uint64_t deadline_ns,
+                  struct jetstream_delivery *delivery);
+static bool fetch_until(struct tenant_consumer *consumer, uint64_t deadline_ns,
+                        struct jetstream_delivery *delivery);
 static void take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
 static void send_back(struct tenant_consumer *consumer, const struct event_view *view,
                       uint64_t delay_ns);
@@ -48,19 +58,11 @@ static void failed(struct tenant_consumer *consumer, const struct event_view *vi
 static void dead(struct tenant_consumer *consumer, const struct event_view *view,
                  struct known_position *position, const struct tenant_reason *reason);
 
-/* While something waits to be kept, an empty inbox is reason enough to keep it. */
 void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns)
 {
     struct jetstream_delivery delivery;
     while (broker_is_up(consumer) && !atomic_load(&consumer->stopping)) {
-        bool received = false;
-        uint64_t until = consumer->batch.count > 0 ? clock_now() : deadline_ns;
-        struct ctx *ctx = consumer_step(consumer, FETCH_PATIENCE_NS);
-        if (jetstream_fetch(ctx, consumer->inbox, until, &delivery, &received) != OK) {
-            broker_lost(consumer, ctx_fault_text(ctx));
-            break;
-        }
-        if (!received)
+        if (!fetch(consumer, deadline_ns, &delivery))
             break;
         take(consumer, &delivery);
         uint64_t now = clock_now();
@@ -68,6 +70,40 @@ void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns)
             break;
     }
     batch_keep(consumer);
+}
+
+/* False: nothing came, or the connection was lost.
+ *
+ * Who waits for the next event is woken for it alone.  When there are many, a nap lets them gather, and all of
+ * them cost one waking.  While something waits to be kept, an inbox that stays empty is reason enough to
+ * keep it. */
+static bool fetch(struct tenant_consumer *consumer, uint64_t deadline_ns,
+                  struct jetstream_delivery *delivery)
+{
+    if (fetch_until(consumer, clock_now(), delivery)) {
+        consumer->lot++;
+        return true;
+    }
+    if (!broker_is_up(consumer))
+        return false;
+    bool many = consumer->lot >= LOT_MIN;
+    consumer->lot = 0;
+    if (many) {
+        poll(NULL, 0, NAP_MS);
+        return fetch_until(consumer, clock_now(), delivery);
+    }
+    uint64_t soon = deadline_after(clock_now(), KEEP_NS);
+    return fetch_until(consumer, consumer->batch.count > 0 ? soon : deadline_ns, delivery);
+}
+
+static bool fetch_until(struct tenant_consumer *consumer, uint64_t deadline_ns,
+                        struct jetstream_delivery *delivery)
+{
+    bool received = false;
+    struct ctx *ctx = consumer_step(consumer, FETCH_PATIENCE_NS);
+    if (jetstream_fetch(ctx, consumer->inbox, deadline_ns, delivery, &received) != OK)
+        broker_lost(consumer, ctx_fault_text(ctx));
+    return received;
 }
 
 /* No pull is served any more once the server knows that nobody listens; what it sent before goes back. */

@@ -103,8 +103,8 @@ static bool check_numbers(struct tenant_consumer_settings *settings,
                           struct tenant_consumer_error *error)
 {
     static const struct number_rule rules[] = {
-        NUMBER(batch, 256, 1, 2048),
-        NUMBER(max_ack_pending, 1024, 1, 65536),
+        NUMBER(batch, 512, 1, 2048),
+        NUMBER(max_ack_pending, 4096, 1, 65536),
         NUMBER(ack_wait_ms, 30000, 1000, HOUR_MS),
         NUMBER(lease_ttl_ms, 10000, 1000, HOUR_MS),
         NUMBER(attempts_max, 10, 1, 1000),

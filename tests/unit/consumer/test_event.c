@@ -209,7 +209,7 @@ START_TEST(settings_get_defaults_or_a_reason)
         good_ones.group = "sync";
         good_ones.handle = handle;
         ck_assert_msg(settings_take(&good_ones, arena, &out, &error), "%s", error.text);
-        ck_assert_uint_eq(out.batch, 256);
+        ck_assert_uint_eq(out.batch, 512);
         ck_assert_uint_eq(out.attempts_max, 10);
         ck_assert_uint_eq(out.backoff_count, 5);
         ck_assert_str_eq(error.text, "");
