@@ -4,11 +4,12 @@
 #include <assert.h>
 
 /* Only what its consumers were told of: the tenant's new incarnation has begun, and the event of the
- * restriction comes behind that. */
+ * restriction comes behind that.  In any order, so that those that cannot be put back do not stand before the
+ * others for ever. */
 static const struct stmt open_select = {
     .name = "restriction.open",
     .text = "SELECT tenant_id, incarnation FROM tenant.rewound WHERE applied_at IS NULL "
-            "AND status <> '' AND announced_at IS NOT NULL ORDER BY noted_at LIMIT 20",
+            "AND status <> '' AND announced_at IS NOT NULL ORDER BY random() LIMIT 20",
     .columns = {"tenant_id", "incarnation", NULL},
 };
 

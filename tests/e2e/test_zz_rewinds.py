@@ -57,6 +57,19 @@ def test_what_is_stricter_already_stays(service, stack, unique):
     assert get(service, tenant.tenant_id) == closed
 
 
+def test_one_that_cannot_be_put_back_holds_up_nobody(service, stack, unique):
+    stuck, others = create(service, unique()), [create(service, unique()) for _ in range(3)]
+    with stack.superuser() as holder, holder.transaction():
+        holder.execute("SELECT FROM tenant.tenants WHERE id = %s FOR UPDATE", [tenant_uuid(stuck.tenant_id)])
+        lost(stack, stuck, "suspended", "first")
+        for tenant in others:
+            lost(stack, tenant, "suspended", "behind it")
+        for tenant in others:
+            wait_until(lambda: get(service, tenant.tenant_id).status == SUSPENDED)
+        assert get(service, stuck.tenant_id).status == stuck.status and not applied(stack, stuck)
+    wait_until(lambda: get(service, stuck.tenant_id).status == SUSPENDED)
+
+
 def taken_back(stack, tenant):
     """The tenant's row and its epoch as they were before its last change."""
     with stack.superuser() as db:
