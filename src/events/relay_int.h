@@ -84,7 +84,7 @@ struct relay {
     struct jetstream_inbox *inbox;
     struct shard shards[PARTITION_COUNT];
     struct arena *other_arena; /* the ctx's of the turn before, and of the next */
-    struct outbox_batch batch; /* rows in hand: read in the turn before, sent in this one */
+    struct outbox_batch batch; /* rows in hand: read in the last turn, sent in the next */
     uint64_t generation;   /* of the last window */
     uint64_t published;    /* events acknowledged since the start */
     unsigned first_shard;  /* where a round begins: moves on, so that nobody is always last */

@@ -33,7 +33,7 @@ struct turn_exchange {
 static bool shards_resolve(struct relay *relay);
 static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
-static void acks_wait(struct relay *relay);
+static void acks_wait(struct relay *relay, const struct outbox_batch *in_hand);
 static unsigned windows_to_leave(const struct relay *relay);
 static void acks_collect(struct relay *relay, unsigned leave, uint64_t deadline_ns);
 static unsigned windows_open(const struct relay *relay);
@@ -43,7 +43,8 @@ static bool windows_close(struct relay *relay, struct sent_keys *sent);
 static void window_count(struct relay *relay, const struct shard *shard);
 static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
                            struct turn_exchange *out);
-static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent);
+static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent,
+                               const struct outbox_batch *in_hand);
 static bool may_send(const struct relay *relay, const struct shard *shard);
 static void batch_send(struct relay *relay, const struct outbox_batch *batch);
 static void exchange_end(struct relay *relay, struct turn_exchange *exchange);
@@ -52,9 +53,13 @@ static void windows_end(struct relay *relay, bool settled);
 static void leavers_give_up(struct relay *relay);
 
 /* Leases first: rows are only read for shards that are still ours.  `js` is looked at again
- * after each step, because any of them may find the connection lost. */
+ * after each step, because any of them may find the connection lost.
+ *
+ * Rows in hand are sent in this turn or never: their memory ends with it, and they are read again. */
 bool relay_turn(struct relay *relay)
 {
+    const struct outbox_batch in_hand = relay->batch;
+    relay->batch = (struct outbox_batch){.count = 0};
     relay_lease_tick(relay);
     bool known = relay_server_check(relay);
     relay_upkeep(relay);
@@ -69,13 +74,13 @@ bool relay_turn(struct relay *relay)
     struct turn_exchange exchange = {.settling = 0};
     struct sent_keys sent = {.count = 0};
     if (relay->js != NULL)
-        acks_wait(relay);
+        acks_wait(relay, &in_hand);
     if (windows_close(relay, &sent))
         moved = true;
+    exchange.reading = shards_to_read(relay, &sent, &in_hand);
     exchange_begin(relay, &sent, &exchange);
     if (relay->js != NULL)
-        batch_send(relay, &relay->batch);
-    relay->batch = (struct outbox_batch){.count = 0};
+        batch_send(relay, &in_hand);
     exchange_end(relay, &exchange);
     leavers_give_up(relay);
     return moved || relay->batch.count > 0;
@@ -88,7 +93,6 @@ void relay_drain(struct relay *relay, uint64_t deadline_ns)
         struct sent_keys sent = {.count = 0};
         acks_collect(relay, 0, deadline_ns);
         windows_close(relay, &sent);
-        relay->server_known = false; /* nothing more is to be read */
         exchange_begin(relay, &sent, &exchange);
         exchange_end(relay, &exchange);
         leavers_give_up(relay);
@@ -153,10 +157,10 @@ static void groups_check(struct relay *relay)
 }
 
 /* Rows in hand do not wait for others' answers. */
-static void acks_wait(struct relay *relay)
+static void acks_wait(struct relay *relay, const struct outbox_batch *in_hand)
 {
     uint64_t now = clock_now();
-    if (relay->batch.count > 0)
+    if (in_hand->count > 0)
         acks_collect(relay, 0, now);
     else
         acks_collect(relay, windows_to_leave(relay), deadline_after(now, SLICE_NS));
@@ -265,7 +269,6 @@ static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
     uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
                                                        : BATCH_BYTES_DEFAULT;
     out->settling = sent->count;
-    out->reading = shards_to_read(relay, sent);
     if (sent->count == 0 && out->reading == 0)
         return;
     unsigned shards = (unsigned)__builtin_popcount(out->reading);
@@ -285,7 +288,8 @@ static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
 /* Always read from the lowest id: a tenant's event may be committed late under an id below those that were
  * sent already, and a reader that goes on from the highest would send the tenant's next event first.  So only
  * of shards that have nothing in flight and nothing in hand, or whose window is settled in the same breath. */
-static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent)
+static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent,
+                               const struct outbox_batch *in_hand)
 {
     uint16_t reading = 0;
     if (!relay->server_known || !relay_database_ready(relay))
@@ -296,9 +300,9 @@ static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys
         if (may_send(relay, &relay->shards[i]))
             reading |= (uint16_t)(1u << i);
     }
-    for (size_t i = 0; i < relay->batch.count; i++) {
-        if (relay->shards[relay->batch.rows[i].shard].offered)
-            reading &= (uint16_t) ~(1u << relay->batch.rows[i].shard);
+    for (size_t i = 0; i < in_hand->count; i++) {
+        if (relay->shards[in_hand->rows[i].shard].offered)
+            reading &= (uint16_t) ~(1u << in_hand->rows[i].shard);
     }
     return reading;
 }
