@@ -23,13 +23,6 @@
 /* Asking streams may take a while, and events of the others wait. */
 #define RESOLVE_SLICE_NS (25 * NS_PER_MS)
 
-/* What a turn asks the database for, in one round trip: rows are moved to outbox_sent, rows are read. */
-struct turn_exchange {
-    struct outbox_exchange begun;
-    size_t settling;  /* rows */
-    uint16_t reading; /* shards */
-};
-
 static bool shards_resolve(struct relay *relay);
 static bool shards_refill(struct relay *relay);
 static void groups_check(struct relay *relay);
@@ -41,13 +34,13 @@ static bool shard_is_open(const struct shard *shard);
 static void ack_take(struct relay *relay, const struct jetstream_reply *reply);
 static bool windows_close(struct relay *relay, struct sent_keys *sent);
 static void window_count(struct relay *relay, const struct shard *shard);
-static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
-                           struct turn_exchange *out);
+static void exchange_begin(struct relay *relay, const struct sent_keys *sent, uint16_t reading,
+                           struct outbox_exchange *out);
 static uint16_t shards_to_read(const struct relay *relay, const struct sent_keys *sent,
                                const struct outbox_batch *in_hand);
 static bool may_send(const struct relay *relay, const struct shard *shard);
 static void batch_send(struct relay *relay, const struct outbox_batch *batch);
-static void exchange_end(struct relay *relay, struct turn_exchange *exchange);
+static void exchange_end(struct relay *relay, struct outbox_exchange *exchange);
 static bool batch_is_of_now(const struct relay *relay, const struct outbox_batch *batch);
 static void windows_end(struct relay *relay, bool settled);
 static void leavers_give_up(struct relay *relay);
@@ -71,14 +64,13 @@ bool relay_turn(struct relay *relay)
         relay_letters(relay);
     if (relay->js != NULL && shards_refill(relay))
         moved = true;
-    struct turn_exchange exchange = {.settling = 0};
+    struct outbox_exchange exchange = {.settling = 0};
     struct sent_keys sent = {.count = 0};
     if (relay->js != NULL)
         acks_wait(relay, &in_hand);
     if (windows_close(relay, &sent))
         moved = true;
-    exchange.reading = shards_to_read(relay, &sent, &in_hand);
-    exchange_begin(relay, &sent, &exchange);
+    exchange_begin(relay, &sent, shards_to_read(relay, &sent, &in_hand), &exchange);
     if (relay->js != NULL)
         batch_send(relay, &in_hand);
     exchange_end(relay, &exchange);
@@ -89,11 +81,11 @@ bool relay_turn(struct relay *relay)
 void relay_drain(struct relay *relay, uint64_t deadline_ns)
 {
     while (relay->js != NULL && windows_open(relay) > 0 && clock_now() < deadline_ns) {
-        struct turn_exchange exchange = {.settling = 0};
+        struct outbox_exchange exchange = {.settling = 0};
         struct sent_keys sent = {.count = 0};
         acks_collect(relay, 0, deadline_ns);
         windows_close(relay, &sent);
-        exchange_begin(relay, &sent, &exchange);
+        exchange_begin(relay, &sent, 0, &exchange);
         exchange_end(relay, &exchange);
         leavers_give_up(relay);
     }
@@ -263,22 +255,21 @@ static bool windows_close(struct relay *relay, struct sent_keys *sent)
     return moved;
 }
 
-static void exchange_begin(struct relay *relay, const struct sent_keys *sent,
-                           struct turn_exchange *out)
+static void exchange_begin(struct relay *relay, const struct sent_keys *sent, uint16_t reading,
+                           struct outbox_exchange *out)
 {
     uint64_t bytes = relay->settings->batch_bytes != 0 ? relay->settings->batch_bytes
                                                        : BATCH_BYTES_DEFAULT;
-    out->settling = sent->count;
-    if (sent->count == 0 && out->reading == 0)
+    if (sent->count == 0 && reading == 0)
         return;
-    unsigned shards = (unsigned)__builtin_popcount(out->reading);
+    unsigned shards = (unsigned)__builtin_popcount(reading);
     const struct outbox_read read = {
-        .shards = out->reading,
+        .shards = reading,
         .rows_max = relay->settings->window,
         .payload_max = shards == 0 ? 0 : bytes / shards,
     };
     const struct relay_caller caller = relay_caller(relay, DATABASE_PATIENCE_NS);
-    int rc = relay_store_exchange_begin(&caller, sent, &read, &out->begun);
+    int rc = relay_store_exchange_begin(&caller, sent, &read, out);
     if (rc != OK) {
         (void)relay_database_did(relay, rc);
         windows_end(relay, false);
@@ -333,14 +324,14 @@ static void batch_send(struct relay *relay, const struct outbox_batch *batch)
     }
 }
 
-static void exchange_end(struct relay *relay, struct turn_exchange *exchange)
+static void exchange_end(struct relay *relay, struct outbox_exchange *exchange)
 {
     struct outbox_batch batch = {.count = 0};
     size_t moved = 0;
-    if (exchange->begun.tx == NULL)
+    if (exchange->tx == NULL)
         return;
     const struct relay_caller caller = relay_caller(relay, DATABASE_PATIENCE_NS);
-    int rc = relay_store_exchange_end(&caller, &exchange->begun, &moved, &batch);
+    int rc = relay_store_exchange_end(&caller, exchange, &moved, &batch);
     bool did = relay_database_did(relay, rc);
     /* other numbers: somebody else did, or there are no such rows any more */
     windows_end(relay, did && moved == exchange->settling);

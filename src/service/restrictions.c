@@ -34,8 +34,8 @@ int restrictions_put_back(struct ctx *ctx, const struct service_env *env)
     uint64_t end_ns = ctx->deadline_ns;
     int rc = OK;
     for (size_t i = 0; i < open.count && clock_now() < end_ns; i++) {
-        uint64_t own_ns = deadline_after(clock_now(), ONE_NS);
-        ctx->deadline_ns = own_ns < end_ns ? own_ns : end_ns;
+        ctx->deadline_ns = end_ns;
+        ctx->deadline_ns = ctx_deadline_within(ctx, ONE_NS);
         int one = put_back(ctx, env, &open.items[i]);
         rc = one == OK ? rc : one; /* the others do not wait for it */
     }

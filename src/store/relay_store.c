@@ -238,12 +238,12 @@ int relay_store_exchange_begin(const struct relay_caller *caller, const struct s
 {
     assert(sent->count > 0 || read->shards != 0);
     assert(out->tx == NULL);
-    out->settles = sent->count > 0;
-    out->reads = read->shards != 0;
+    out->settling = sent->count;
+    out->reading = read->shards;
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &out->tx));
-    if (out->settles)
+    if (out->settling > 0)
         queue_settling(out->tx, sent, &out->moved);
-    if (out->reads)
+    if (out->reading != 0)
         queue_reading(out->tx, read, &out->unsent);
     int rc = tx_commit_begin(out->tx);
     if (rc != OK)
@@ -256,9 +256,9 @@ int relay_store_exchange_end(const struct relay_caller *caller, struct outbox_ex
 {
     AUTO(tx_free_ptr) struct tx *tx = TAKE(exchange->tx);
     TRY(tx_commit_end(tx));
-    if (exchange->settles)
+    if (exchange->settling > 0)
         TRY(relay_number(caller, &exchange->moved, "moved", moved));
-    if (exchange->reads)
+    if (exchange->reading != 0)
         TRY(batch_read(caller, &exchange->unsent, batch));
     return OK;
 }

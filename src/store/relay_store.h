@@ -68,7 +68,8 @@ struct sent_keys {
 /* One that is on its way; {0} before and after. */
 struct outbox_exchange {
     struct tx *tx;
-    bool settles, reads;
+    size_t settling;  /* rows */
+    uint16_t reading; /* shards, as bits */
     struct rows moved, unsent;
 };
 
