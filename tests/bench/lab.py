@@ -76,10 +76,13 @@ def write_requests(name, lines):
 # --- the stack -----------------------------------------------------------------------------------------
 
 
+# ends at the first error: who waits for an answer finds the end of it
+PSQL = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1"]
+
+
 def sql(text, url="STACK_SUPERUSER_URL"):
     """Rows as lists of text."""
-    done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", os.environ[url]],
-                          input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run([*PSQL, os.environ[url]], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failed(f"SQL: {done.stderr.strip()}")
     return [line.split("\t") for line in done.stdout.splitlines() if line]
@@ -89,8 +92,7 @@ class Session:
     """One psql for many questions with one word for an answer."""
 
     def __init__(self, url="STACK_SUPERUSER_URL"):
-        self.process = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", os.environ[url]], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*PSQL, os.environ[url]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, question):
         self.process.stdin.write(question + ";\n")
