@@ -24,7 +24,7 @@ static const char take_sql[] =
     "SELECT w.shard::bigint, w.id, w.tenant_id::text, w.seq, w.incarnation, w.msg_id::text, w.subject,"
     " w.payload, w.traceparent FROM generate_series(0, 15) AS s(shard)"
     " CROSS JOIN LATERAL (SELECT o.* FROM tenant.outbox o WHERE o.shard = s.shard"
-    "  ORDER BY o.id LIMIT 1000) w ORDER BY w.shard, w.id";
+    "  ORDER BY o.id LIMIT 1000) w"; /* by shard and id, as the loops go: the fence would refuse any other order */
 static const char move_sql[] =
     "WITH k AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
     "  AS k(shard, id, stream_seq)),"
