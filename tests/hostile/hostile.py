@@ -8,11 +8,12 @@ in, a service that ended.  The client's p99 is shown beside its goal of 2 x its 
 round; of several rounds the median counts.  It is no verdict: a machine that runs everything at once is not the place for
 one.  Handlers that "rapid reset" starts are counted for 100,000 resets: more than 400 fail.
 
-HOSTILE_PREFER=1, as root, lets client, service and stack run before whatever else the machine does (SCHED_FIFO), and the
-attacker beside that: for figures on a machine that is not idle.
+Client, service and stack run before whatever else the machine does (SCHED_FIFO), so that an attacker who would have a
+machine of his own takes no processor from them here.  HOSTILE_PREFER=0 does without; so does a user who may not.
 
-The attacker comes from an address of its own (127.0.0.2), but for "shared address", where it has the client's.  In the
-classes that fight for entrance somebody new connects twice a second beside the client; the longest wait is shown.
+In each class the attacker comes from an address of its own, where nobody has offended yet, but for "shared address", where
+it has the client's.  In the classes that fight for entrance somebody new connects twice a second beside the client; the
+longest wait is shown.
 """
 import contextlib
 import multiprocessing
@@ -36,20 +37,29 @@ HANDLERS_LIMIT = 400
 OFFENDER_BURST, OFFENDER_RATE = 50, 20  # the defaults: so often an address that offends may come back
 RSS_LIMIT_KIB = 32 * 1024
 ON_MANY = {"connections": "connections_per_identity", "handshakes": "silent_entrants"}  # and their limits
+CLASSES = [*attacks.ON_A_CONNECTION, *ON_MANY]
 FOR_ENTRANCE = ("shared address", "connections", "handshakes")
-ATTACKER, CLIENT = "127.0.0.2", "127.0.0.1"
+CLIENT = "127.0.0.1"
+PREFER = os.environ.get("HOSTILE_PREFER", "1") != "0"
 
 
 def main(wanted):
+    if unknown := [name for name in wanted if name not in CLASSES]:
+        print(f"hostile.py: {', '.join(unknown)}: no such class; there are {', '.join(CLASSES)}", file=sys.stderr)
+        return 2
     stack = Stack(dict(os.environ))
     service = Service(stack, SERVER_WORKERS=1)
     tenant = create(service, f"hostile-{int(time.time())}")
-    if "HOSTILE_PREFER" in os.environ:
-        prefer(service, stack)
+    try:
+        if PREFER:
+            prefer(service, stack)
+        print(f"client, service and stack {'run before' if PREFER else 'share the processors with'} the attacker")
+    except PermissionError as error:
+        print(f"client, service and stack share the processors with the attacker: {error}")
     failed = passed = 0
     print(f"{'attack':<18} {'frames':>9} {'cut off':>8} {'limit':<24} {'hits':>7} "
           f"{'quiet ms':>9} {'p99 ms':>7} {'ratio':>6} {'RSS':>10}  verdict")
-    for name in wanted or [*attacks.ON_A_CONNECTION, *ON_MANY]:
+    for name in wanted or CLASSES:
         faults = one(service, stack, tenant, name)
         failed += bool(faults)
         passed += not faults
@@ -69,7 +79,7 @@ def prefer(service, stack):
     run = pathlib.Path(stack.env["STACK_DIR"]) / "run"
     servers = {int(file.read_text("ascii").split()[0]) for file in run.glob("*.pid")}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             pid, parent = int(folder.name), int((folder / "stat").read_text("utf-8").rsplit(") ", 1)[1].split()[1])
             if pid not in (os.getpid(), service.process.pid) and not servers & {pid, parent}:
                 continue
@@ -140,12 +150,12 @@ def a_round(service, stack, tenant, name):
 
 def attacker(address, pki, name, seconds, results):
     # he has a machine of his own elsewhere: here he gets what service and client leave of the processors
-    preferred = "HOSTILE_PREFER" in os.environ
+    preferred = os.sched_getscheduler(0) == os.SCHED_FIFO
     os.sched_setscheduler(0, os.SCHED_OTHER if preferred else os.SCHED_IDLE, os.sched_param(0))
     end = time.monotonic() + seconds
     attack, _ = attacks.ON_A_CONNECTION.get(name, (None, None))
     identity = "admin" if name in attacks.BY_ADMIN else "api-gateway"
-    source = CLIENT if name == "shared address" else ATTACKER
+    source = CLIENT if name == "shared address" else f"127.0.0.{2 + CLASSES.index(name)}"
     frames = cuts = 0
     kept = []
     while time.monotonic() < end:
