@@ -7,11 +7,15 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define ULID_DIGITS 26
+/* 128 bits are 26 digits of 5 bits, of which the first holds 3: 63 bits of the upper half are 13 digits, its
+ * last with 4 of the lower half one, and 60 bits 12.  So no digit but that one needs both halves. */
+#define DIGITS_HIGH 13
+#define DIGITS_LOW 12
+#define DIGIT_BITS 31
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /* Its inverse, in both cases, one more than the value: 0 is no digit. */
-static const int8_t crockford_values[] = {
+static const uint8_t crockford_values[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
     ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
@@ -21,14 +25,16 @@ static const int8_t crockford_values[] = {
     ['t'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
 };
 static const char *const prefixes[] = {
-    [ID_TENANT] = "tnt_", [ID_AUDIT] = "aud_",     [ID_EVENT] = "evt_",
+    [ID_TENANT] = "tnt_",  [ID_AUDIT] = "aud_",     [ID_EVENT] = "evt_",
     [ID_REQUEST] = "req_", [ID_OPERATION] = "opr_",
 };
 
 static void uuid_stamp(struct uuid *uuid, uint64_t wall_ns);
 static uint64_t half_read(const uint8_t bytes[8]);
 static void half_write(uint8_t bytes[8], uint64_t half);
-static int crockford_value(uint8_t digit);
+static void digits_write(char *out, int count, uint64_t number);
+static uint64_t digits_read(const uint8_t *text, int count, unsigned *seen);
+static unsigned digit_value(uint8_t digit);
 static int hex_value(uint8_t digit);
 
 struct uuid uuid_new(void)
@@ -101,14 +107,12 @@ const char *id_prefix(enum id_kind kind)
 
 void id_format(enum id_kind kind, const struct uuid *uuid, char out[ID_TEXT_SIZE])
 {
-    memcpy(out, prefixes[kind], 4);
     uint64_t high = half_read(uuid->bytes), low = half_read(uuid->bytes + 8);
-    /* 128 bits are 26 digits of 5 bits; the first digit holds the top 3. */
-    for (int digit = ULID_DIGITS - 1; digit >= 0; digit--) {
-        out[4 + digit] = crockford[low & 31];
-        low = low >> 5 | high << 59;
-        high >>= 5;
-    }
+    char *middle = out + 4 + DIGITS_HIGH;
+    memcpy(out, prefixes[kind], 4);
+    digits_write(out + 4, DIGITS_HIGH, high >> 1);
+    *middle = crockford[(high & 1) << 4 | low >> 60];
+    digits_write(middle + 1, DIGITS_LOW, low);
     out[ID_TEXT_SIZE - 1] = '\0';
 }
 
@@ -119,16 +123,15 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
                     (kind == ID_TENANT && slice_starts_with(text, "ten_"));
     if (text.size != ID_TEXT_SIZE - 1 || !prefixed)
         return false;
-    uint64_t high = 0, low = 0;
-    for (int digit = 0; digit < ULID_DIGITS; digit++) {
-        int value = crockford_value(text.data[4 + digit]);
-        if (value < 0 || (digit == 0 && value > 7))
-            return false;
-        high = high << 5 | low >> 59;
-        low = low << 5 | (uint64_t)value;
-    }
-    half_write(out->bytes, high);
-    half_write(out->bytes + 8, low);
+    const uint8_t *digits = text.data + 4;
+    unsigned seen = 0;
+    uint64_t high = digits_read(digits, DIGITS_HIGH, &seen);
+    uint64_t middle = digits_read(digits + DIGITS_HIGH, 1, &seen);
+    uint64_t low = digits_read(digits + DIGITS_HIGH + 1, DIGITS_LOW, &seen);
+    if (seen > DIGIT_BITS || digit_value(digits[0]) > 7)
+        return false;
+    half_write(out->bytes, high << 1 | middle >> 4);
+    half_write(out->bytes + 8, middle << 60 | low);
     return true;
 }
 
@@ -157,10 +160,30 @@ static void half_write(uint8_t bytes[8], uint64_t half)
         bytes[i] = (uint8_t)(half >> (56 - 8 * i));
 }
 
-/* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings. */
-static int crockford_value(uint8_t digit)
+static void digits_write(char *out, int count, uint64_t number)
 {
-    return digit < sizeof crockford_values ? crockford_values[digit] - 1 : -1;
+    while (count-- > 0) {
+        out[count] = crockford[number & DIGIT_BITS];
+        number >>= 5;
+    }
+}
+
+/* All values are or-ed into `seen`: above DIGIT_BITS is what no digit has. */
+static uint64_t digits_read(const uint8_t *text, int count, unsigned *seen)
+{
+    uint64_t number = 0;
+    for (int i = 0; i < count; i++) {
+        unsigned value = digit_value(text[i]);
+        *seen |= value;
+        number = number << 5 | (value & DIGIT_BITS);
+    }
+    return number;
+}
+
+/* Strict: Crockford's I, L and O for 1 and 0 would give one id several spellings.  Huge: no digit. */
+static unsigned digit_value(uint8_t digit)
+{
+    return crockford_values[digit] - 1U;
 }
 
 static int hex_value(uint8_t digit)

@@ -131,7 +131,9 @@ void trace_random_id(char *out, size_t digits)
     uint8_t bytes[16];
     random_name_bytes(bytes, digits / 2);
     bytes[0] |= 1; /* "All bytes as zero is considered an invalid value" */
-    for (size_t i = 0; i < digits; i++)
-        out[i] = hex[i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15];
+    for (size_t i = 0; i < digits / 2; i++) {
+        out[2 * i] = hex[bytes[i] >> 4];
+        out[2 * i + 1] = hex[bytes[i] & 15];
+    }
     out[digits] = '\0';
 }

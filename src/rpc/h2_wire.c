@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <assert.h>
+#include <string.h>
 
 static bool padding_fits(struct h2_wire *wire, uint8_t length);
 static bool take_head(struct h2_wire *wire);
@@ -29,7 +30,11 @@ enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *
             continue;
         }
         assert(wire->head_size < WIRE_HEAD);
-        wire->head[wire->head_size++] = data[at++];
+        size_t missing = WIRE_HEAD - wire->head_size;
+        size_t step = missing < left ? missing : left;
+        memcpy(wire->head + wire->head_size, data + at, step);
+        wire->head_size += step;
+        at += step;
         if (wire->head_size == WIRE_HEAD && !take_head(wire)) {
             *legal = at;
             return WIRE_AFTER_END;

@@ -1,4 +1,4 @@
-/* Called for every header field of every request: a size settles nearly all comparisons. */
+/* Called for every header field of every request. */
 #include "rpc/request_headers.h"
 
 #include <string.h>
@@ -10,19 +10,33 @@ static const struct slice names[HEADER_NAMES] = {
     {                                                                                              \
         (const uint8_t *)(text), sizeof(text) - 1                                                  \
     }
-    [HEADER_METHOD] = NAME(":method"),
     [HEADER_PATH] = NAME(":path"),
+    [HEADER_METHOD] = NAME(":method"),
+    [HEADER_TRACEPARENT] = NAME("traceparent"),
+    [HEADER_TENANT_ID] = NAME("x-tenant-id"),
     [HEADER_CONTENT_TYPE] = NAME("content-type"),
     [HEADER_GRPC_TIMEOUT] = NAME("grpc-timeout"),
-    [HEADER_GRPC_ENCODING] = NAME("grpc-encoding"),
-    [HEADER_GRPC_ACCEPT_ENCODING] = NAME("grpc-accept-encoding"),
-    [HEADER_TRACEPARENT] = NAME("traceparent"),
     [HEADER_REQUEST_ID] = NAME("x-request-id"),
+    [HEADER_GRPC_ENCODING] = NAME("grpc-encoding"),
     [HEADER_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
-    [HEADER_TENANT_ID] = NAME("x-tenant-id"),
     [HEADER_CONSISTENCY_TOKEN] = NAME("x-consistency-token"),
+    [HEADER_GRPC_ACCEPT_ENCODING] = NAME("grpc-accept-encoding"),
 #undef NAME
 };
+
+/* The first name of each size.  What is not set says the first name of all, whose size is another. */
+#define FIRST(text, name) [sizeof(text) - 1] = (name)
+static const uint8_t first_of_size[] = {
+    FIRST(":path", HEADER_PATH),
+    FIRST(":method", HEADER_METHOD),
+    FIRST("traceparent", HEADER_TRACEPARENT),
+    FIRST("content-type", HEADER_CONTENT_TYPE),
+    FIRST("grpc-encoding", HEADER_GRPC_ENCODING),
+    FIRST("idempotency-key", HEADER_IDEMPOTENCY_KEY),
+    FIRST("x-consistency-token", HEADER_CONSISTENCY_TOKEN),
+    FIRST("grpc-accept-encoding", HEADER_GRPC_ACCEPT_ENCODING),
+};
+#undef FIRST
 
 static enum header_name name_find(struct slice name);
 static struct header_field *other_new(struct request_headers *headers, struct arena *arena);
@@ -78,8 +92,11 @@ bool header_list_has(struct slice list, const char *name)
 /* HEADER_NAMES: not one of ours. */
 static enum header_name name_find(struct slice name)
 {
-    for (unsigned i = 0; i < HEADER_NAMES; i++) {
-        if (names[i].size == name.size && memcmp(names[i].data, name.data, name.size) == 0)
+    if (name.size >= sizeof first_of_size)
+        return HEADER_NAMES;
+    for (unsigned i = first_of_size[name.size]; i < HEADER_NAMES && names[i].size == name.size;
+         i++) {
+        if (memcmp(names[i].data, name.data, name.size) == 0)
             return (enum header_name)i;
     }
     return HEADER_NAMES;

@@ -7,10 +7,10 @@
 #include "gen/errors.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-#define ABSENT "none" /* the value of a slug that nobody has */
+#define ABSENT "none"   /* the value of a slug that nobody has */
+#define DECIMAL_SIZE 20 /* digits of the largest number of 64 bits */
 
 static bool profile_have(struct call *call, struct slice key, const struct cache_want *want,
                          struct cache_found *found);
@@ -28,6 +28,7 @@ static void put_slug(struct call *call, const char *slug, const struct tenant *t
                      uint64_t began_ns, bool written);
 static void answer_from_cache(struct call *call, const struct cache_found *found);
 static void answer_source(struct call *call, const char *source, uint64_t age_ns);
+static struct slice decimal(uint64_t number, char digits[DECIMAL_SIZE]);
 
 bool tenant_cache_answer(struct call *call, struct epoch at_least, struct cache_flight *flight)
 {
@@ -167,8 +168,7 @@ static int slug_find(struct call *call, const char *slug, struct slice key,
         cache_reject(env->cache, key);
         return OK;
     }
-    Tenant__V1__Tenant *cached =
-        profile_find(call, profile_key(call, &want.tenant), &want, &found);
+    Tenant__V1__Tenant *cached = profile_find(call, profile_key(call, &want.tenant), &want, &found);
     if (cached == NULL)
         return OK;
     if (strcmp(cached->slug, slug) != 0) { /* it has moved on to another slug */
@@ -229,12 +229,18 @@ static void answer_from_cache(struct call *call, const struct cache_found *found
 
 static void answer_source(struct call *call, const char *source, uint64_t age_ns)
 {
-    char age[24];
-    uint64_t ms = age_ns / NS_PER_MS;
-    if (ms == 0) /* most answers */
-        memcpy(age, "0", 2);
-    else
-        snprintf(age, sizeof age, "%llu", (unsigned long long)ms);
+    char digits[DECIMAL_SIZE];
     call_set_header(call, "x-source", slice_of_str(source));
-    call_set_header(call, "x-staleness-ms", slice_of_str(age));
+    call_set_header(call, "x-staleness-ms", decimal(age_ns / NS_PER_MS, digits));
+}
+
+/* In front of `digits`' end.  No printf: it took 2 % of an answer from memory. */
+static struct slice decimal(uint64_t number, char digits[DECIMAL_SIZE])
+{
+    size_t first = DECIMAL_SIZE;
+    do {
+        digits[--first] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return slice_make(digits + first, DECIMAL_SIZE - first);
 }

@@ -45,6 +45,39 @@ START_TEST(id_text_is_the_ulid_of_the_bits)
 }
 END_TEST
 
+/* Against arithmetic of 128 bits, one bit at a time: every bit is in the digit where a ULID has it. */
+START_TEST(every_bit_has_its_digit)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    for (unsigned bit = 0; bit < 128; bit++) {
+        struct uuid uuid = {{0}}, back;
+        uuid.bytes[15 - bit / 8] = (uint8_t)(1 << bit % 8);
+        char text[ID_TEXT_SIZE], wanted[ID_TEXT_SIZE] = "tnt_00000000000000000000000000";
+        wanted[4 + 25 - bit / 5] = digits[1 << bit % 5];
+        id_format(ID_TENANT, &uuid, text);
+        ck_assert_str_eq(text, wanted);
+        ck_assert(id_parse(ID_TENANT, slice_of_str(text), &back));
+        ck_assert(uuid_equal(&uuid, &back));
+    }
+}
+END_TEST
+
+/* Every byte at every place: 26 digits take 22 letters in two cases and 10 figures each, the first only eight. */
+START_TEST(id_takes_digits_and_nothing_else)
+{
+    for (size_t place = 4; place < ID_TEXT_SIZE - 1; place++) {
+        unsigned taken = 0;
+        for (int byte = 0; byte < 256; byte++) {
+            char text[] = "tnt_01H455VB4PEX5VSKNK084SN02Q";
+            struct uuid uuid;
+            text[place] = (char)byte;
+            taken += id_parse(ID_TENANT, slice_make(text, ID_TEXT_SIZE - 1), &uuid);
+        }
+        ck_assert_uint_eq(taken, place == 4 ? 8 : 54);
+    }
+}
+END_TEST
+
 START_TEST(id_refuses_what_is_not_one)
 {
     static const char *const wrong[] = {
@@ -288,6 +321,8 @@ Suite *suite_base_ids(void)
     tcase_add_test(tcase, name_uuids_are_uuids_of_now);
     tcase_add_test(tcase, id_round_trips_for_random_values);
     tcase_add_test(tcase, id_text_is_the_ulid_of_the_bits);
+    tcase_add_test(tcase, every_bit_has_its_digit);
+    tcase_add_test(tcase, id_takes_digits_and_nothing_else);
     tcase_add_test(tcase, id_refuses_what_is_not_one);
     tcase_add_test(tcase, uuid_text_round_trips_and_is_strict);
     tcase_add_test(tcase, uuids_are_ordered_by_time);
