@@ -1,10 +1,12 @@
 """contract-verify as its users see it, and the pacts of this tree against a running tenant-service."""
+import logging
 import os
 import sys
 
 import pytest
 
 sys.dont_write_bytecode = True
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every closed TLS connection
 
 import protos  # noqa: E402
 
@@ -38,7 +40,7 @@ def pytest_unconfigure(config):
 @pytest.fixture(scope="session")
 def service():
     import support
-    running = support.Service(support.Stack(os.environ))
+    running = support.Service(support.Stack(os.environ), RELAY_WITHHOLD_AFTER="1s")  # a pact has an event withheld
     yield running
     status = running.stop()
     assert status == 0, f"the service ended with status {status}: see {running.log_path}"

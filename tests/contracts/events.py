@@ -1,4 +1,5 @@
-"""Finds an event of a tenant in its stream, as a consumer would read it, and publishes what billing would."""
+"""Finds an event of a tenant in its stream, as a consumer would read it, publishes what billing would, and limits a stream
+as its operator would."""
 import asyncio
 import pathlib
 import ssl
@@ -45,6 +46,18 @@ def publish(env, identity, subject, body):
         finally:
             await client.close()
     return asyncio.run(send())
+
+
+def largest_message(env, tenant_id, size):
+    """What the stream of this tenant takes from now on, in bytes; -1: as much as the server."""
+    async def change():
+        client = await connect(env, "admin")
+        js = client.jetstream()
+        config = (await js.stream_info(f"TENANT_{partition_of(tenant_id):02d}")).config
+        config.max_msg_size = size
+        await js.update_stream(config)
+        await client.close()
+    asyncio.run(change())
 
 
 class Reader:

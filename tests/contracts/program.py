@@ -11,7 +11,8 @@ PROVIDER = f"exec '{sys.executable}' '{ROOT}/tests/contracts/provider.py'"
 
 
 def run(*arguments, **options):
-    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+    options.setdefault("timeout", 120)
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, **options)
     assert done.returncode in (0, 1, 2), f"status {done.returncode}: {done.stderr}"
     assert "Sanitizer" not in done.stderr, done.stderr
     return done

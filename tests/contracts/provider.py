@@ -1,5 +1,6 @@
-"""tenant-service's side of contract verification: brings about provider states by its public API and by the events
-that it consumes, and hands out the events that it sent.  Speaks contract-verify's lines (docs/contracts.md):
+"""tenant-service's side of contract verification: brings about provider states by its public API, by the events that it
+consumes and, for what no caller can do, by what happens to its servers; and hands out the events that it sent.  Speaks
+contract-verify's lines (docs/contracts.md):
 
     {"action": "setup", "state": NAME, "params": {...}}    -> the values of the state, or {"error": TEXT}
     {"action": "message", "description": ..., "values": {...}}  -> {"contents": BASE64, "metadata": {...}}
@@ -7,6 +8,7 @@ that it consumes, and hands out the events that it sent.  Speaks contract-verify
     provider.py            needs SERVICE_ADDR and STACK_* in the environment (build/stack/NAME/stack.env)
 """
 import base64
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +18,7 @@ import time
 import uuid
 
 import grpc
+import psycopg
 
 import events
 import protos
@@ -199,6 +202,43 @@ def event_was_received(provider):
     found = provider.event(values)
     envelope = envelope_pb2.EventEnvelope.FromString(found.body)
     return {**values, "consistency_token": envelope.consistency_token}
+
+
+@state("an event of a tenant was withheld")
+@functools.cache  # takes a second, and what is in a stream stays as it is
+def event_was_withheld(provider):
+    """Its stream was given a limit that the event is beyond."""
+    tenant, _ = provider.create()
+    events.largest_message(provider.env, tenant.tenant_id, 3000)
+    try:
+        provider.update(tenant.tenant_id, labels={f"label-{n}": "x" * 60 for n in range(60)})
+        values = {"tenant_id": tenant.tenant_id, "event_type": "tenant.event.withheld.v1", "sequence": "2"}
+        provider.event(values)
+    finally:
+        events.largest_message(provider.env, tenant.tenant_id, -1)
+    return values
+
+
+@state("the latest event of a tenant is void")
+@functools.cache  # takes a second, and what is in a stream stays as it is
+def latest_event_is_void(provider):
+    """The database is as it was before the tenant's last change; the relay gives its partition up and looks anew."""
+    old, _ = provider.create()
+    provider.update(old.tenant_id, display_name="Lost")
+    provider.event({"tenant_id": old.tenant_id, "event_type": "tenant.org.updated.v1"})
+    with psycopg.connect(provider.env["STACK_SUPERUSER_URL"]) as database:
+        (tenant,) = database.execute("SELECT id FROM tenant.tenants WHERE slug = %s", [old.slug]).fetchone()
+        (incarnation,) = database.execute("SELECT incarnation FROM tenant.installation").fetchone()
+        lost = 0
+        while not lost:  # it is settled a moment after it is in the stream
+            lost = database.execute("DELETE FROM tenant.outbox_sent WHERE tenant_id = %s AND seq = 2", [tenant]).rowcount
+        database.execute("UPDATE tenant.tenant_seq SET seq = 1 WHERE tenant_id = %s", [tenant])
+        database.execute("UPDATE tenant.tenants SET display_name = %s, version = 1 WHERE id = %s",
+                         [old.display_name, tenant])
+        database.execute("UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity' WHERE shard = %s",
+                         [events.partition_of(old.tenant_id)])
+    return {"tenant_id": old.tenant_id, "event_type": "tenant.log.rewound.v1", "sequence": "1",
+            "previous_incarnation": str(incarnation)}
 
 
 def main():

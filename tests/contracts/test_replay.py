@@ -36,7 +36,7 @@ def test_each_expectation_counts(service, path, tmp_path):
     chosen = random.Random(os.environ.get("SEED", "1")).sample(changed, count)
     document["interactions"] = [mutant for mutant, _ in chosen]
     (tmp_path / "mutants.json").write_text(json.dumps(document))
-    found = findings(verify(tmp_path / "mutants.json", service=service))
+    found = findings(verify(tmp_path / "mutants.json", service=service, timeout=120 + 2 * count))  # states take a while
     unnoticed = [mutant["description"] for mutant, _ in chosen if mutant["description"] not in found]
     assert unnoticed == []
     elsewhere = [(mutant["description"], found[mutant["description"]]) for mutant, where in chosen
