@@ -242,6 +242,14 @@ static inline void remote_turn(struct remote *remote)
     (void)remote_read(remote);
 }
 
+/* Until the worker's next sweep has surely been. */
+static inline void remote_weigh(struct remote *remote)
+{
+    uint64_t until = clock_now() + 150 * NS_PER_MS;
+    while (clock_now() < until)
+        remote_turn(remote);
+}
+
 static inline struct exchange *remote_finish(struct remote *remote, int32_t id)
 {
     struct exchange *exchange = pair_exchange(remote->server->pair, id);
