@@ -5,6 +5,7 @@ sure of it.  The service under test is build/$MODE/tenant-service.
 """
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,8 @@ def _compile_protos():
 
 _compile_protos()
 
-from support import Service, Stack, wait_until  # noqa: E402  (needs the compiled protos)
+from configured import Settings                  # noqa: E402  (needs the compiled protos)
+from support import Service, Stack, wait_until  # noqa: E402
 from tenantctl import Ctl                        # noqa: E402
 
 
@@ -54,6 +56,22 @@ def service(stack):
 @pytest.fixture
 def ctl(stack, service, tmp_path):
     return Ctl(stack, service.address, tmp_path)
+
+
+@pytest.fixture
+def settings(stack, tmp_path):
+    made = Settings(stack, tmp_path)
+    yield made
+    for service in made.started:  # a test that failed has not stopped its own
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def running(settings):
+    service = settings.service()
+    yield service
+    assert service.stop() == 0
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from configured import events, peer_certificate
 from support import ROOT, create, get, refused, wait_until
 from tenant.v1 import tenants_pb2, tenants_pb2_grpc
-from test_config import Settings, events, peer_certificate, settings  # noqa: F401 (a fixture)
 
 CODE = grpc.StatusCode
 
@@ -69,7 +69,7 @@ def secret(tmp_path, authority, stack):
 
 
 @pytest.fixture
-def served(settings, secret, authority, stack):  # noqa: F811
+def served(settings, secret, authority, stack):
     """The stack's other servers keep the stack's CA: both are trusted."""
     bundle = (authority / "ca.pem").read_text() + (stack.pki / "ca.pem").read_text()
     pki("crl", stack_authority(stack, authority.parent))
