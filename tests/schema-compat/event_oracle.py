@@ -2,7 +2,7 @@
 against this as the others are against buf."""
 from google.protobuf import descriptor_pb2 as pb
 
-from edits import Side
+from sides import Side
 
 F = pb.FieldDescriptorProto
 
