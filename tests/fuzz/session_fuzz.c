@@ -8,6 +8,7 @@
 #include "rpc/gzip.h"
 
 #include "tests/fuzz/session_client.h"
+#include "tests/fuzz/session_words.h"
 
 #include <stdio.h>
 
@@ -21,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SENT_MAX ((size_t)256 << 10)
 #define REPEATS_MAX 40
+#define FIELDS_MOST 24 /* of one header block */
 #define INITIAL_WINDOW ((size_t)64 << 10)
 #define TURNS_MAX 1000
 
@@ -209,79 +211,6 @@ static uint32_t number_take(struct session *session)
     uint8_t byte = byte_take(session);
     return byte < 8 ? numbers[byte] : (uint32_t)(byte - 7) * 97;
 }
-
-static const char *const paths[] = {
-    "/fuzz.v1.Session/Echo",
-    "/fuzz.v1.Session/Chat",
-    "/fuzz.v1.Session/Sum",
-    "/fuzz.v1.Session/Count",
-    "/fuzz.v1.Session/Wait",
-    "/fuzz.v1.Session/Large",
-    "/fuzz.v1.Session/Import",
-    "/fuzz.v1.Session/Look",
-    "/fuzz.v1.Session/Unserved",
-    "/fuzz.v1.Session/Nothing",
-    "fuzz",
-    "/fuzz.v1.Session/Look?connect=v1&encoding=json&message=%7B%7D",
-    "/fuzz.v1.Session/Look?connect=v1&encoding=proto&base64=1&message=CAE",
-    "/fuzz.v1.Session/Look?message=%7",
-    "/",
-    "*",
-};
-static const char *const content_types[] = {
-    "application/grpc",
-    "application/grpc+proto",
-    "application/grpc+json",
-    "application/grpc-web",
-    "application/grpc-web+json",
-    "application/json",
-    "application/proto",
-    "application/connect+proto",
-    "application/connect+json",
-    "application/grpc;x=y",
-    "text/plain",
-    "",
-    "application/json; charset=utf-8",
-    "application/grpc-web-text",
-    "application/grpc",
-    "application/grpc",
-};
-/* May be added to any request; some are forbidden. */
-static const char *const extras[][2] = {
-    {"te", "trailers"},
-    {"grpc-encoding", "gzip"},
-    {"grpc-timeout", "1m"},
-    {"grpc-timeout", "1n"},
-    {"grpc-accept-encoding", "gzip"},
-    {"connect-timeout-ms", "1"},
-    {"connect-protocol-version", "1"},
-    {"content-encoding", "gzip"},
-    {"accept-encoding", "gzip"},
-    {"connect-content-encoding", "gzip"},
-    {"x-echo-bin", "AAEC/w"},
-    {"x-echo-bin", "%%%"},
-    {"x-forbid", "gate"},
-    {"x-forbid", "match"},
-    {"content-length", "5"},
-    {"content-length", "nan"},
-    {"connection", "close"},
-    {"Upper", "case"},
-    {":path", "/again"},
-    {":unknown", "x"},
-    {"te", "gzip"},
-    {"grpc-encoding", "snappy"},
-    {"traceparent", "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"},
-    {"x-request-id", "fuzz"},
-    {"grpc-timeout", "soon"},
-    {"grpc-timeout", "99999999H"},
-    {"host", "other"},
-    {"expect", "100-continue"},
-    {"x-nul", "a\n"},
-    {"connect-accept-encoding", "gzip"},
-    {"cookie", "a=b"},
-    {"grpc-previous-rpc-attempts", "3"},
-};
-#define FIELDS_MOST 24
 
 static void field_add(nghttp2_nv *fields, size_t *count, const char *name, const char *value)
 {
