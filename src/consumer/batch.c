@@ -10,6 +10,7 @@
 static bool is_batched(const struct tenant_consumer *consumer);
 static void move_on(struct tenant_consumer *consumer, struct known_position *position,
                     struct tenant_position at);
+static bool is_dirty(const struct known_position *known);
 static int store_dirty(struct tenant_consumer *consumer);
 static void settle(struct tenant_consumer *consumer, int rc);
 static void store_failed(struct tenant_consumer *consumer, int rc);
@@ -43,21 +44,27 @@ void batch_add(struct tenant_consumer *consumer, const struct event_view *view,
     assert(length < ACK_SUBJECT_SIZE && batch->count < consumer->settings.batch);
     memcpy(batch->replies[batch->count++], view->reply, length + 1);
     if (batch->count == consumer->settings.batch)
-        batch_keep(consumer);
+        (void)batch_keep(consumer);
 }
 
 /* After a lost connection positions are kept all the same: their events are delivered again, and are old. */
-void batch_keep(struct tenant_consumer *consumer)
+bool batch_keep(struct tenant_consumer *consumer)
 {
-    if (consumer->batch.count > 0)
-        settle(consumer, store_dirty(consumer));
+    int rc = 0;
+    if (consumer->batch.count > 0) {
+        rc = store_dirty(consumer);
+        settle(consumer, rc);
+    }
+    return rc == 0;
 }
 
-/* What is in the batch of the same tenant is kept along with it. */
+/* What is in the batch goes first: it must not be acknowledged if the tenant's position is then forgotten. */
 bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
                 struct known_position *position)
 {
     const struct tenant_consumer_settings *settings = &consumer->settings;
+    if (is_dirty(position) && !batch_keep(consumer))
+        return false;
     const struct tenant_position_change change = {
         .tenant_id = view->event.tenant_id,
         .before = position->kept,
@@ -83,30 +90,33 @@ static void move_on(struct tenant_consumer *consumer, struct known_position *pos
                     struct tenant_position at)
 {
     struct batch *batch = &consumer->batch;
-    if (is_batched(consumer) && position_compare(position->current, position->kept) == 0)
+    if (is_batched(consumer) && !is_dirty(position))
         batch->dirty[batch->dirty_count++] = position->tenant;
     position->current = at;
     if (!is_batched(consumer))
         position->kept = at;
 }
 
-/* One change per tenant, from what is kept to the last event handled.  One that was skipped to meanwhile is
- * kept already. */
+/* Of events that are handled, and neither kept nor acknowledged yet. */
+static bool is_dirty(const struct known_position *known)
+{
+    return position_compare(known->current, known->kept) != 0;
+}
+
+/* One change per tenant, from what is kept to the last event handled. */
 static int store_dirty(struct tenant_consumer *consumer)
 {
     const struct tenant_consumer_settings *settings = &consumer->settings;
     const struct batch *batch = &consumer->batch;
-    struct tenant_position_change *changes = xcalloc(batch->dirty_count + 1, sizeof *changes);
-    char(*ids)[ID_TEXT_SIZE] = xcalloc(batch->dirty_count + 1, sizeof *ids);
-    size_t count = 0;
-    for (size_t i = 0; i < batch->dirty_count; i++) {
+    size_t count = batch->dirty_count;
+    struct tenant_position_change *changes = xcalloc(count + 1, sizeof *changes);
+    char(*ids)[ID_TEXT_SIZE] = xcalloc(count + 1, sizeof *ids);
+    for (size_t i = 0; i < count; i++) {
         const struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
-        if (known == NULL || position_compare(known->current, known->kept) == 0)
-            continue;
-        id_format(ID_TENANT, &known->tenant, ids[count]);
-        changes[count] = (struct tenant_position_change){
-            .tenant_id = ids[count], .before = known->kept, .after = known->current};
-        count++;
+        assert(known != NULL && is_dirty(known)); /* position_forget() sees to it */
+        id_format(ID_TENANT, &known->tenant, ids[i]);
+        changes[i] = (struct tenant_position_change){
+            .tenant_id = ids[i], .before = known->kept, .after = known->current};
     }
     int rc = count == 0 ? 0 : settings->store(settings->context, changes, count);
     free(changes);
@@ -120,9 +130,8 @@ static void settle(struct tenant_consumer *consumer, int rc)
     struct batch *batch = &consumer->batch;
     for (size_t i = 0; i < batch->dirty_count; i++) {
         struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
-        if (known != NULL && rc == 0)
-            known->kept = known->current;
-        if (known != NULL && rc != 0)
+        known->kept = known->current;
+        if (rc != 0)
             position_forget(consumer, &batch->dirty[i]);
     }
     for (size_t i = 0; i < batch->count; i++)

@@ -169,7 +169,7 @@ static void turn(struct tenant_consumer *consumer)
 /* What was fetched and not handled goes back at once, so that the next member need not wait for it. */
 static void leave(struct tenant_consumer *consumer)
 {
-    batch_keep(consumer);
+    (void)batch_keep(consumer);
     if (broker_is_up(consumer))
         intake_return(consumer);
     if (broker_is_up(consumer))

@@ -102,6 +102,19 @@ void intake_return(struct tenant_consumer *consumer);
 enum tenant_outcome handler_call(struct tenant_consumer *consumer, struct event_view *view,
                                  struct tenant_reason *reason);
 
+/* --- attempts.c --- */
+/* How many attempts of it failed, as the group's record says. */
+unsigned attempts_before(const struct tenant_consumer *consumer, const struct event_view *view);
+/* So many did; 0: it is over.  Written with the next beat, or `now`; false: it could not be. */
+bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,
+                   unsigned attempts, bool now);
+/* Whether attempt number view->event.attempt may begin: TENANT_EVENT_DONE, _DEAD with the reason, _UNAVAILABLE.
+ *
+ * An event at which the process ends every time is never answered.  One that was delivered more often than that
+ * happens by chance is noted before it is tried, so that whoever comes next knows. */
+enum tenant_outcome attempts_begin(struct tenant_consumer *consumer, const struct event_view *view,
+                                   struct tenant_reason *reason);
+
 /* --- requeued.c --- */
 /* A dead letter that an operator sent back to this group. */
 void requeued_take(struct tenant_consumer *consumer, const struct jetstream_delivery *delivery);
@@ -114,6 +127,7 @@ bool position_find(struct tenant_consumer *consumer, const struct event_view *vi
 /* The same, asked for again if the caller has it all. */
 bool position_find_anew(struct tenant_consumer *consumer, const struct event_view *view,
                         struct known_position **out);
+/* Not one of the batch (asserted): with it would go what the batch has to keep before it acknowledges. */
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant);
 /* All of a source. */
 void positions_forget(struct tenant_consumer *consumer, unsigned source);
@@ -125,8 +139,9 @@ void batch_deinit(struct tenant_consumer *consumer);
  * batch_keep(). */
 void batch_add(struct tenant_consumer *consumer, const struct event_view *view,
                struct known_position *position);
-/* Keeps positions, then acknowledges. */
-void batch_keep(struct tenant_consumer *consumer);
+/* Keeps positions, then acknowledges.  False: they could not be kept; their events come again, and no pointer
+ * to a position is valid any more. */
+bool batch_keep(struct tenant_consumer *consumer);
 /* Moves a tenant behind an event that no handler has done.  False: it could not be kept; `position` is gone. */
 bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
                 struct known_position *position);

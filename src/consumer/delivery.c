@@ -14,6 +14,7 @@ void event_read(struct event_view *view, const struct jetstream_delivery *delive
                   .stream_sequence = delivery->place.stream_seq,
                   .stored_ns = delivery->place.stored_ns},
         .source = view->source,
+        .place = delivery->place.stream_seq,
         .reply = delivery->reply,
         .delivered = delivery->place.delivered,
         .arena = arena,

@@ -23,6 +23,7 @@ struct event_view {
     const char *fault; /* of one that is not good: what is wrong */
     struct uuid tenant;
     unsigned source;
+    uint64_t place;      /* its sequence in the stream of its source */
     const char *reply;   /* where its acknowledgement goes */
     uint64_t delivered;  /* times */
     struct arena *arena; /* of the event */

@@ -6,18 +6,23 @@
 #include "consumer/consumer_int.h"
 #include "events/group_stream.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #define PATIENCE_NS (3 * NS_PER_S)
 #define BEATS_PER_TTL 5
 #define SOON_NS (100 * NS_PER_MS)
 #define CONFLICT_ROUNDS 4
+/* after an outage every member notes, event by event */
+#define NOTE_ROUNDS 16
+#define NOTE_PAUSE_MS 8
 #define AGAIN_FLOOR_NS (100 * NS_PER_MS)
 #define AGAIN_CAP_NS (2 * NS_PER_S)
 
 static uint64_t ttl_ns(const struct tenant_consumer *consumer);
 static void leases_end(struct tenant_consumer *consumer);
 static int round_trip(struct tenant_consumer *consumer, bool *written);
+static int notes_write(struct tenant_consumer *consumer, bool *written);
 static int table_read(struct tenant_consumer *consumer, struct ctx *ctx);
 static int table_write(struct tenant_consumer *consumer, struct ctx *ctx, bool *written);
 static void dead_remove(struct tenant_consumer *consumer, uint64_t now);
@@ -88,9 +93,11 @@ bool group_note(struct tenant_consumer *consumer, const struct group_attempt *at
     if (!now && group->note_count < GROUP_NOTES_MAX)
         return true;
     bool written = false;
-    int rc = OK;
-    for (int round = 0; rc == OK && !written && round < CONFLICT_ROUNDS; round++)
-        rc = round_trip(consumer, &written);
+    int rc = notes_write(consumer, &written);
+    for (int round = 1; rc == OK && !written && round < NOTE_ROUNDS; round++) {
+        poll(NULL, 0, (int)random_below(NOTE_PAUSE_MS));
+        rc = notes_write(consumer, &written);
+    }
     group->note_count =
         0; /* what could not be written is forgotten: the event is tried once more often */
     return rc == OK && written;
@@ -149,6 +156,15 @@ static int round_trip(struct tenant_consumer *consumer, bool *written)
     if (busy)
         group->due_ns = deadline_after(clock_now(), SOON_NS);
     return OK;
+}
+
+/* Nothing else of the record changes, and no lease of ours with it: an event is in hand, whose partition and
+ * position must stay.  What the record says of leases is the next tick's. */
+static int notes_write(struct tenant_consumer *consumer, bool *written)
+{
+    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    TRY(table_read(consumer, ctx));
+    return table_write(consumer, ctx, written);
 }
 
 /* What was noted here and is not written yet goes into what was read. */
@@ -298,7 +314,7 @@ static void drop(struct tenant_consumer *consumer, unsigned number)
 {
     if (!consumer->sources[number].held)
         return;
-    batch_keep(consumer);
+    (void)batch_keep(consumer);
     source_drop(consumer, number);
     if (number == 0)
         source_drop(consumer, SOURCE_REQUEUED);

@@ -21,7 +21,8 @@ static struct words split(struct slice line);
 static bool line_read(const struct words *words, struct group_table *table);
 static bool member_read(const struct words *words, struct group_table *table);
 static bool lease_read(const struct words *words, struct group_table *table);
-static bool attempt_read(const struct words *words, struct group_table *table);
+static bool attempt_read(const struct slice *words, struct group_attempt *attempt,
+                         struct group_table *table);
 static bool name_read(struct slice word, char out[GROUP_NAME_SIZE]);
 static bool partition_read(struct slice word, unsigned *out);
 static size_t leases_of(const struct group_table *table, const char *name);
@@ -54,9 +55,14 @@ void group_table_format(const struct group_table *table, struct buf *out)
         if (table->owners[i][0] != '\0')
             buf_printf(out, "lease %u %s\n", i, table->owners[i]);
     }
-    for (size_t i = 0; i < table->attempt_count; i++)
-        buf_printf(out, "attempt %u %" PRIu64 " %u\n", table->attempts[i].partition,
-                   table->attempts[i].stream_seq, table->attempts[i].attempts);
+    for (size_t i = 0; i < table->attempt_count; i++) {
+        const struct group_attempt *one = &table->attempts[i];
+        if (one->partition == PARTITION_COUNT)
+            buf_put_str(out, "letter");
+        else
+            buf_printf(out, "attempt %u", one->partition);
+        buf_printf(out, " %" PRIu64 " %u\n", one->stream_seq, one->attempts);
+    }
 }
 
 struct group_member *group_table_member(struct group_table *table, const char *name)
@@ -171,8 +177,12 @@ static bool line_read(const struct words *words, struct group_table *table)
         return member_read(words, table);
     if (slice_is(words->word[0], "lease"))
         return lease_read(words, table);
+    struct group_attempt attempt = {.partition = PARTITION_COUNT};
+    if (slice_is(words->word[0], "letter"))
+        return words->count >= 3 && attempt_read(&words->word[1], &attempt, table);
     if (slice_is(words->word[0], "attempt"))
-        return attempt_read(words, table);
+        return words->count >= 4 && partition_read(words->word[1], &attempt.partition) &&
+               attempt_read(&words->word[2], &attempt, table);
     return true;
 }
 
@@ -196,17 +206,16 @@ static bool lease_read(const struct words *words, struct group_table *table)
            name_read(words->word[2], table->owners[partition]);
 }
 
-static bool attempt_read(const struct words *words, struct group_table *table)
+/* `words`: the sequence and the number. */
+static bool attempt_read(const struct slice *words, struct group_attempt *attempt,
+                         struct group_table *table)
 {
-    struct group_attempt attempt = {.partition = 0};
     uint64_t number = 0;
-    if (words->count < 4 || !partition_read(words->word[1], &attempt.partition) ||
-        !json_scan_uint(words->word[2], &attempt.stream_seq) ||
-        !json_scan_uint(words->word[3], &number) || number == 0 || number > UINT32_MAX ||
-        table->attempt_count == GROUP_ATTEMPTS_MAX)
+    if (!json_scan_uint(words[0], &attempt->stream_seq) || !json_scan_uint(words[1], &number) ||
+        number == 0 || number > UINT32_MAX || table->attempt_count == GROUP_ATTEMPTS_MAX)
         return false;
-    attempt.attempts = (unsigned)number;
-    table->attempts[table->attempt_count++] = attempt;
+    attempt->attempts = (unsigned)number;
+    table->attempts[table->attempt_count++] = *attempt;
     return true;
 }
 

@@ -8,6 +8,7 @@
  *    member <name> <beat> <ttl ms>       the beat grows while the member lives
  *    lease <partition> <name>            partitions without a line are free
  *    attempt <partition> <stream sequence> <number>
+ *    letter <stream sequence> <number>   the same of a dead letter that was sent back
  *
  * Lines that begin with another word are passed over: a newer release may write more. */
 #ifndef CONSUMER_GROUP_TABLE_H
@@ -31,7 +32,7 @@ struct group_member {
 
 /* How often an event was tried, which the next holder of the partition must know. */
 struct group_attempt {
-    unsigned partition;
+    unsigned partition; /* PARTITION_COUNT: the stream is that of dead letters */
     uint64_t stream_seq;
     unsigned attempts;
 };

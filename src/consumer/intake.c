@@ -24,8 +24,6 @@
 #define NAP_MS 1
 /* how long an event that is handled waits for another to be kept with */
 #define KEEP_NS NS_PER_MS
-/* first, and once more because a member or a connection was lost */
-#define DELIVERED_BY_CHANCE 2
 
 static bool fetch(struct tenant_consumer *consumer, uint64_t deadline_ns,
                   struct jetstream_delivery *delivery);
@@ -48,9 +46,6 @@ static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct even
                                    struct known_position *position, struct tenant_reason *reason);
 static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct event_view *view,
                                      struct tenant_reason *reason);
-static bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,
-                          unsigned attempts, bool now);
-static void attempts_forget(struct tenant_consumer *consumer, const struct event_view *view);
 static void done(struct tenant_consumer *consumer, const struct event_view *view,
                  struct known_position *position);
 static void failed(struct tenant_consumer *consumer, const struct event_view *view,
@@ -69,7 +64,7 @@ void intake_run(struct tenant_consumer *consumer, uint64_t deadline_ns)
         if (now >= deadline_ns || now < consumer->paused_until_ns)
             break;
     }
-    batch_keep(consumer);
+    (void)batch_keep(consumer);
 }
 
 /* False: nothing came, or the connection was lost.
@@ -171,7 +166,8 @@ static void decide(struct tenant_consumer *consumer, struct event_view *view)
         if (decide_once(consumer, view))
             return;
         consumer_count(consumer, COUNT_STALE);
-        position_forget(consumer, &view->tenant);
+        if (batch_keep(consumer))
+            position_forget(consumer, &view->tenant);
     }
     send_back(consumer, view, AGAIN_NS);
 }
@@ -308,22 +304,22 @@ static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct even
 {
     enum tenant_outcome outcome = unspoiled(consumer, view, reason);
     view->event.before = position->current;
-    return outcome == TENANT_EVENT_DONE ? handler_call(consumer, view, reason) : outcome;
+    if (outcome != TENANT_EVENT_DONE)
+        return outcome;
+    outcome = handler_call(consumer, view, reason);
+    if (outcome == TENANT_EVENT_UNAVAILABLE || outcome == TENANT_EVENT_STALE) /* not its fault */
+        (void)attempts_note(consumer, view, view->event.attempt - 1, false);
+    return outcome;
 }
 
-/* TENANT_EVENT_DONE: nothing speaks against an attempt.
- *
- * An event at which the process ends every time is never answered.  One that was delivered more often than that
- * happens by chance is noted in the group's record before it is tried, so that whoever comes next knows. */
+/* TENANT_EVENT_DONE: nothing speaks against an attempt. */
 static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct event_view *view,
                                      struct tenant_reason *reason)
 {
     const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     bool known = waiting != NULL && position_compare(waiting->at, view->event.at) == 0;
-    unsigned before = known && waiting->attempts > 0
-                          ? waiting->attempts
-                          : group_table_attempts(&consumer->group.table, view->source,
-                                                 view->event.stream_sequence);
+    unsigned before = known && waiting->attempts > 0 ? waiting->attempts
+                                                     : attempts_before(consumer, view);
     view->event.attempt = before + 1;
     if (known && waiting->is_dead) {
         *reason = waiting->reason;
@@ -334,32 +330,9 @@ static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct ev
         snprintf(reason->detail, sizeof reason->detail, "%s", view->fault);
         return TENANT_EVENT_DEAD;
     }
-    if ((known && waiting->attempts > 0) || view->delivered <= DELIVERED_BY_CHANCE)
+    if (known && waiting->attempts > 0)
         return TENANT_EVENT_DONE;
-    if (before >= consumer->settings.attempts_max) {
-        snprintf(reason->cause, sizeof reason->cause, "CRASHED");
-        snprintf(reason->detail, sizeof reason->detail,
-                 "%u attempts, and none of them came to its end", before);
-        return TENANT_EVENT_DEAD;
-    }
-    return attempts_note(consumer, view, before + 1, true) ? TENANT_EVENT_DONE
-                                                           : TENANT_EVENT_UNAVAILABLE;
-}
-
-static bool attempts_note(struct tenant_consumer *consumer, const struct event_view *view,
-                          unsigned attempts, bool now)
-{
-    const struct group_attempt attempt = {
-        .partition = view->source,
-        .stream_seq = view->event.stream_sequence,
-        .attempts = attempts,
-    };
-    return group_note(consumer, &attempt, now);
-}
-
-static void attempts_forget(struct tenant_consumer *consumer, const struct event_view *view)
-{
-    (void)attempts_note(consumer, view, 0, false);
+    return attempts_begin(consumer, view, reason);
 }
 
 enum tenant_outcome handler_call(struct tenant_consumer *consumer, struct event_view *view,
@@ -379,7 +352,7 @@ static void done(struct tenant_consumer *consumer, const struct event_view *view
     consumer_count(consumer, COUNT_DONE);
     consumer->pauses = 0;
     waiting_passed(consumer, view);
-    attempts_forget(consumer, view);
+    (void)attempts_note(consumer, view, 0, false);
     atomic_store_explicit(&consumer->sources[view->source].stored_ns, view->event.stored_ns,
                           memory_order_relaxed);
     batch_add(consumer, view, position);
@@ -421,6 +394,6 @@ static void dead(struct tenant_consumer *consumer, const struct event_view *view
     consumer_notice(consumer, 2, "%s %s of %s is a dead letter: %s %s", view->event.type,
                     view->event.id, view->event.tenant_id, reason->cause, reason->detail);
     waiting_passed(consumer, view);
-    attempts_forget(consumer, view);
+    (void)attempts_note(consumer, view, 0, false);
     (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
 }

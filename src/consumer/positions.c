@@ -5,6 +5,8 @@
  * something seems to be missing: for that the position is asked for anew. */
 #include "consumer/consumer_int.h"
 
+#include <assert.h>
+
 static void make_room(struct tenant_consumer *consumer);
 
 bool position_find(struct tenant_consumer *consumer, const struct event_view *view,
@@ -41,6 +43,8 @@ bool position_find_anew(struct tenant_consumer *consumer, const struct event_vie
 
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant)
 {
+    const struct known_position *known = id_map_find(&consumer->positions, tenant);
+    assert(known == NULL || position_compare(known->current, known->kept) == 0);
     id_map_remove(&consumer->positions, tenant);
 }
 

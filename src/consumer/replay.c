@@ -5,13 +5,17 @@
 #include "consumer/consumer_int.h"
 #include "tenant/events_replay.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #define ASK_PATIENCE_NS (5 * NS_PER_S)
 /* between two pulls the handler may take so long */
 #define INACTIVE_NS (600 * NS_PER_S)
-#define PULL_BYTES (4u << 20)
 #define NAME_SIZE 32
+/* pulls in a row that give nothing though there is something: the stream's leader has moved */
+#define VAIN_MAX 6
+#define VAIN_FLOOR_NS (100 * NS_PER_MS)
+#define VAIN_CAP_NS (2 * NS_PER_S)
 
 struct replay {
     struct tenant_consumer *consumer;
@@ -19,6 +23,7 @@ struct replay {
     bool one_tenant;
     struct uuid tenant;
     uint64_t handled;
+    unsigned vain;                      /* pulls that gave nothing, in a row */
     enum tenant_consumer_result result; /* once it is not OK: over */
 };
 
@@ -27,6 +32,7 @@ static bool range_take(const struct tenant_replay_range *given, struct replay *r
 static void replay_partition(struct replay *replay, unsigned number);
 static void read_on(struct replay *replay, unsigned number, const struct pull_consumer *wish,
                     uint64_t left);
+static bool is_at_end(struct replay *replay, const struct pull_consumer *wish);
 static uint64_t read_batch(struct replay *replay, unsigned number,
                            const struct jetstream_pull *pull);
 static void show(struct replay *replay, unsigned number, const struct jetstream_delivery *delivery);
@@ -111,29 +117,52 @@ static void replay_partition(struct replay *replay, unsigned number)
     if (failed(replay, ctx, pull_consumer_ensure(ctx, consumer->js, &wish, &state)) ||
         state.is_missing)
         return;
+    replay->vain = 0;
     read_on(replay, number, &wish, state.pending);
     ctx = consumer_step(consumer, ASK_PATIENCE_NS);
     if (replay->result != TENANT_CONSUMER_BROKER)
         (void)failed(replay, ctx, pull_consumer_delete(ctx, consumer->js, &wish));
 }
 
-/* `left` messages were there when it began; fewer come when some of them grow too old meanwhile. */
+/* `left` messages were there when it began; fewer come when some of them grow too old meanwhile.  That they did
+ * is the server's to say: a pull also gives nothing when the stream's leader moves or the consumer is lost. */
 static void read_on(struct replay *replay, unsigned number, const struct pull_consumer *wish,
                     uint64_t left)
 {
+    size_t payload = jetstream_max_payload(replay->consumer->js);
     while (left > 0 && replay->result == TENANT_CONSUMER_OK) {
         unsigned batch = replay->consumer->settings.batch;
         const struct jetstream_pull pull = {
             .stream = wish->stream,
             .consumer = wish->name,
             .batch = left < batch ? (unsigned)left : batch,
-            .max_bytes = PULL_BYTES,
+            .max_bytes = 2 * payload, /* a message with its headers is smaller */
         };
         uint64_t came = read_batch(replay, number, &pull);
-        if (came == 0)
+        if (came == 0 && (replay->result != TENANT_CONSUMER_OK || is_at_end(replay, wish)))
             return;
+        replay->vain = came == 0 ? replay->vain : 0;
         left -= came < left ? came : left;
     }
+}
+
+/* A pull gave nothing.  False: there is more, to be asked for again. */
+static bool is_at_end(struct replay *replay, const struct pull_consumer *wish)
+{
+    struct tenant_consumer *consumer = replay->consumer;
+    struct pull_consumer_state state;
+    struct ctx *ctx = consumer_step(consumer, ASK_PATIENCE_NS);
+    if (failed(replay, ctx, pull_consumer_look(ctx, consumer->js, wish, &state)))
+        return true;
+    if (!state.is_missing && state.pending == 0)
+        return true;
+    if (state.is_missing || replay->vain == VAIN_MAX) {
+        int rc = FAULT(ctx, FAULT_BROKER, "%s: the replay's consumer %s", wish->stream,
+                       state.is_missing ? "is gone" : "gives nothing, and there is more");
+        return failed(replay, ctx, rc);
+    }
+    poll(NULL, 0, (int)(backoff_ns(replay->vain++, VAIN_FLOOR_NS, VAIN_CAP_NS) / NS_PER_MS));
+    return false;
 }
 
 /* How many messages came.  The server waits for none: a status ends what is less than a batch. */

@@ -33,20 +33,25 @@ void requeued_take(struct tenant_consumer *consumer, const struct jetstream_deli
                   .partition = letter.partition,
                   .stream_sequence = letter.stream_seq,
                   .stored_ns = delivery->place.stored_ns,
-                  .attempt = (unsigned)delivery->place.delivered,
                   .is_requeued = true},
         .source = SOURCE_REQUEUED,
+        .place = delivery->place.stream_seq,
         .reply = delivery->reply,
         .delivered = delivery->place.delivered,
         .arena = consumer->event_arena,
         .inbox = consumer->inbox,
     };
     event_unpack(&view, delivery->payload, NULL);
+    unsigned failed = attempts_before(consumer, &view);
+    view.event.attempt = failed + 1;
     enum tenant_outcome outcome = attempt(consumer, &view, &letter, &reason);
-    if (outcome == TENANT_EVENT_RETRY && view.delivered >= consumer->settings.attempts_max)
+    failed += outcome == TENANT_EVENT_RETRY;
+    if (outcome == TENANT_EVENT_RETRY && failed >= consumer->settings.attempts_max)
         outcome = TENANT_EVENT_DEAD;
     if (outcome == TENANT_EVENT_DEAD && !dead_store_again(consumer, &view, &reason, &letter))
         outcome = TENANT_EVENT_STALE;
+    bool is_over = outcome == TENANT_EVENT_DONE || outcome == TENANT_EVENT_DEAD;
+    (void)attempts_note(consumer, &view, is_over ? 0 : failed, false);
     settle(consumer, &view, outcome);
 }
 
@@ -71,8 +76,10 @@ static bool header_find(const void *from, const char *name, struct slice *value)
 static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
                                    const struct dead_letter *letter, struct tenant_reason *reason)
 {
-    if (view->form == EVENT_GOOD)
-        return handler_call(consumer, view, reason);
+    if (view->form == EVENT_GOOD) {
+        enum tenant_outcome outcome = attempts_begin(consumer, view, reason);
+        return outcome == TENANT_EVENT_DONE ? handler_call(consumer, view, reason) : outcome;
+    }
     snprintf(reason->cause, sizeof reason->cause, "%s",
              letter->body_omitted ? "TOO_LARGE" : "MALFORMED");
     return TENANT_EVENT_DEAD;
@@ -93,7 +100,7 @@ static void settle(struct tenant_consumer *consumer, const struct event_view *vi
     case TENANT_EVENT_RETRY:
         consumer_count(consumer, COUNT_RETRIED);
         (void)broker_ack(consumer, view->reply, ACK_AGAIN,
-                         waiting_pause_ns(consumer, (unsigned)view->delivered));
+                         waiting_pause_ns(consumer, view->event.attempt));
         return;
     case TENANT_EVENT_STALE:
         (void)broker_ack(consumer, view->reply, ACK_AGAIN, AGAIN_NS);

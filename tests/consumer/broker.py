@@ -1,5 +1,6 @@
 """Streams and events by a stock NATS client: what the relay makes, and what it never would."""
 import asyncio
+import json
 import os
 import ssl
 import time
@@ -122,6 +123,33 @@ class Broker:
 
     def consumer(self, stream, name):
         return self.run(self.js().consumer_info(stream, name))
+
+    def pending(self, number, name):
+        """What the consumer of a partition was never given; None: it is not there yet."""
+        try:
+            return self.consumer(f"TENANT_{number:02d}", name).num_pending
+        except nats.js.errors.NotFoundError:
+            return None
+
+    def limit_pulls(self, number, name, most):
+        """Refuses larger ones from now on, with status 409.  The client has no such field of a consumer."""
+        async def change():
+            client, stream = self.clients["admin"], f"TENANT_{number:02d}"
+            reply = await client.request(f"$JS.API.CONSUMER.INFO.{stream}.{name}", b"", timeout=5)
+            wish = {"stream_name": stream, "action": "update", "config": json.loads(reply.data)["config"] | {"max_batch": most}}
+            reply = await client.request(f"$JS.API.CONSUMER.CREATE.{stream}.{name}", json.dumps(wish).encode(), timeout=5)
+            assert "error" not in json.loads(reply.data), reply.data
+        self.run(change())
+
+    def deliver_in_vain(self, number, name, count, times):
+        """All that a partition's consumer has is given out and comes back, so often."""
+        async def read():
+            subscription = await self.clients["admin"].jetstream().pull_subscribe_bind(name, f"TENANT_{number:02d}")
+            for _ in range(times):
+                for message in await subscription.fetch(count, timeout=5):
+                    await message.nak()
+            await subscription.unsubscribe()
+        self.run(read())
 
     def group(self, name="sync-service"):
         """The record of a group: {partition: owner}, {member: beat}, {(partition, stream sequence): attempts}."""

@@ -3,11 +3,13 @@
  *
  *   retry TENANT SEQUENCE TIMES    answer TENANT_EVENT_RETRY that often
  *   dead TENANT SEQUENCE           answer TENANT_EVENT_DEAD
+ *   stale TENANT SEQUENCE          answer TENANT_EVENT_STALE
+ *   away TENANT SEQUENCE TIMES     answer TENANT_EVENT_UNAVAILABLE that often
  *   crash TENANT SEQUENCE          end as if killed, at once
  *   slow TENANT SEQUENCE MS        take that long
  *   accept                         accept every gap
  *   moved TENANT INC SEQUENCE      the tenant's position is there now, as if another member had kept it
- *   refuse-store TIMES             the next TIMES calls of `store` fail
+ *   refuse-store TIMES [AFTER]     the next TIMES calls of `store` fail, but for AFTER that come before
  *   metrics                        print the metrics and "."
  *   stop                           tenant_consumer_stop()
  *
@@ -15,6 +17,7 @@
  *   follow reset KEY=VALUE...      tenant_consumer_reset()
  *   follow KEY=VALUE...            settings: url seed_file ca_file cert_file key_file group member start start_value batch
  *                                  max_ack_pending ack_wait_ms lease_ttl_ms attempts_max gap_alarm_ms positions backoff_ms
+ *                                  pace_ms (each event takes so long)
  *
  * positions=FILE keeps positions there by callbacks, one line per change; without it nothing is kept.  The end of standard
  * input stops it as well. */
@@ -49,7 +52,8 @@ static struct {
     pthread_mutex_t lock;
     struct rule rules[RULES_MAX];
     int rule_count;
-    int refuse_store;
+    int refuse_store, refuse_after;
+    unsigned pace_ms;
     bool accept;
     struct kept kept[TENANTS_MAX];
     int kept_count;
@@ -81,11 +85,39 @@ static void show(const struct tenant_event *event, const char *what)
     fflush(stdout);
 }
 
+static const struct {
+    const char *word;
+    enum tenant_outcome outcome;
+} outcomes[] = {
+    {"done", TENANT_EVENT_DONE},   {"retry", TENANT_EVENT_RETRY},      {"dead", TENANT_EVENT_DEAD},
+    {"stale", TENANT_EVENT_STALE}, {"away", TENANT_EVENT_UNAVAILABLE},
+};
+#define OUTCOMES (sizeof outcomes / sizeof outcomes[0])
+
+static enum tenant_outcome outcome_of(const char *word)
+{
+    for (size_t i = 0; i < OUTCOMES; i++) {
+        if (strcmp(outcomes[i].word, word) == 0)
+            return outcomes[i].outcome;
+    }
+    fprintf(stderr, "follow: no such rule: %s\n", word);
+    exit(2);
+}
+
+static const char *word_of(enum tenant_outcome outcome)
+{
+    for (size_t i = 0; i < OUTCOMES; i++) {
+        if (outcomes[i].outcome == outcome)
+            return outcomes[i].word;
+    }
+    return "?";
+}
+
 static enum tenant_outcome apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
 {
     (void)context;
     enum tenant_outcome outcome = TENANT_EVENT_DONE;
-    int pause_ms = 0;
+    int pause_ms = (int)world.pace_ms;
     pthread_mutex_lock(&world.lock);
     struct rule *rule = rule_find(event);
     if (rule != NULL && strcmp(rule->what, "crash") == 0) {
@@ -95,7 +127,7 @@ static enum tenant_outcome apply(void *context, const struct tenant_event *event
     if (rule != NULL && strcmp(rule->what, "slow") == 0) {
         pause_ms = rule->times;
     } else if (rule != NULL) {
-        outcome = strcmp(rule->what, "retry") == 0 ? TENANT_EVENT_RETRY : TENANT_EVENT_DEAD;
+        outcome = outcome_of(rule->what);
         rule->times -= rule->times > 0;
         snprintf(reason->cause, sizeof reason->cause, "TOLD_TO");
         snprintf(reason->detail, sizeof reason->detail, "by rule %s", rule->what);
@@ -103,7 +135,7 @@ static enum tenant_outcome apply(void *context, const struct tenant_event *event
     pthread_mutex_unlock(&world.lock);
     if (pause_ms > 0)
         usleep((unsigned)pause_ms * 1000u);
-    show(event, outcome == TENANT_EVENT_DONE ? "done" : outcome == TENANT_EVENT_RETRY ? "retry" : "dead");
+    show(event, word_of(outcome));
     return outcome;
 }
 
@@ -138,7 +170,9 @@ static void keep(const char *tenant, struct tenant_position at)
 
 static int store_locked(const struct tenant_position_change *changes, size_t count)
 {
-    if (world.refuse_store > 0) {
+    if (world.refuse_after > 0) {
+        world.refuse_after--;
+    } else if (world.refuse_store > 0) {
         world.refuse_store--;
         return 2;
     }
@@ -204,7 +238,7 @@ static void command(const char *line)
     pthread_mutex_lock(&world.lock);
     if (strncmp(line, "accept", 6) == 0)
         world.accept = true;
-    else if (sscanf(line, "refuse-store %d", &world.refuse_store) == 1)
+    else if (sscanf(line, "refuse-store %d %d", &world.refuse_store, &world.refuse_after) >= 1)
         ;
     else if (sscanf(line, "moved %39s %llu %llu", rule.tenant, &incarnation, &rule.sequence) == 3)
         keep(rule.tenant, (struct tenant_position){incarnation, rule.sequence});
@@ -274,6 +308,7 @@ static bool take(struct tenant_consumer_settings *settings, struct tenant_replay
                    {"attempts_max", &settings->attempts_max},
                    {"gap_alarm_ms", &settings->gap_alarm_ms},
                    {"backoff_ms", &backoff[0]},
+                   {"pace_ms", &world.pace_ms},
                    {"start", (unsigned *)&settings->start}};
     char *value = strchr(argument, '=');
     if (value == NULL)

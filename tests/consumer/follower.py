@@ -9,7 +9,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-EVENT = re.compile(r"(done|retry|dead|crash) (tnt_\w+) (\d+)\.(\d+) (\d+) (\d+) (\S+) (evt_\w+) attempt=(\d+)"
+EVENT = re.compile(r"(done|retry|dead|stale|away|crash) (tnt_\w+) (\d+)\.(\d+) (\d+) (\d+) (\S+) (evt_\w+) attempt=(\d+)"
                    r" before=(\d+)\.(\d+) payload=(\S+) header=(\S+)( requeued| replayed)?$")
 
 

@@ -71,6 +71,35 @@ def test_a_dead_letter_that_is_sent_back_is_handled_once_more(broker, follow):
     follower.stop()
 
 
+def test_an_outage_of_the_handler_makes_no_letter(broker, follow):
+    tenant = tenant_in(9)
+    follower = follow(positions=True, backoff_ms=50, attempts_max=3)
+    follower.tell(f"away {tenant} 1 8")
+    follower.tell(f"retry {tenant} 1 2")
+    broker.publish(tenant, 1)
+    follower.wait(1, tenant, 60)
+    assert [(e.what, e.attempt) for e in follower.events] == 8 * [("away", 1)] + [("retry", 1), ("retry", 2), ("done", 3)]
+    assert broker.letters() == []
+    follower.stop()
+
+
+def test_a_letter_that_waits_for_the_database_is_not_given_up(broker, follow):
+    """However often it came while its consumer could do nothing: only what failed by itself counts."""
+    tenant = tenant_in(9)
+    follower = follow(positions=True, backoff_ms=50, attempts_max=3)
+    follower.tell(f"dead {tenant} 1 1")
+    broker.publish(tenant, 1)
+    (letter,) = until(broker.letters)
+    follower.tell(f"away {tenant} 1 5")
+    follower.tell(f"retry {tenant} 1 2")
+    broker.requeue(letter)
+    follower.wait(1, tenant, 60)
+    assert [e.what for e in follower.events] == ["dead"] + 5 * ["away"] + 2 * ["retry"] + ["done"]
+    assert [e.attempt for e in follower.events] == [1] + 5 * [1] + [1, 2, 3]
+    assert len(broker.letters("TENANT.DLQ.consumer.")) == 1
+    follower.stop()
+
+
 def test_a_broken_envelope_is_a_dead_letter_and_keeps_its_place(broker, follow):
     tenant = tenant_in(2)
     broker.publish(tenant, 1)

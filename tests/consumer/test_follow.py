@@ -1,7 +1,9 @@
 """One member: order, positions, repeats, stops."""
 import time
 
-from broker import tenant_in
+import pytest
+
+from broker import partition_of, tenant_in
 from follower import until
 
 
@@ -152,6 +154,49 @@ def test_positions_that_cannot_be_kept_let_events_come_again(broker, follow):
     broker.publish(tenant, 4)
     second.wait(1)
     assert second.sequences(tenant) == [4]
+
+
+def gathered(broker, follow, tenant, count):
+    """A follower with the tenant's first event kept, that finds the next `count` in one lot: it was busy when they came."""
+    other = tenant_in(partition_of(tenant))
+    follower = follow(positions=True, ack_wait_ms=5000)
+    broker.publish(tenant, 1)
+    follower.wait(1, tenant)
+    nothing_is_pending(broker, tenant)
+    follower.tell(f"slow {other} 1 1000")
+    broker.publish(other, 1)
+    broker.publish_many([(tenant, 2 + n) for n in range(count)])
+    return follower
+
+
+def nothing_is_pending(broker, tenant):
+    until(lambda: broker.consumer(f"TENANT_{partition_of(tenant):02d}", "sync-service").num_ack_pending == 0)
+
+
+@pytest.mark.parametrize("kept_before", [0, 1])
+def test_what_is_not_kept_is_not_acknowledged_beside_a_dead_letter(broker, follow, kept_before):
+    """The store fails just when the tenant moves past an event that no handler has done."""
+    tenant = tenant_in(3)
+    follower = gathered(broker, follow, tenant, 4)
+    follower.tell(f"dead {tenant} 4 -1")
+    # the first call keeps the other tenant's event, the second what was handled of ours, the third moves past event 4
+    follower.tell(f"refuse-store 1 {kept_before + 1}")
+    until(lambda: 5 in follower.sequences(tenant), say=lambda: f"{follower.events} {follower.others}")
+    nothing_is_pending(broker, tenant)
+    assert set(follower.sequences(tenant)) == {1, 2, 3, 5} and len(broker.letters()) == 1
+    assert not [line for line in follower.others if line.startswith("gap ")]
+    follower.stop()
+
+
+def test_what_is_not_kept_is_not_acknowledged_beside_a_stale_position(broker, follow):
+    tenant = tenant_in(3)
+    follower = gathered(broker, follow, tenant, 4)
+    follower.tell(f"stale {tenant} 4 1")
+    until(lambda: 5 in follower.sequences(tenant), say=lambda: f"{follower.events} {follower.others}")
+    nothing_is_pending(broker, tenant)
+    assert follower.sequences(tenant) == [1, 2, 3, 4, 5]
+    assert not [line for line in follower.others if line.startswith("gap ")]
+    follower.stop()
 
 
 def test_it_waits_for_streams_and_servers(broker, follow):

@@ -144,3 +144,25 @@ def test_a_stop_gives_back_what_was_fetched(broker, follow):
     assert time.monotonic() - began < 30, "what was fetched came back after the time to acknowledge only"
     assert applied(first, second) == {tenant: list(range(1, 101)) for tenant in tenants}
     second.stop()
+
+
+def test_a_hand_over_while_attempts_are_noted(broker, follow):
+    """Everything was delivered twice to members that died of it: each event's attempt is noted in the group's record
+    first, and a partition may be given up between."""
+    tenants = [tenant_in(n % 16) for n in range(TENANTS)]
+    before = follow(member="before")
+    settled(broker, 16)
+    until(lambda: all(broker.pending(n, "sync-service") == 0 for n in range(16)))
+    before.stop()
+    broker.publish_many([(tenant, n) for n in range(1, 11) for tenant in tenants])
+    for n in range(16):
+        broker.deliver_in_vain(n, "sync-service", 20, times=2)
+    first = follow(member="a", pace_ms=2)
+    until(first.done)
+    second = follow(member="b", pace_ms=2)
+    until(lambda: sum(len(s) for s in applied(first, second).values()) >= 10 * TENANTS, 90,
+          lambda: f"{applied(first, second)} {first.notices} {second.notices}")
+    settled(broker, 8, 8)
+    assert applied(first, second) == {tenant: list(range(1, 11)) for tenant in tenants}
+    first.stop()
+    second.stop()

@@ -1,7 +1,10 @@
 """The past once more: beside a group, and for a group that begins anew."""
 import time
 
+import pytest
+
 from broker import tenant_in
+from follower import until
 
 
 def ended(follower):
@@ -54,6 +57,23 @@ def test_a_replay_says_what_is_wrong(broker, follow):
     assert (result, handled) == (2, 0) and "connect" in text
     broker.run(broker.js().delete_stream("TENANT_05"))
     assert ended(follow("replay")) == (0, 0, "")
+
+
+@pytest.mark.parametrize("loss", ["deleted", "refusing"])
+def test_a_replay_that_loses_its_consumer_is_not_whole(broker, follow, loss):
+    """Whatever the server says instead of a message: only that there is nothing left is an end."""
+    tenant = tenant_in(4)
+    broker.publish_many([(tenant, n) for n in range(1, 101)])
+    replay = follow("replay", batch=2, pace_ms=20)
+    until(replay.done)
+    js = broker.js()
+    (found,) = broker.run(js.consumers_info("TENANT_04"))
+    if loss == "deleted":
+        broker.run(js.delete_consumer("TENANT_04", found.name))
+    else:  # as it refuses when a leader moves: with 409
+        broker.limit_pulls(4, found.name, 1)
+    result, handled, text = ended(replay)
+    assert result == 2 and text and 0 < handled < 100, (handled, text)
 
 
 def test_a_group_begins_anew(broker, follow):

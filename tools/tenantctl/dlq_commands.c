@@ -10,7 +10,7 @@
 static const struct flag letters_flags[] = {
     FLAG("consumer", "GROUP", "only what this consumer group gave up; relay: what never got out"),
     FLAG("cause", "CAUSE", "only with this cause",
-         .choices = "TOO_LARGE HANDLER_FAILED MALFORMED UNKNOWN_TYPE GAP"),
+         .choices = "TOO_LARGE FOREIGN_SUBJECT HANDLER_FAILED CRASHED MALFORMED TENANT_NOT_FOUND"),
     FLAG("type", "TYPE", "only events of this type", .choices = EVENT_TYPE_NAMES),
     FLAG("tenant", "TENANT_ID", "only this tenant's events"),
     FLAG("since", "TIME",

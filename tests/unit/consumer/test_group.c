@@ -30,10 +30,12 @@ START_TEST(what_is_written_is_read)
         snprintf(table->owners[0], GROUP_NAME_SIZE, "pod-0");
         snprintf(table->owners[15], GROUP_NAME_SIZE, "pod_1");
         group_table_note(table, &(struct group_attempt){7, 123456, 9});
+        group_table_note(table, &(struct group_attempt){PARTITION_COUNT, 123456, 4});
         group_table_format(table, &text);
         ck_assert_msg(group_table_parse(buf_slice(&text), read), "%s", buf_str(&text));
         ck_assert_mem_eq(read, table, sizeof *table);
         ck_assert_uint_eq(group_table_attempts(read, 7, 123456), 9);
+        ck_assert_uint_eq(group_table_attempts(read, PARTITION_COUNT, 123456), 4); /* of a letter */
         ck_assert_uint_eq(group_table_attempts(read, 8, 123456), 0);
         buf_deinit(&text);
         free(table);
@@ -81,6 +83,9 @@ START_TEST(what_is_none_is_refused_and_empty)
             "tenant-group 1\nmember a 1 1\nlease 3 a\nlease 3 a\n",
             "tenant-group 1\nmember a 1 1\nlease -1 a\n",
             "tenant-group 1\nattempt 3 5 0\n",
+            "tenant-group 1\nattempt 16 5 1\n",
+            "tenant-group 1\nletter 5\n",
+            "tenant-group 1\nletter 5 0\n",
             "tenant-group 1\nattempt 3 5 99999999999\n",
         };
         struct group_table *table = table_new(), *empty = table_new();
