@@ -30,7 +30,7 @@ LETTER_HEADERS = {
     "Tenant-Incarnation": HEADERS["Tenant-Incarnation"], "traceparent": TRACEPARENT,
     "Dlq-Event-Id": {**TEXT, "description": "The original's Nats-Msg-Id."},
     "Dlq-Cause": {**TEXT, "pattern": "^[A-Z][A-Z0-9_]{0,63}$",
-                  "description": "Why, in one word: TOO_LARGE, HANDLER_FAILED, MALFORMED, UNKNOWN_TYPE, GAP."},
+                  "description": "Why, in one word: TOO_LARGE, FOREIGN_SUBJECT, MALFORMED, CRASHED, HANDLER_FAILED, or a word of the handler's."},
     "Dlq-Detail": {**TEXT, "maxLength": 512, "description": "Why, in one line of printable ASCII for a person."},
     "Dlq-Consumer": {**TEXT, "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "The group that gave it up, or relay."},
     "Dlq-Stream": {**TEXT, "description": "Where the original lies; absent when it was never in a stream."},
