@@ -79,7 +79,7 @@ void answer_judge(const struct answer *answer, struct client_call *call)
     else if (answer->http_status != 0 && answer->http_status != 200)
         set_status(call, status_of_http(answer->http_status),
                    arena_printf(arena, "HTTP status %d", answer->http_status));
-    else if (answer->close_code != NGHTTP2_NO_ERROR)
+    else if (answer->was_reset) /* with NO_ERROR as well: a success would have said so */
         set_status(call, status_of_reset(answer->close_code),
                    arena_printf(arena, "the stream was reset: %s",
                                 nghttp2_http2_strerror(answer->close_code)));

@@ -19,6 +19,7 @@ struct answer {
     const char *bad_field; /* a "-bin" value that is not base64; NULL: none */
     bool too_large;        /* the message is beyond CLIENT_MESSAGE_MAX */
     bool cut;              /* it ended within a message */
+    bool was_reset;        /* the stream ended without END_STREAM */
     uint32_t close_code;   /* the HTTP/2 error code that the stream ended with */
 };
 

@@ -105,6 +105,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     stream->closed = true;
     /* a GOAWAY without our stream, or no room: "can be retried" (RFC 9113 section 6.8, 8.7) */
     stream->call->unprocessed = code == NGHTTP2_REFUSED_STREAM || !stream->sent;
+    stream->answer.was_reset = stream->call->unprocessed || !stream->answered;
     stream->answer.close_code = stream->call->unprocessed ? NGHTTP2_REFUSED_STREAM : code;
     (void)waitq_wake_all(&stream->queue, NULL);
     return 0;

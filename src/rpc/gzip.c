@@ -11,17 +11,29 @@
 #define WINDOW_BITS_MIN 9
 #define WINDOW_BITS_MAX 15
 #define TRAILER_SIZE 8 /* CRC32 and ISIZE */
+#define STEP_ROOM ((size_t)64 << 10)
+#define PADDING_FREE (GZIP_WHOLE_MAX / 2)
 
+static enum gzip_result inflate_whole(struct slice bytes, size_t limit, struct buf *out);
 static enum gzip_result inflate_member(struct libdeflate_decompressor *inflater,
                                        struct slice *bytes, size_t left, struct buf *out);
 static enum gzip_result inflate_into(struct libdeflate_decompressor *inflater, struct slice *bytes,
                                      size_t room, struct buf *out);
 static size_t announced_size(struct slice bytes);
+static enum gzip_result inflate_in_steps(struct slice bytes, size_t limit, struct buf *out);
+static bool is_padded(size_t taken, size_t made);
+static enum gzip_result step(z_stream *stream, size_t left, struct buf *out, bool *ended);
 static int window_bits(size_t size);
+
+enum gzip_result gzip_inflate(struct slice bytes, size_t limit, struct buf *out)
+{
+    return bytes.size > GZIP_WHOLE_MAX ? inflate_in_steps(bytes, limit, out)
+                                       : inflate_whole(bytes, limit, out);
+}
 
 /* "A gzip file consists of a series of members" (RFC 1952 section 2.2): the next one begins where one
  * ends. */
-enum gzip_result gzip_inflate(struct slice bytes, size_t limit, struct buf *out)
+static enum gzip_result inflate_whole(struct slice bytes, size_t limit, struct buf *out)
 {
     struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
     if (inflater == NULL)
@@ -51,7 +63,8 @@ static enum gzip_result inflate_member(struct libdeflate_decompressor *inflater,
 static enum gzip_result inflate_into(struct libdeflate_decompressor *inflater, struct slice *bytes,
                                      size_t room, struct buf *out)
 {
-    uint8_t *place = buf_reserve(out, room + 1); /* never nothing: an empty content has a place too */
+    uint8_t *place =
+        buf_reserve(out, room + 1); /* never nothing: an empty content has a place too */
     size_t taken = 0, made = 0;
 #ifdef PLANTED_BUG /* for tests/fuzz: the limit is looked at a byte too late */
     room++;
@@ -79,6 +92,56 @@ static size_t announced_size(struct slice bytes)
         return 0;
     const uint8_t *size = bytes.data + bytes.size - 4;
     return size[0] | (size_t)size[1] << 8 | (size_t)size[2] << 16 | (size_t)size[3] << 24;
+}
+
+/* No encoder makes data larger by more than a few bytes in a block (RFC 1951 section 3.2.4: stored), so what is
+ * larger than its content was made to cost time.  Seen after each step, while it has cost little. */
+static enum gzip_result inflate_in_steps(struct slice bytes, size_t limit, struct buf *out)
+{
+    z_stream stream = {.avail_in = 0};
+    size_t begun = buf_size(out), left = bytes.size;
+    bool ended = false;
+    enum gzip_result result = GZIP_OK;
+    if (inflateInit2(&stream, WINDOW_BITS_MAX + FORMAT_GZIP) != Z_OK)
+        abort(); /* no memory */
+    stream.next_in = (z_const Bytef *)(uintptr_t)bytes.data;
+    while (result == GZIP_OK && left > 0) {
+        uInt given = left < GZIP_WHOLE_MAX ? (uInt)left : (uInt)GZIP_WHOLE_MAX;
+        stream.avail_in = given;
+        if (ended)
+            (void)inflateReset(&stream); /* the next member */
+        result = step(&stream, limit - (buf_size(out) - begun), out, &ended);
+        left -= given - stream.avail_in;
+        if (result == GZIP_OK && is_padded(bytes.size - left, buf_size(out) - begun))
+            result = GZIP_PADDED;
+    }
+    (void)inflateEnd(&stream);
+    return result == GZIP_OK && !ended ? GZIP_MALFORMED : result;
+}
+
+static bool is_padded(size_t taken, size_t made)
+{
+    return taken > GZIP_WHOLE_MAX && made + PADDING_FREE < taken - taken / 4;
+}
+
+/* All that is given, or the rest of a member. */
+static enum gzip_result step(z_stream *stream, size_t left, struct buf *out, bool *ended)
+{
+    int rc = Z_OK;
+    *ended = false;
+    do {
+        size_t room = left < STEP_ROOM ? left + 1 : STEP_ROOM; /* one more tells of too much */
+        stream->next_out = buf_reserve(out, room);
+        stream->avail_out = (uInt)room;
+        rc = inflate(stream, Z_NO_FLUSH);
+        size_t made = room - stream->avail_out;
+        if (made > left)
+            return GZIP_TOO_LARGE;
+        buf_commit(out, made);
+        left -= made;
+    } while (rc == Z_OK && (stream->avail_in > 0 || stream->avail_out == 0));
+    *ended = rc == Z_STREAM_END;
+    return *ended || rc == Z_OK || rc == Z_BUF_ERROR ? GZIP_OK : GZIP_MALFORMED;
 }
 
 /* Fast rather than small: it is done for callers who ask, on their own region's network.  A window as

@@ -11,7 +11,8 @@
 
 #include <assert.h>
 
-#define INFLATED_KEPT ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
+#define INFLATED_KEPT                                                                              \
+    ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
 
 static void charge(struct running_call *call, size_t bytes);
 static int inflated(struct running_call *call, struct slice bytes, size_t limit, struct buf *out);
@@ -35,7 +36,8 @@ int call_message_take(struct running_call *call, const struct framing *framing, 
     struct buf *plain = &call->worker->inflated;
     assert(buf_size(plain) == 0);
     int rc = inflated(call, bytes, framing->limit, plain);
-    charge(call, rc == OK ? buf_size(plain) : framing->limit);
+    size_t cost = rc == OK ? buf_size(plain) : framing->limit;
+    charge(call, cost > GZIP_WEIGHT * bytes.size ? cost : GZIP_WEIGHT * bytes.size);
     if (rc == OK)
         rc = decoded(call, buf_slice(plain), arena, message);
     buf_clear(plain);
@@ -61,6 +63,9 @@ static int inflated(struct running_call *call, struct slice bytes, size_t limit,
     case GZIP_TOO_LARGE:
         rpc_metrics_limit(call->worker->metrics->set, "inflated_bytes");
         return MESSAGE_TOO_LARGE;
+    case GZIP_PADDED:
+        rpc_metrics_limit(call->worker->metrics->set, "compressed_padding");
+        return MESSAGE_TOO_COMPLEX;
     case GZIP_MALFORMED:
         return FAULT(&call->call.ctx, FAULT_PROTOCOL, "a compressed message that is not gzip");
     }

@@ -69,6 +69,25 @@ static void members_check(struct slice bytes, uint8_t cut)
     buf_deinit(&out);
 }
 
+/* Behind a member that is stored and larger than what is inflated at once: the bytes go the way of large ones. */
+static void large_check(struct slice bytes, size_t limit)
+{
+    struct buf packed = BUF_EMPTY, noise = BUF_EMPTY, out = BUF_EMPTY;
+    for (uint32_t i = 0, x = 1; i < GZIP_WHOLE_MAX + 64; i++, x = x * 1664525 + 1013904223)
+        buf_put_byte(&noise, (uint8_t)(x >> 24));
+    gzip_deflate(buf_slice(&noise), &packed);
+    buf_put_slice(&packed, bytes);
+    enum gzip_result result = gzip_inflate(buf_slice(&packed), limit, &out);
+    EXPECT(buf_size(&out) <= limit);
+    if (result == GZIP_PADDED) /* less than this cannot be */
+        EXPECT(buf_size(&out) < buf_size(&packed));
+    else
+        reference_check(buf_slice(&packed), limit, result, buf_slice(&out));
+    buf_deinit(&packed);
+    buf_deinit(&noise);
+    buf_deinit(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -82,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     EXPECT(out.room <= 4 * (limit + 6) + 65536);
     reference_check(bytes, limit, result, slice_skip(buf_slice(&out), 6));
     members_check(bytes, data[1]);
+    if (data[1] % 4 == 0)
+        large_check(bytes, limit + GZIP_WHOLE_MAX + 64);
     buf_clear(&out);
     struct buf packed = BUF_EMPTY;
     gzip_deflate(bytes, &packed);

@@ -235,6 +235,16 @@ def gzip_large(connection):
     return message(connection, gzip.compress(payload), [("grpc-encoding", "gzip")], 1)
 
 
+def gzip_of_nothing(connection):
+    """Members without content: the time of inflating, and nothing to show for it.  As many bytes as are inflated at once."""
+    return message(connection, gzip.compress(b"") * 800, [("grpc-encoding", "gzip")], 1)
+
+
+def gzip_padding(connection):
+    """The same in a message of the largest size."""
+    return message(connection, gzip.compress(b"") * 50000, [("grpc-encoding", "gzip")], 1)
+
+
 def nested(connection):
     """No request of ours is recursive: it is one unknown field, skipped in one step.  No limit is to be met."""
     payload = b""
@@ -249,7 +259,7 @@ def many_fields(connection):
 
 # attacks that only who may call the method can make, and those that hold things until a time limit
 BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "gzip bombs", "gzip to the limit",
-            "deep nesting", "many fields", "unread answers", "held answers")
+            "gzip of nothing", "gzip padding", "deep nesting", "many fields", "unread answers", "held answers")
 SLOW = ("slow headers", "slow bodies", "dripping bodies", "held answers")
 
 ON_A_CONNECTION = {
@@ -263,6 +273,7 @@ ON_A_CONNECTION = {
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),
     "gzip bombs": (gzip_bombs, "inflated_bytes"), "gzip to the limit": (gzip_large, "decoded_per_turn"),
+    "gzip of nothing": (gzip_of_nothing, "decoded_per_turn"), "gzip padding": (gzip_padding, "MESSAGE_TOO_COMPLEX"),
     "deep nesting": (nested, ""),
     "many fields": (many_fields, "MESSAGE_TOO_COMPLEX"),
     "shared address": (rapid_reset, "client_resets"),

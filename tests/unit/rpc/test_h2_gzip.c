@@ -200,6 +200,39 @@ START_TEST(large_ones_take_turns)
     }
 END_TEST
 
+/* A framed message of so many bytes of gzip members without content. */
+static struct buf *padding(size_t size)
+{
+    struct buf members = BUF_EMPTY;
+    struct buf *body = xcalloc(1, sizeof *body);
+    while (buf_size(&members) < size)
+        gzip_deflate(slice_make("", 0), &members);
+    framing_put(body, buf_slice(&members));
+    body->data[body->start] = FRAME_COMPRESSED;
+    buf_deinit(&members);
+    return body;
+}
+
+START_TEST(bytes_without_content_are_charged)
+    {
+        struct pair *pair = connected();
+        struct exchange *exchange = ask(pair, "Echo", gzip_both, padding(1u << 19));
+        ck_assert_int_eq(answer_status(exchange), GRPC_INVALID_ARGUMENT);
+        ck_assert_int_eq(pair_limit(pair, "compressed_padding"), 1);
+        /* small ones are let through, and no more than a turn's share of them in a turn */
+        int32_t ids[4];
+        for (int i = 0; i < 4; i++)
+            ids[i] = pair_request(pair, "/test.v1.Pair/Echo", gzip_both, padding(9000));
+        int before = pair->invocations;
+        read_all(pair);
+        ck_assert_int_eq(pair->invocations, before + 2);
+        ck_assert_uint_eq(pair_limit(pair, "decoded_per_turn"), 1);
+        for (int i = 0; i < 4; i++)
+            ck_assert_int_eq(answer_status(pair_finish(pair, ids[i])), GRPC_OK);
+        pair_free(pair);
+    }
+END_TEST
+
 /* Nor those of one stream, which need no request to start. */
 START_TEST(messages_of_streams_take_turns)
     {
@@ -239,6 +272,7 @@ Suite *suite_rpc_h2_gzip(void)
     tcase_add_test(cases, messages_of_streams);
     tcase_add_test(cases, large_ones_take_turns);
     tcase_add_test(cases, messages_of_streams_take_turns);
+    tcase_add_test(cases, bytes_without_content_are_charged);
     suite_add_tcase(suite, cases);
     return suite;
 }
