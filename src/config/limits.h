@@ -11,6 +11,7 @@
 struct config_limits {
     uint32_t concurrent_streams;       /* 100 */
     uint32_t running_handlers;         /* not lowered by resets; 100 */
+    uint32_t streaming_per_identity;   /* running calls that stream, per worker; 256 */
     uint32_t requests_per_turn;        /* 32 */
     size_t decoded_per_turn;           /* message bytes of a connection; 256 KiB */
     uint32_t client_resets_burst;      /* 200 */

@@ -29,6 +29,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
     *limits = (struct rpc_limits){
         .concurrent_streams = from->concurrent_streams,
         .running_handlers = from->running_handlers,
+        .streaming_per_identity = from->streaming_per_identity,
         .requests_per_turn = from->requests_per_turn,
         .decoded_per_turn = from->decoded_per_turn,
         .client_resets_burst = from->client_resets_burst,

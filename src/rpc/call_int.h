@@ -56,7 +56,9 @@ struct running_call {
     bool compresses;           /* … and messages of the answer are sent so */
     bool sends_gzip;           /* the answer's headers say so */
     bool was_compressed;       /* the last message that came */
-    struct task *task;         /* NULL before it first ran and after it ended */
+    /* A streaming call's place among its identity's, while it runs. */
+    struct stream_share *share;
+    struct task *task;     /* NULL before it first ran and after it ended */
     struct waitq readable; /* a streaming method's task waits for the client's next message … */
     struct waitq writable; /* … or for room in the outbox; both unused by others */
     struct arena *message_arena; /* of the last received message; NULL: none yet */

@@ -16,6 +16,7 @@
 #include "base/random.h"
 
 #include "rpc/rpc_int.h"
+#include "rpc/stream_share.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -223,6 +224,7 @@ static void begin_http2(struct connection *connection)
     connection->deadline_ns = deadline_after(clock_now(), worker->limits.preface_timeout_ns);
     connection->h2 = h2_new(worker, connection->identity, connection, wants_flush);
     connection->h2->traffic = &connection->record.traffic;
+    connection->h2->share = stream_share_join(&worker->stream_shares, connection->identity_key);
     if (worker->spans != NULL)
         socket_peer_name(connection->fd, &connection->h2->peer);
     connection_weigh(connection);
@@ -452,6 +454,5 @@ static void limit_hit(struct connection *connection, const char *limit)
 /* The next handshakes from there are spread over time. */
 static void note_offence(struct connection *connection)
 {
-    offenders_note(shared_offenders(connection->worker->shared), &connection->address,
-                   clock_now());
+    offenders_note(shared_offenders(connection->worker->shared), &connection->address, clock_now());
 }

@@ -22,6 +22,7 @@
 #include "rpc/connect.h"
 #include "rpc/h2.h"
 #include "rpc/rpc_int.h"
+#include "rpc/stream_share.h"
 
 #include "gen/errors.h"
 
@@ -30,6 +31,8 @@
 #define SHOWN_PATH_MAX 200 /* bytes of an unknown path in our logs */
 
 static bool method_streams(const struct rpc_method *method);
+static bool streaming_place_take(struct running_call *call, struct h2 *h2);
+static void streaming_place_give(struct running_call *call);
 static struct slice path_without_query(struct slice path);
 static void take_query(struct h2_stream *stream, struct slice path);
 static size_t announced_size(const struct request_headers *headers);
@@ -139,17 +142,42 @@ void dispatch_message(struct h2_stream *stream)
     }
     struct h2 *h2 = stream->h2;
     bool streams = method_streams(call->call.method);
-    bool has_place = !streams || h2->worker->streaming_calls < h2->worker->streaming_calls_max;
+    bool has_place = !streams || streaming_place_take(call, h2);
     if (!has_place || !task_start(h2->worker->loop, run_handler, call, on_handler_end)) {
+        if (streams && has_place)
+            streaming_place_give(call);
         metric_inc(h2->worker->metrics->tasks_refused);
         answer_result(stream, OVERLOADED, clock_now());
         return;
     }
     call->running = true;
-    h2->worker->streaming_calls += streams;
     list_push_back(&h2->running_calls, &call->running_node);
     h2->worker->running_calls++;
     metric_gauge_add(h2->worker->metrics->running, 1);
+}
+
+/* However few places there are, one identity leaves half of them to the others. */
+static bool streaming_place_take(struct running_call *call, struct h2 *h2)
+{
+    struct rpc_worker *worker = h2->worker;
+    size_t half = (worker->streaming_calls_max + 1) / 2;
+    uint32_t most = worker->limits.streaming_per_identity;
+    if (worker->streaming_calls >= worker->streaming_calls_max)
+        return false;
+    if (h2->share != NULL && !stream_share_take(h2->share, most < half ? most : (uint32_t)half)) {
+        rpc_metrics_limit(worker->metrics->set, "streaming_per_identity");
+        return false;
+    }
+    call->share = h2->share;
+    worker->streaming_calls++;
+    return true;
+}
+
+static void streaming_place_give(struct running_call *call)
+{
+    call->worker->streaming_calls--;
+    if (call->share != NULL)
+        stream_share_give(TAKE(call->share));
 }
 
 /* The client learns of its deadline in time even when a handler hangs in a wait that is
@@ -511,7 +539,8 @@ static void on_handler_end(struct task *task, void *argument)
     call->task = NULL;
     call->call.ctx.task = NULL;
     worker->running_calls--;
-    worker->streaming_calls -= method_streams(call->call.method);
+    if (method_streams(call->call.method))
+        streaming_place_give(call);
     metric_gauge_add(worker->metrics->running, -1);
     struct h2 *h2 = call->h2;
     if (h2 != NULL)

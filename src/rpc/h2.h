@@ -75,6 +75,7 @@ struct h2 {
     struct traffic own_traffic; /* where the owner has no place for it */
     struct traffic *traffic;    /* counts for channelz */
     const char *caller;         /* identity name */
+    struct stream_share *share; /* owned: one hold.  NULL: nobody counts */
     struct socket_name peer;    /* port 0: not known, or nobody wants to know */
     struct list streams;        /* all open ones */
     struct list ready;          /* streams with news */

@@ -12,6 +12,7 @@
 const struct rpc_limits rpc_limits_default = {
     .concurrent_streams = 100,
     .running_handlers = 100,
+    .streaming_per_identity = 256,
     .requests_per_turn = 32,
     .decoded_per_turn = 256u << 10,
     .client_resets_burst = 200,

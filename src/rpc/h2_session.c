@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 
 #include "rpc/rpc_int.h"
+#include "rpc/stream_share.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -62,6 +63,8 @@ void h2_free(struct h2 *h2)
     /* what streams count for is given back by each of them */
     assert(h2->buffered == 0 && h2->reserved == 0 && h2->queued == 0);
     nghttp2_session_del(h2->session);
+    if (h2->share != NULL)
+        stream_share_leave(h2->share);
     free(h2);
 }
 

@@ -24,8 +24,10 @@ struct rpc_identity_limits {
 
 /* Bounds against hostile and broken clients; each has a counter.  Reasons: docs/limits.md. */
 struct rpc_limits {
-    uint32_t concurrent_streams;   /* SETTINGS_MAX_CONCURRENT_STREAMS */
-    uint32_t running_handlers;     /* per connection; not lowered by resets */
+    uint32_t concurrent_streams; /* SETTINGS_MAX_CONCURRENT_STREAMS */
+    uint32_t running_handlers;   /* per connection; not lowered by resets */
+    /* running calls of methods that stream, on one worker */
+    uint32_t streaming_per_identity;
     uint32_t requests_per_turn;    /* started per connection and turn of the loop */
     size_t decoded_per_turn;       /* message bytes, inflated, per connection and turn */
     uint32_t client_resets_burst;  /* RST_STREAM from the client … */
@@ -118,7 +120,7 @@ struct rpc_worker_settings {
     bool plain_refusals; /* refusals are told by code and text alone, without google.rpc details */
     const struct rpc_registration *registrations; /* copied */
     size_t registration_count;
-    struct span_ring *spans; /* where spans go, the worker being its writer; NULL: nobody traces */
+    struct span_ring *spans;  /* where spans go, the worker being its writer; NULL: nobody traces */
     uint64_t trace_threshold; /* see trace_ctx_sample() */
 };
 

@@ -41,10 +41,10 @@ struct connection {
     struct socket_record record; /* what channelz tells of it, once it speaks HTTP/2 */
     struct h2 *h2;               /* NULL for plain probes, and once it has ended */
     struct peer_address address;
-    struct buf out;              /* encrypted next: bytes of frames or of a probe's answer */
-    struct buf probe;            /* a probe's request so far */
-    struct deferred flush;       /* sends at the end of the turn */
-    struct deferred reap;        /* frees at the end of the turn */
+    struct buf out;        /* encrypted next: bytes of frames or of a probe's answer */
+    struct buf probe;      /* a probe's request so far */
+    struct deferred flush; /* sends at the end of the turn */
+    struct deferred reap;  /* frees at the end of the turn */
     uint64_t opened_ns;
     uint64_t deadline_ns;      /* of the present state; NO_DEADLINE in HTTP2 */
     uint64_t write_stalled_ns; /* since when the socket takes nothing; 0: it does */
@@ -88,16 +88,17 @@ struct rpc_worker {
     void *drained_owner;
     struct arena *spare_arenas[ARENAS_SPARE];
     size_t spare_arena_count;
-    struct buf inflated; /* the message being read; its memory is kept, see message.c */
+    struct buf inflated;        /* the message being read; its memory is kept, see message.c */
     struct h2_memory h2_memory; /* of all sessions */
     struct list spare_streams;
     size_t running_calls;
+    struct list stream_shares;  /* of the identities that are connected */
     size_t streaming_calls;     /* of them, those of methods that stream … */
     size_t streaming_calls_max; /* … at most half of all tasks: a stream may last for hours */
-    unsigned peers_to_verify;          /* in this sweep, after the trust was replaced */
-    uint8_t *read_buffer;              /* RPC_READ_SIZE bytes: what one read brings */
-    uint64_t log_window_ns;            /* start of the present second of sampled lines */
-    uint32_t log_lines;                /* sampled lines in it */
+    unsigned peers_to_verify;   /* in this sweep, after the trust was replaced */
+    uint8_t *read_buffer;       /* RPC_READ_SIZE bytes: what one read brings */
+    uint64_t log_window_ns;     /* start of the present second of sampled lines */
+    uint32_t log_lines;         /* sampled lines in it */
 };
 
 /* An empty arena with a cap of 32 MiB for one call.  Give it back when nothing points into it

@@ -45,6 +45,7 @@ struct rpc_worker *rpc_worker_open(const struct rpc_worker_settings *settings)
     worker->streaming_calls_max = task_capacity(worker->loop) / 2;
     list_init(&worker->connections);
     list_init(&worker->spare_streams);
+    list_init(&worker->stream_shares);
     worker->read_buffer = xmalloc(RPC_READ_SIZE);
     make_slots(worker, settings);
     worker->mailbox = mailbox_open(worker->loop, MAILBOX_SIZE, on_arrival, worker);

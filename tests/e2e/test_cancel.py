@@ -45,15 +45,19 @@ def locked_tenant(stack, patient, unique):
 
 
 def test_a_cancelled_call_leaves_no_statement(patient, locked):
+    """Within a second, which is a promise; of three calls, because a busy machine may hold up one."""
     tenant, db = locked
     before = patient.metric("tenant_db_cancels_total", result="sent")
-    call = update(patient, tenant, "Never", timeout=25)
-    wait_until(lambda: waiting(db) == 1)
-    call.cancel()
-    began = time.monotonic()
-    wait_until(lambda: waiting(db) == 0)
-    print(f"clear after {time.monotonic() - began:.3f} s")
-    wait_until(lambda: patient.metric("tenant_db_cancels_total", result="sent") == before + 1)
+    took = []
+    for _ in range(3):
+        call = update(patient, tenant, "Never", timeout=25)
+        wait_until(lambda: waiting(db) == 1)
+        call.cancel()
+        began = time.monotonic()
+        wait_until(lambda: waiting(db) == 0)
+        took.append(time.monotonic() - began)
+    assert min(took) < 1, took
+    wait_until(lambda: patient.metric("tenant_db_cancels_total", result="sent") == before + 3)
     assert get(patient, tenant.tenant_id).display_name == tenant.display_name
 
 

@@ -1,6 +1,8 @@
 /* Methods that stream: messages both ways, flow control, ends of every kind. */
 #include "h2_pair.h"
 
+#include "rpc/stream_share.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -542,6 +544,43 @@ START_TEST(streams_leave_room_for_others)
 }
 END_TEST
 
+/* One identity's do not take all of them either; what it has goes on when its connection is gone, and counts. */
+START_TEST(an_identity_leaves_places_to_others)
+{
+    struct pair *pair = pair_new(NULL);
+    struct talk talks[4];
+    pair_connect(pair);
+    pair->worker->streaming_calls_max = 4; /* of which half */
+    struct stream_share *greedy = stream_share_join(&pair->worker->stream_shares, "greedy");
+    struct stream_share *modest = stream_share_join(&pair->worker->stream_shares, "modest");
+    ck_assert_ptr_eq(stream_share_join(&pair->worker->stream_shares, "greedy"), greedy);
+    pair->h2->share = greedy;
+    for (int i = 0; i < 3; i++) {
+        talk_open(&talks[i], pair, "Chat", NULL);
+        talk_say(&talks[i], 1);
+    }
+    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(pair_limit(pair, "streaming_per_identity"), 1);
+    pair->h2->share = modest;
+    talk_open(&talks[3], pair, "Chat", NULL);
+    talk_say(&talks[3], 1);
+    ck_assert_uint_eq(pair->worker->streaming_calls, 3);
+    pair->h2->share = greedy;
+    ck_assert_int_eq(answer_status(talk_end(&talks[0])), GRPC_OK);
+    buf_deinit(&talks[2].out);
+    pair->worker->limits.streaming_per_identity = 1;
+    talk_open(&talks[2], pair, "Sum", NULL); /* one is left, and it is all that it may have */
+    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(answer_status(talk_end(&talks[1])), GRPC_OK);
+    ck_assert_int_eq(answer_status(talk_end(&talks[3])), GRPC_OK);
+    buf_deinit(&talks[2].out);
+    stream_share_leave(greedy);
+    stream_share_leave(modest);
+    ck_assert_uint_eq(pair->worker->stream_shares.count, 1);
+    pair_free(pair); /* with the last hold of the greedy one's */
+}
+END_TEST
+
 Suite *suite_rpc_h2_streams(void);
 Suite *suite_rpc_h2_streams(void)
 {
@@ -567,6 +606,7 @@ Suite *suite_rpc_h2_streams(void)
     tcase_add_test(tcase, small_messages_may_come_seldom);
     tcase_add_test(tcase, the_gate_is_asked_before_and_the_match_for_each_message);
     tcase_add_test(tcase, streams_leave_room_for_others);
+    tcase_add_test(tcase, an_identity_leaves_places_to_others);
     suite_add_tcase(suite, tcase);
     return suite;
 }
