@@ -43,9 +43,9 @@ def run(report, rounds):
     report.figure("  start → all 16 streams are known and served", lab.median_of(runs["service"], "takeover_s"), "s",
                   "one event for each shard, settled; the relay compares the last 2,000 messages of each stream")
     latency = trickle()
-    report.figure("  written → stored and settled: p50", latency["p50_ms"], "ms",
-                  f"p99 {latency['p99_ms']:.1f} ms at {latency['writes_per_s']:.0f} writes/s, "
-                  f"{latency['events']} events; from the row's clock_timestamp() to the move after the acks")
+    report.goal("  written → stored and settled: p99", latency["p99_ms"], "≤", 50, "ms",
+                f"p50 {latency['p50_ms']:.1f} ms at {latency['writes_per_s']:.0f} writes/s, "
+                f"{latency['events']} events; from the row's clock_timestamp() to the move after the acks")
     return {"runs": runs, "latency": latency}
 
 
@@ -114,10 +114,11 @@ def trickle():
     with lab.Service("trickle") as service:
         wake(service)
         lab.sql("TRUNCATE tenant.outbox_sent")
+        lab.sql("CHECKPOINT")  # of the backlogs before: a second of writing, that is not this part's
         file = lab.write_requests("trickle", [
             (lab.update_request(lab.bench_uuid(n), f"Trickle {time.time_ns()} {turn} {n}"),
              {"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))}) for turn in range(8) for n in range(1, TENANTS + 1)])
-        done = lab.load(service, lab.UPDATE, file, who="api-gateway", connections=1, streams=1, seconds=4, warmup=1)
+        done = lab.load(service, lab.UPDATE, file, who="api-gateway", connections=1, streams=1, seconds=10, warmup=1)
         drained()
     row = lab.sql("""
 SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)
