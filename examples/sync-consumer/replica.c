@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATEMENT_MS "10000"
+#define SILENCE_MS "15000"
+
 static const char table[] =
     "CREATE TABLE IF NOT EXISTS tenant_replica (\n"
     "    tenant_id text PRIMARY KEY,\n"
@@ -63,13 +66,15 @@ static bool is_up(struct replica *replica)
     if (replica->connection != NULL && PQstatus(replica->connection) == CONNECTION_OK)
         return true;
     replica_close(replica);
-    /* The tables of this program, found in its schema; an option of the session, which holds with a direct
-     * connection and with a pooler in session mode. */
+    /* The tables of this program, found in its schema, and an end to every wait: for a lock by the server, for a
+     * server that is gone by the kernel.  Options of the session, which hold with a direct connection and with a
+     * pooler in session mode. */
     char *options = NULL;
-    if (asprintf(&options, "-csearch_path=%s", replica->schema) < 0)
+    if (asprintf(&options, "-csearch_path=%s -cstatement_timeout=" STATEMENT_MS, replica->schema) < 0)
         abort();
-    const char *keys[] = {"dbname", "options", "connect_timeout", "application_name", NULL};
-    const char *values[] = {replica->url, options, "5", "sync-consumer", NULL};
+    const char *keys[] = {"dbname",           "options",       "connect_timeout", "tcp_user_timeout",
+                          "application_name", NULL};
+    const char *values[] = {replica->url, options, "5", SILENCE_MS, "sync-consumer", NULL};
     replica->connection = PQconnectdbParams(keys, values, 1);
     free(options);
     if (PQstatus(replica->connection) == CONNECTION_OK)
