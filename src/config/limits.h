@@ -33,6 +33,7 @@ struct config_limits {
     uint32_t empty_data;               /* empty DATA frames per stream; 10 */
     uint32_t priority_frames;          /* PRIORITY and unknown frames; 100 */
     uint32_t control_frames;           /* beyond 20 per request; 10000 */
+    uint32_t key_updates;              /* TLS KeyUpdates; 32 */
     uint64_t handshake_timeout_ns;     /* TLS; 5 s */
     uint64_t preface_timeout_ns;       /* client preface and SETTINGS; 5 s */
     uint64_t headers_timeout_ns;       /* header block, from its first byte; 5 s */

@@ -260,6 +260,8 @@ const struct config_key config_keys[] = {
      .help = "PRIORITY and unknown frames per connection"},
     {COUNT("limits.control_frames", limits.control_frames, "10000", 100, 100000000), LIVE,
      .help = "frames per connection beyond 20 for each request"},
+    {COUNT("limits.key_updates", limits.key_updates, "32", 1, 1000000), LIVE,
+     .help = "TLS KeyUpdate messages per connection"},
     /* How long a client may take, and how long a connection lives. */
     {DURATION("limits.handshake_timeout", limits.handshake_timeout_ns, "5s", 100 * NS_PER_MS,
               MINUTE),

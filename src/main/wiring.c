@@ -51,6 +51,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .empty_data = from->empty_data,
         .priority_frames = from->priority_frames,
         .control_frames = from->control_frames,
+        .key_updates = from->key_updates,
         .handshake_timeout_ns = from->handshake_timeout_ns,
         .preface_timeout_ns = from->preface_timeout_ns,
         .headers_timeout_ns = from->headers_timeout_ns,

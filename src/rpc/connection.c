@@ -76,6 +76,8 @@ void connection_open(struct rpc_worker *worker, struct arrival *arrival)
     metric_inc(worker->metrics->accepted);
     connection_weigh(connection);
     bound_silence(connection);
+    if (connection->tls != NULL)
+        tls_stream_allow_updates(connection->tls, worker->limits.key_updates);
     wait_for(connection, IO_READ);
     if (connection->tls == NULL)
         read_probe(connection);
@@ -441,8 +443,13 @@ static void bound_silence(const struct connection *connection)
 /* The socket or TLS has ended. */
 static void broken(struct connection *connection)
 {
-    if (strcmp(tls_stream_error_label(connection->tls), "timeout") == 0)
+    const char *reason = tls_stream_error_label(connection->tls);
+    if (strcmp(reason, "timeout") == 0)
         limit_hit(connection, "tcp_user_timeout");
+    if (strcmp(reason, "flood") == 0) {
+        limit_hit(connection, "key_updates");
+        note_offence(connection);
+    }
     connection_close(connection);
 }
 

@@ -49,6 +49,7 @@ struct rpc_limits {
     uint32_t empty_data;           /* empty DATA frames without END_STREAM per stream */
     uint32_t priority_frames;      /* PRIORITY and unknown frames per connection, + 10 per stream */
     uint32_t control_frames;       /* frames beyond 20 per request */
+    uint32_t key_updates;          /* TLS's own messages after the handshake, per connection */
     uint64_t handshake_timeout_ns; /* TLS */
     uint64_t preface_timeout_ns;   /* HTTP/2 preface and SETTINGS ACK */
     uint64_t headers_timeout_ns;   /* a header block, from its first byte */
@@ -135,7 +136,7 @@ void rpc_worker_drain(struct rpc_worker *worker, uint64_t grace_ns, void (*done)
                       void *owner);
 
 /* From now on these limits hold: at once for what is counted and timed, from the next connection on for what a
- * client was told or a connection was made with (streams, SETTINGS, CONTINUATION, age). */
+ * client was told or a connection was made with (streams, SETTINGS, CONTINUATION, KeyUpdates, age). */
 void rpc_worker_set_limits(struct rpc_worker *worker, const struct rpc_limits *limits);
 /* From now on traces that begin here are sampled by this. */
 void rpc_worker_set_threshold(struct rpc_worker *worker, uint64_t trace_threshold);

@@ -67,6 +67,10 @@ enum tls_status tls_stream_read(struct tls_stream *stream, void *bytes, size_t s
 /* Writes what fits.  After TLS_WANT_… call again with the same leading bytes (a moved buffer is fine). */
 enum tls_status tls_stream_write(struct tls_stream *stream, const void *bytes, size_t size,
                                  size_t *count);
+/* How many messages of TLS itself (KeyUpdate, a server's tickets) may come after the handshake; one more fails
+ * the stream, "flood".  Those that come before it is called count as well. */
+void tls_stream_allow_updates(struct tls_stream *stream, uint32_t count);
+#define TLS_UPDATES_DEFAULT 32
 /* Sends close_notify if the socket takes it; never blocks. */
 void tls_stream_shutdown(struct tls_stream *stream);
 /* Bytes taken from the socket and not yet read: poll would not report them. */
@@ -79,7 +83,7 @@ bool tls_stream_is_dry(const struct tls_stream *stream);
  * next call on the stream. */
 const char *tls_stream_error(const struct tls_stream *stream);
 /* A constant label for a counter: "no_certificate", "verify_failed", "protocol", "alpn", "timeout",
- * "reset", "other". */
+ * "reset", "flood", "other". */
 const char *tls_stream_error_label(const struct tls_stream *stream);
 
 /* The one URI of the peer leaf's subjectAltName: NULL unless there is exactly one and it holds no NUL

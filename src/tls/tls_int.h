@@ -34,9 +34,12 @@ struct tls_stream {
     int socket_errno;  /* of the last failed send or recv; 0: none */
     bool socket_ended; /* recv said end of file */
     bool socket_dry;   /* in this call, recv brought less than was asked for */
+    bool updated;      /* in this call, a message of TLS itself came */
     bool ready;        /* the handshake is done */
     bool failed;       /* OpenSSL allows no call on the connection any more */
     bool cut_off;      /* failed because the socket ended: reads say TLS_CLOSED */
+    uint32_t updates;  /* messages of TLS itself after the handshake … */
+    uint32_t updates_max;
     const char *label; /* of the error */
     char error[TLS_ERROR_SIZE];
     char *peer_uri; /* owned; NULL: none or not exactly one */

@@ -25,6 +25,8 @@ static enum tls_status judge_socket(struct tls_stream *stream);
 static enum tls_status judge_protocol(struct tls_stream *stream);
 static const char *label_of_reason(int reason);
 static const char *label_of_alert(int alert);
+static void on_message(int written, int version, int type, const void *bytes, size_t size, SSL *ssl,
+                       void *owner);
 static int socket_write(BIO *bio, const char *bytes, size_t size, size_t *count);
 static int socket_read(BIO *bio, char *bytes, size_t size, size_t *count);
 static long socket_control(BIO *bio, int command, long number, void *pointer);
@@ -87,11 +89,20 @@ enum tls_status tls_stream_read(struct tls_stream *stream, void *bytes, size_t s
     begin_call(stream);
     size_t got = 0;
     int result = SSL_read_ex(stream->ssl, bytes, size, &got);
+    if (stream->updates > stream->updates_max) {
+        tls_stream_fail(stream, "flood", "the peer changes its keys too often");
+        return TLS_FAILED;
+    }
     if (result != 1)
         return judge(stream, result);
     assert(got > 0 && got <= size);
     *count = got;
     return TLS_OK;
+}
+
+void tls_stream_allow_updates(struct tls_stream *stream, uint32_t count)
+{
+    stream->updates_max = count;
 }
 
 /* TLS_OK may have moved a part only (SSL_MODE_ENABLE_PARTIAL_WRITE).  At most one record, 16
@@ -181,6 +192,7 @@ static struct tls_stream *stream_new(struct tls_context *context, int fd)
     struct tls_stream *stream = xcalloc(1, sizeof *stream);
     stream->context = tls_context_ref(context);
     stream->fd = fd;
+    stream->updates_max = TLS_UPDATES_DEFAULT;
     stream->generation = atomic_load(&context->generation); /* before the keys: at worst too old */
     SSL_CTX *keys = tls_context_keys(context);
     stream->ssl = SSL_new(keys); /* holds the keys by itself */
@@ -226,6 +238,8 @@ static bool finish_handshake(struct tls_stream *stream)
     assert(SSL_version(stream->ssl) == TLS1_3_VERSION);
     stream->peer_uri = peer_name_uri(leaf);
     stream->peer_not_after = certificate_time(X509_get0_notAfter(leaf));
+    SSL_set_msg_callback(stream->ssl, on_message);
+    SSL_set_msg_callback_arg(stream->ssl, stream);
     stream->ready = true;
     return true;
 }
@@ -235,6 +249,7 @@ static bool finish_handshake(struct tls_stream *stream)
 static void begin_call(struct tls_stream *stream)
 {
     stream->socket_dry = false;
+    stream->updated = false;
     ERR_clear_error();
     stream->socket_errno = 0;
 }
@@ -335,6 +350,22 @@ static const char *label_of_alert(int alert)
     return "other";
 }
 
+/* The only sign of what OpenSSL keeps to itself.  Also called for each record, so it must cost nothing. */
+/* lint-allow parameters: the library's callback type */
+static void on_message(int written, int version, int type, const void *bytes, size_t size, SSL *ssl,
+                       void *owner)
+{
+    (void)version;
+    (void)bytes;
+    (void)size;
+    (void)ssl;
+    if (type != SSL3_RT_HANDSHAKE || written)
+        return;
+    struct tls_stream *stream = owner;
+    stream->updated = true;
+    stream->updates++;
+}
+
 static bool is_retry(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
@@ -358,12 +389,14 @@ static int socket_write(BIO *bio, const char *bytes, size_t size, size_t *count)
 }
 
 /* A short read has emptied the socket: the next one would say EAGAIN, which costs as much as a read.  What
- * comes in between ends the caller's level-triggered wait at once. */
+ * comes in between ends the caller's level-triggered wait at once.  So does what is left behind a KeyUpdate,
+ * or OpenSSL would go from one to the next, for as long as a peer sends them, and give no answer.  (Without
+ * SSL_MODE_AUTO_RETRY it stops only where a record ends just as its buffer does.) */
 static int socket_read(BIO *bio, char *bytes, size_t size, size_t *count)
 {
     struct tls_stream *stream = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (stream->socket_dry) {
+    if (stream->socket_dry || stream->updated) {
         BIO_set_retry_read(bio);
         return 0;
     }

@@ -2,6 +2,7 @@
 
 An attack yields after each portion of its flood; the caller decides when it is enough.  OSError ends the connection: cut off.
 """
+import ctypes
 import gzip
 import socket
 import ssl
@@ -150,6 +151,55 @@ def not_grpc(connection):
                                    ("content-type", "text/plain")])))
 
 
+class OwnKeys:
+    """A connection whose keys change at will, which Python's ssl cannot do: OpenSSL itself, by its C functions."""
+
+    UPDATE_NOT_REQUESTED, FILE_PEM = 0, 1
+
+    ssl = None
+
+    def __init__(self, address, pki, identity, source):
+        self.library = library = ctypes.CDLL("libssl.so.3")
+        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(library, name).restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(library.SSL_CTX_new(ctypes.c_void_p(library.TLS_client_method())))
+        certificate, key = (str(pki / f"{identity}.{end}").encode() for end in ("pem", "key"))
+        if library.SSL_CTX_use_certificate_chain_file(self.context, certificate) != 1 or \
+                library.SSL_CTX_use_PrivateKey_file(self.context, key, self.FILE_PEM) != 1:
+            raise RuntimeError(f"{identity}: OpenSSL does not take the certificate")
+        library.SSL_CTX_set_alpn_protos(self.context, b"\x02h2", 3)
+        self.socket = dial(address, source)
+        self.socket.settimeout(None)  # else Python makes it non-blocking
+        self.ssl = ctypes.c_void_p(library.SSL_new(self.context))
+        library.SSL_set_fd(self.ssl, self.socket.fileno())
+        self.done(library.SSL_connect(self.ssl))
+        hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
+        self.done(library.SSL_write(self.ssl, hello, len(hello)) > 0)
+
+    @staticmethod
+    def done(result):
+        if result != 1:
+            raise ConnectionResetError("closed")
+
+    def update(self):
+        self.done(self.library.SSL_key_update(self.ssl, self.UPDATE_NOT_REQUESTED))
+        self.done(self.library.SSL_do_handshake(self.ssl))
+
+    def close(self):
+        self.socket.close()
+
+    def __del__(self):
+        self.library.SSL_free(self.ssl)
+        self.library.SSL_CTX_free(self.context)
+
+
+def key_updates(connection):
+    while True:
+        for _ in range(PORTION):
+            connection.update()
+        yield PORTION
+
+
 # --- slow ones, which hold things ----------------------------------------------------------------------------------------
 
 
@@ -269,6 +319,7 @@ ON_A_CONNECTION = {
     "header count": (header_count, "header_fields"), "settings": (settings, "settings"), "ping": (ping, "ping"),
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
+    "key updates": (key_updates, "key_updates"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),

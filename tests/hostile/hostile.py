@@ -164,7 +164,8 @@ def attacker(address, pki, name, seconds, results):
                 kept.append(attacks.dial(address, source))
                 frames, kept = frames + 1, kept[-500:]
                 continue
-            connection = attacks.Connection(address, pki, identity, source)
+            kind = attacks.OwnKeys if name == "key updates" else attacks.Connection
+            connection = kind(address, pki, identity, source)
             if name == "connections":
                 kept.append(connection)
                 frames += 1

@@ -1,6 +1,8 @@
 /* How connections over real sockets end: drained, lost, stalled, flooded behind the end, too old, too busy, silent. */
 #include "server.h"
 
+#include "tls/tls_int.h"
+
 START_TEST(draining_finishes_calls)
     {
         struct server server;
@@ -204,6 +206,36 @@ START_TEST(a_flood_goes_on_behind_the_end)
     }
 END_TEST
 
+static void change_keys(struct remote *remote)
+{
+    ck_assert_int_eq(SSL_key_update(remote->tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    ck_assert_int_eq(SSL_do_handshake(remote->tls->ssl), 1);
+    remote_turn(remote);
+}
+
+/* They are seen by no limit of HTTP/2's. */
+START_TEST(keys_that_change_too_often)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.key_updates = 3;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        for (int i = 0; i < 3; i++)
+            change_keys(&remote);
+        ck_assert_int_eq(answer_status(remote_finish(&remote, pair_call(server.pair, "Echo", 1))),
+                         GRPC_OK);
+        ck_assert_uint_eq(pair_limit(server.pair, "key_updates"), 0);
+        change_keys(&remote);
+        remote_wait_end(&remote);
+        ck_assert_uint_eq(pair_limit(server.pair, "key_updates"), 1);
+        ck_assert_uint_eq(rpc_worker_connections(server.pair->worker), 0);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(old_connections_are_asked_to_go)
     {
         struct rpc_limits limits = rpc_limits_default;
@@ -277,6 +309,7 @@ Suite *suite_rpc_server_end(void)
     tcase_add_test(tests, bytes_that_nobody_acknowledges);
     tcase_add_test(tests, the_last_goaway_arrives);
     tcase_add_test(tests, a_flood_goes_on_behind_the_end);
+    tcase_add_test(tests, keys_that_change_too_often);
     tcase_add_test(tests, old_connections_are_asked_to_go);
     tcase_add_test(tests, a_connection_that_served_enough_is_asked_to_go);
     tcase_add_test(tests, an_unresponsive_client_is_closed);
