@@ -259,7 +259,7 @@ const struct config_key config_keys[] = {
     {COUNT("limits.priority_frames", limits.priority_frames, "100", 0, 1000000), LIVE,
      .help = "PRIORITY and unknown frames per connection"},
     {COUNT("limits.control_frames", limits.control_frames, "10000", 100, 100000000), LIVE,
-     .help = "frames per connection beyond 20 for each request"},
+     .help = "frames but DATA per connection beyond 20 for each request"},
     {COUNT("limits.key_updates", limits.key_updates, "32", 1, 1000000), LIVE,
      .help = "TLS KeyUpdate messages per connection"},
     /* How long a client may take, and how long a connection lives. */

@@ -31,6 +31,7 @@ static int read_on(const struct h2 *h2);
 static void take_new_stream(struct h2 *h2, int32_t id);
 static void take_reset(struct h2 *h2);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
+static uint64_t tiny_frames(const struct h2_budgets *budgets);
 static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
                               const uint8_t *data, size_t size, void *user);
 static int on_extension_end(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
@@ -106,13 +107,20 @@ static void take_new_stream(struct h2 *h2, int32_t id)
 }
 
 /* Measured against what the peer did of use: requests it made and frames of ours that it took.
- * A flood of frames without either ends the connection; a long-lived busy one never gets near. */
+ * A flood of frames without either ends the connection; a long-lived busy one never gets near, and neither
+ * does one that uploads. */
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
     struct h2_budgets *budgets = &h2->budgets;
-    budgets->frames++;
-    if (budgets->frames > 20 * (budgets->requests + budgets->data_sent) + limits->control_frames)
+    if (head->type == NGHTTP2_DATA) {
+        budgets->data_frames++;
+        budgets->data_bytes += head->length;
+    } else {
+        budgets->frames++;
+    }
+    if (budgets->frames + tiny_frames(budgets) >
+        20 * (budgets->requests + budgets->data_sent) + limits->control_frames)
         h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "control_frames");
     switch (head->type) {
     case NGHTTP2_SETTINGS:
@@ -137,6 +145,14 @@ static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
             h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "priority_frames");
         return;
     }
+}
+
+/* DATA pays for itself by what it carries: on average as much as the prefix of a message, or it is a flood.  A
+ * window may end anywhere, so that a few bytes are no offence in one frame. */
+static uint64_t tiny_frames(const struct h2_budgets *budgets)
+{
+    uint64_t paid = budgets->data_bytes / FRAME_PREFIX_SIZE;
+    return budgets->data_frames > paid ? budgets->data_frames - paid : 0;
 }
 
 /* Counted before the library knows whether the headers are sound: malformed requests use up

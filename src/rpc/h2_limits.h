@@ -30,7 +30,9 @@ struct h2_budgets {
     struct budget client_resets;
     struct budget server_resets;
     struct budget settings;
-    uint64_t frames; /* received, of all kinds */
+    uint64_t frames; /* received, of all kinds but DATA */
+    uint64_t data_frames;
+    uint64_t data_bytes; /* in them, with their padding */
     uint64_t requests;
     uint64_t data_sent;      /* DATA frames */
     uint64_t window_updates; /* received */

@@ -140,6 +140,12 @@ def empty_data(connection):
     return repeated(connection, lambda: frame(DATA, 0, connection.stream))
 
 
+def tiny_data(connection):
+    """A message that comes byte by byte."""
+    connection.send(connection.begin() + frame(DATA, 0, connection.stream, b"\0\0\0\xff\xff"))
+    return repeated(connection, lambda: frame(DATA, 0, connection.stream, b"x"))
+
+
 def window_update(connection):
     return repeated(connection, lambda: frame(WINDOW, 0, 0, struct.pack(">I", 1)))
 
@@ -319,7 +325,7 @@ ON_A_CONNECTION = {
     "header count": (header_count, "header_fields"), "settings": (settings, "settings"), "ping": (ping, "ping"),
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
-    "key updates": (key_updates, "key_updates"),
+    "key updates": (key_updates, "key_updates"), "tiny data": (tiny_data, "control_frames"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),

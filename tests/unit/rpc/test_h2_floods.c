@@ -383,6 +383,66 @@ START_TEST(test_control_frames)
     }
 END_TEST
 
+/* Found by review: each DATA frame counted like a PING, and a stream of messages earned nothing by them. */
+START_TEST(test_a_long_stream_of_small_messages)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Sum", 0);
+        for (int i = 0; i < 30; i++) {
+            for (int k = 0; k < 1000; k++)
+                raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("\0\0\0\0\0", 5));
+            play(&script);
+            pair_turns(script.pair, 2);
+            check_alive(&script);
+        }
+        raw_frame(&script.bytes, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, slice_make(NULL, 0));
+        play(&script);
+        ck_assert_int_eq(answer_status(pair_finish(script.pair, 1)), GRPC_OK);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_many_large_uploads)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.control_frames = 100;
+        struct pair *pair = pair_new(&limits);
+        pair_connect(pair);
+        char *text = xcalloc(1, 2000001);
+        memset(text, 'x', 2000000);
+        for (int i = 0; i < 20; i++) {
+            int32_t id = pair_request(pair, "/test.v1.Pair/Import", NULL, pair_message(i, text));
+            ck_assert_int_eq(answer_status(pair_finish(pair, id)), GRPC_OK);
+        }
+        ck_assert(!pair->goaway);
+        ck_assert_uint_eq(pair_limit(pair, "control_frames"), 0);
+        free(text);
+        pair_free(pair);
+    }
+END_TEST
+
+/* Less than the prefix of a message in each, as no client of gRPC writes them but where a window ends. */
+START_TEST(test_tiny_data)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.control_frames = 500;
+        struct script script;
+        begin(&script, &limits);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("\0\0\0\xFF\xFF", 5));
+        for (int i = 0; i < 600; i++)
+            raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("x", 1));
+        play(&script);
+        check_alive(&script);
+        for (int i = 0; i < 100; i++)
+            raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make("x", 1));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "control_frames");
+        finish(&script);
+    }
+END_TEST
+
 START_TEST(test_bad_prefaces)
     {
         for (size_t size = 0; size < NGHTTP2_CLIENT_MAGIC_LEN; size++) {
@@ -427,6 +487,9 @@ Suite *suite_rpc_h2_floods(void)
     tcase_add_test(tests, test_priority_and_unknown_frames);
     tcase_add_test(tests, test_window_updates);
     tcase_add_test(tests, test_control_frames);
+    tcase_add_test(tests, test_a_long_stream_of_small_messages);
+    tcase_add_test(tests, test_many_large_uploads);
+    tcase_add_test(tests, test_tiny_data);
     tcase_add_test(tests, test_bad_prefaces);
     suite_add_tcase(suite, tests);
     return suite;
