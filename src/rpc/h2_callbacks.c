@@ -29,7 +29,9 @@ static void take_ping(struct h2 *h2, const nghttp2_frame *frame);
 static void take_settings(struct h2 *h2, const nghttp2_frame *frame);
 static int read_on(const struct h2 *h2);
 static void take_new_stream(struct h2 *h2, int32_t id);
+static void take_late_headers(struct h2 *h2, uint32_t id);
 static void take_reset(struct h2 *h2);
+static void note_reset(struct h2 *h2, const nghttp2_frame *frame);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
 static uint64_t tiny_frames(const struct h2_budgets *budgets);
 static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
@@ -88,7 +90,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
         if (head->stream_id > h2->highest_stream)
             take_new_stream(h2, head->stream_id);
         else if (nghttp2_session_find_stream(session, head->stream_id) == NULL)
-            h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
+            take_late_headers(h2, (uint32_t)head->stream_id);
     }
     /* RFC 9113 section 6.3: a PRIORITY frame on stream 0x00 is a connection error of type PROTOCOL_ERROR.
      * The library ignores all of them once RFC 7540's priorities are declined. */
@@ -104,6 +106,17 @@ static void take_new_stream(struct h2 *h2, int32_t id)
     h2->highest_stream = id;
     if (h2->streams.count >= h2->concurrent_streams)
         rpc_metrics_limit(h2->worker->metrics->set, "concurrent_streams");
+}
+
+/* RFC 9113 section 5.4.2: "The peer that sends the RST_STREAM frame MUST be prepared to receive any frames that
+ * were sent or enqueued for sending by the remote peer."  The library reads the block for HPACK's sake and
+ * tells nobody, so its end would not be seen here. */
+static void take_late_headers(struct h2 *h2, uint32_t id)
+{
+    if (h2_wire_take_trailers(&h2->wire, id))
+        h2->header_block_ns = 0;
+    else
+        h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "stream_order");
 }
 
 /* Measured against what the peer did of use: requests it made and frames of ours that it took.
@@ -360,17 +373,13 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     return 0;
 }
 
-/* Resets that the peer tricks us into sending (CVE-2025-8671) are budgeted like its own. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)session;
     struct h2 *h2 = user;
-    const struct rpc_limits *limits = &h2->worker->limits;
     uint8_t type = frame->hd.type;
-    if (type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
-        !budget_take(&h2->budgets.server_resets, limits->server_resets_burst,
-                     limits->server_resets_rate, clock_now()))
-        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
+    if (type == NGHTTP2_RST_STREAM)
+        note_reset(h2, frame);
     if (type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         traffic_count(h2->traffic, TRAFFIC_PINGS);
     if (type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
@@ -391,6 +400,19 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         stream->end_sent_ns = clock_tick();
     }
     return 0;
+}
+
+/* Resets that the peer tricks us into sending (CVE-2025-8671) are budgeted like its own. */
+static void note_reset(struct h2 *h2, const nghttp2_frame *frame)
+{
+    const struct rpc_limits *limits = &h2->worker->limits;
+    const struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
+    if (stream == NULL || !stream->ended)
+        h2_wire_reset(&h2->wire, (uint32_t)frame->hd.stream_id);
+    if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        !budget_take(&h2->budgets.server_resets, limits->server_resets_burst,
+                     limits->server_resets_rate, clock_now()))
+        h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "server_resets");
 }
 
 /* The library answers it with RST_STREAM or GOAWAY by itself, which on_frame_send() budgets. */

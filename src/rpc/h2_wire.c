@@ -9,7 +9,7 @@
 
 static bool padding_fits(struct h2_wire *wire, uint8_t length);
 static bool take_head(struct h2_wire *wire);
-static bool has_ended(const struct h2_wire *wire, uint32_t id);
+static uint32_t *find(uint32_t *ids, size_t count, uint32_t id);
 
 enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
 {
@@ -61,7 +61,7 @@ static bool take_head(struct h2_wire *wire)
     wire->head_size = 0;
     if (id == 0)
         return true;
-    if (type == NGHTTP2_DATA && has_ended(wire, id))
+    if (type == NGHTTP2_DATA && find(wire->ended, WIRE_ENDED_KEPT, id) != NULL)
         return false;
     wire->padded = type == NGHTTP2_DATA && (head[4] & NGHTTP2_FLAG_PADDED) != 0 &&
                    wire->payload_left > 0;
@@ -71,11 +71,26 @@ static bool take_head(struct h2_wire *wire)
     return true;
 }
 
-static bool has_ended(const struct h2_wire *wire, uint32_t id)
+void h2_wire_reset(struct h2_wire *wire, uint32_t id)
 {
-    for (size_t i = 0; i < WIRE_ENDED_KEPT; i++) {
-        if (wire->ended[i] == id)
-            return true;
+    if (find(wire->ended, WIRE_ENDED_KEPT, id) == NULL)
+        wire->reset[wire->reset_next++ % WIRE_RESET_KEPT] = id;
+}
+
+bool h2_wire_take_trailers(struct h2_wire *wire, uint32_t id)
+{
+    uint32_t *place = find(wire->reset, WIRE_RESET_KEPT, id);
+    if (place == NULL)
+        return false;
+    *place = 0;
+    return true;
+}
+
+static uint32_t *find(uint32_t *ids, size_t count, uint32_t id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id)
+            return &ids[i];
     }
-    return false;
+    return NULL;
 }

@@ -1,5 +1,6 @@
 /* Watches the heads of the frames that a client sends, for what the library tells nobody: DATA on a stream that
- * the client itself had ended, and padding that does not fit into DATA of a stream that we have ended. */
+ * the client itself had ended, and padding that does not fit into DATA of a stream that we have ended.
+ * Remembers which streams we have reset: what was under way must be tolerated (RFC 9113 section 5.1). */
 #ifndef RPC_H2_WIRE_H
 #define RPC_H2_WIRE_H
 
@@ -11,6 +12,7 @@
 
 #define WIRE_HEAD 9        /* RFC 9113 section 4.1 */
 #define WIRE_ENDED_KEPT 32 /* streams; an older one's stray DATA is dropped in silence */
+#define WIRE_RESET_KEPT 128 /* more than a client may have open by default */
 
 struct h2_wire {
     size_t preface_taken;
@@ -20,6 +22,8 @@ struct h2_wire {
     bool padded;                     /* the next payload byte is the length of the padding */
     uint32_t ended[WIRE_ENDED_KEPT]; /* a ring of stream identifiers; 0: none */
     uint32_t ended_next;
+    uint32_t reset[WIRE_RESET_KEPT]; /* the same of streams that we ended before the client did */
+    uint32_t reset_next;
 };
 
 enum wire_result {
@@ -31,5 +35,9 @@ enum wire_result {
 /* Takes the next received bytes, however split.  Not OK: what came before the offence, and the frame's head,
  * are in `legal`, an upper bound. */
 enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal);
+/* We send RST_STREAM: the request's trailers may be under way, unless it was whole. */
+void h2_wire_reset(struct h2_wire *wire, uint32_t id);
+/* Whether HEADERS on a stream that is no more are such trailers.  True once: they are the end. */
+bool h2_wire_take_trailers(struct h2_wire *wire, uint32_t id);
 
 #endif

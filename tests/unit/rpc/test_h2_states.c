@@ -53,6 +53,77 @@ START_TEST(test_data_after_our_reset)
     }
 END_TEST
 
+/* A request's trailers, with one field that goes into HPACK's table. */
+static void put_trailers(struct buf *out, uint32_t id)
+{
+    static const char field[] = "\x40\xAx-echo-bin\4cXV4"; /* "qux" */
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+              slice_make(field, sizeof field - 1));
+}
+
+/* The table has to be what the client thinks it is. */
+static void put_call_by_table(struct buf *out, uint32_t id)
+{
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", NULL);
+    buf_put_byte(&block, 0x80 | 62);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, buf_slice(&block));
+    struct buf *body = pair_message(1, "");
+    raw_frame(out, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, id, buf_slice(body));
+    pair_drop_body(body);
+    buf_deinit(&block);
+}
+
+/* Found by review: the same of HEADERS, which ended the connection. */
+START_TEST(test_trailers_after_our_reset)
+    {
+        for (int how = 0; how < 2;
+             how++) { /* an error of the stream; an answer before the request */
+            struct script script;
+            begin(&script, NULL);
+            raw_headers(&script.bytes, 1, how == 0 ? "/test.v1.Pair/Echo" : "/test.v1.Pair/Nothing",
+                        0);
+            if (how == 0)
+                put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 1, INT32_MAX);
+            play(&script);
+            ck_assert(h2_sweep(script.pair->h2, clock_now() + NS_PER_S));
+            pair_send(script.pair);
+            ck_assert(pair_exchange(script.pair, 1)->reset);
+            put_data(&script.bytes, 1, 0);
+            put_trailers(&script.bytes, 1);
+            play(&script);
+            check_alive(&script);
+            ck_assert(h2_sweep(script.pair->h2, clock_now() + 6 * NS_PER_S));
+            put_call_by_table(&script.bytes, 3);
+            play(&script);
+            const struct exchange *answer = pair_finish(script.pair, 3);
+            ck_assert_str_eq(answer_field(answer, "x-echo-bin"), "cXV4");
+            check_alive(&script);
+            /* they were the end of it */
+            put_trailers(&script.bytes, 1);
+            play(&script);
+            check_goaway(&script, NGHTTP2_PROTOCOL_ERROR, "stream_order");
+            finish(&script);
+        }
+    }
+END_TEST
+
+/* Nothing can be under way of a request that was whole. */
+START_TEST(test_trailers_of_a_whole_request_after_our_reset)
+    {
+        struct script script;
+        begin(&script, NULL);
+        put_call(&script.bytes, 1, "/test.v1.Pair/Sleep", 1000);
+        put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 1, INT32_MAX);
+        play(&script);
+        ck_assert(pair_exchange(script.pair, 1)->reset);
+        put_trailers(&script.bytes, 1);
+        play(&script);
+        check_goaway(&script, NGHTTP2_PROTOCOL_ERROR, "stream_order");
+        finish(&script);
+    }
+END_TEST
+
 /* RFC 9113 section 6.1: "If the length of the padding is the length of the frame payload or greater, the
  * recipient MUST treat this as a connection error of type PROTOCOL_ERROR."  Also when the answer, and the reset
  * behind it, were faster than the frame; and however the bytes are split. */
@@ -187,6 +258,8 @@ Suite *suite_rpc_h2_states(void)
     tcase_add_test(tests, test_data_after_reset);
     tcase_add_test(tests, test_data_after_answer);
     tcase_add_test(tests, test_data_after_our_reset);
+    tcase_add_test(tests, test_trailers_after_our_reset);
+    tcase_add_test(tests, test_trailers_of_a_whole_request_after_our_reset);
     tcase_add_test(tests, test_padding_that_does_not_fit);
     tcase_add_test(tests, test_padding_in_single_bytes);
     tcase_add_test(tests, test_the_rest_of_a_refused_request);
