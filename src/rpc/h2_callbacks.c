@@ -139,7 +139,7 @@ static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
     case NGHTTP2_SETTINGS:
         if (!(head->flags & NGHTTP2_FLAG_ACK) &&
             !budget_take(&budgets->settings, limits->settings_per_10s,
-                         limits->settings_per_10s / 10, clock_now()))
+                         limits->settings_per_10s / 10.0, clock_now()))
             h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "settings_per_10s");
         return;
     case NGHTTP2_WINDOW_UPDATE:

@@ -83,7 +83,7 @@ struct identity_limits limits_of_identity(const struct rpc_limits *limits, const
 
 /* Tokens are fractions, so that slow rates refill between quick calls.  The first call starts
  * it full: a fresh connection's burst is its right. */
-bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns)
+bool budget_take(struct budget *budget, uint32_t burst, double rate, uint64_t now_ns)
 {
     assert(now_ns >= budget->at_ns);
     if (budget->at_ns == 0)

@@ -24,7 +24,7 @@ struct identity_limits {
 struct identity_limits limits_of_identity(const struct rpc_limits *limits, const char *identity);
 
 /* Takes one token; false when there is none. */
-bool budget_take(struct budget *budget, uint32_t burst, uint32_t rate, uint64_t now_ns);
+bool budget_take(struct budget *budget, uint32_t burst, double rate, uint64_t now_ns);
 
 struct h2_budgets {
     struct budget client_resets;

@@ -256,6 +256,29 @@ START_TEST(test_settings_flood)
     }
 END_TEST
 
+/* Found by review: a limit below 10 was a rate of 0 in whole numbers, and never came back. */
+START_TEST(test_settings_come_back)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.settings_per_10s = 5;
+        struct script script;
+        begin(&script, &limits);
+        for (int i = 0; i < 4; i++)
+            raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(NULL, 0));
+        play(&script);
+        for (int i = 0; i < 3; i++) {
+            script.pair->h2->budgets.settings.at_ns -= 2 * NS_PER_S; /* so long ago it was */
+            raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(NULL, 0));
+            play(&script);
+            check_alive(&script);
+        }
+        raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(NULL, 0));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "settings_per_10s");
+        finish(&script);
+    }
+END_TEST
+
 START_TEST(test_settings_entries)
     {
         struct script script;
@@ -479,6 +502,7 @@ Suite *suite_rpc_h2_floods(void)
     tcase_add_test(tests, test_made_you_reset);
     tcase_add_test(tests, test_stream_order);
     tcase_add_test(tests, test_settings_flood);
+    tcase_add_test(tests, test_settings_come_back);
     tcase_add_test(tests, test_settings_entries);
     tcase_add_test(tests, test_ping_strikes);
     tcase_add_test(tests, test_pings_with_work);
