@@ -17,7 +17,6 @@
 #define EXPIRES_NS NS_PER_S
 #define SILENCE_NS (2 * NS_PER_S)
 #define RETURN_NS (300 * NS_PER_MS)
-#define AGAIN_NS NS_PER_S
 #define NO_ROOM_NS (30 * NS_PER_S)
 #define REQUEUED_NAME INBOUND_GROUP "_requeue"
 #define REQUEUED_FILTER "TENANT.DLQ.requeue." INBOUND_GROUP ".>"
@@ -222,9 +221,9 @@ static void take(struct inbound *inbound, const struct jetstream_delivery *deliv
         answer(inbound, delivery->reply, event.stays ? ACK_AGAIN : ACK_DONE, NO_ROOM_NS);
         return;
     }
-    bool again = inbound->broken || inbound_retry(inbound, &event, rc) ||
-                 !letter_store(inbound, &event, "HANDLER_FAILED", ctx_fault_text(&inbound->ctx));
-    answer(inbound, delivery->reply, again ? ACK_AGAIN : ACK_DONE, AGAIN_NS);
+    const struct inbound_failure failure = inbound_judge(inbound, &event, rc);
+    bool over = failure.is_last && letter_store(inbound, &event, "HANDLER_FAILED", failure.detail);
+    answer(inbound, delivery->reply, over ? ACK_DONE : ACK_AGAIN, failure.wait_ns);
 }
 
 static void status_take(struct inbound *inbound, const struct jetstream_delivery *delivery)
@@ -256,6 +255,7 @@ static bool event_of(struct inbound *inbound, const struct jetstream_delivery *d
         .traceparent = traceparent == NULL ? "" : traceparent,
         .stream = source->consumer.stream,
         .stream_seq = delivery->place.stream_seq,
+        .place = delivery->place.stream_seq,
         .tries = delivery->place.delivered,
         .is_requeued = requeued,
     };

@@ -6,6 +6,7 @@
 #include "inbound/inbound_int.h"
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 #include "events/subjects.h"
@@ -13,6 +14,7 @@
 #include "gen/errors.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -27,14 +29,13 @@
 /* what the events in hand may unpack to: a few messages of a megabyte */
 #define ARENA_MAX (64u << 20)
 #define CONFLICT_ROUNDS 3
-/* tries of one event, while others work, until it is given up */
-#define TRIES_MAX 10
-#define WELL_NS (60 * NS_PER_S)
+#define AGAIN_NS NS_PER_S
 
 static int open_store(struct inbound *inbound, struct metrics *metrics);
 static void inbound_free(struct inbound *inbound);
 static void *inbound_main(void *argument);
 static void turn(struct inbound *inbound);
+static uint64_t key_of(struct inbound *inbound, const struct inbound_event *event);
 static int apply(struct inbound *inbound, struct inbound_event *event,
                  enum inbound_outcome *outcome);
 static int early(struct inbound *inbound, struct inbound_event *event,
@@ -83,7 +84,7 @@ struct ctx *inbound_step(struct inbound *inbound, uint64_t duration_ns)
 
 void inbound_failed(struct inbound *inbound, enum inbound_error error, const char *detail)
 {
-    static const char *const kinds[INBOUND_ERROR_COUNT] = {"database", "broker", "stream"};
+    static const char *const kinds[INBOUND_ERROR_COUNT] = {"database", "broker", "stream", "event"};
     uint64_t held = 0;
     metric_inc(inbound->metrics.errors[error]);
     if (log_interval_due(&inbound->intervals[error], LOG_EVERY_NS, &held))
@@ -107,13 +108,16 @@ int inbound_handle(struct inbound *inbound, struct inbound_event *event,
     ctx->tenant_id[0] = '\0';
     if (!uuid_is_nil(&event->read.tenant_id))
         id_format(ID_TENANT, &event->read.tenant_id, ctx->tenant_id);
+    event->key = key_of(inbound, event);
+    *outcome = INBOUND_DEAD;
+    if (attempts_is_lettered(&inbound->attempts, event->key))
+        return OK;
     int rc = OK;
     switch (event->read.kind) {
     case BILLING_IGNORED:
         *outcome = INBOUND_IGNORED;
         break;
     case BILLING_BROKEN:
-        *outcome = INBOUND_DEAD;
         if (!letter_store(inbound, event, "MALFORMED", event->read.fault))
             rc = FAULT(ctx, FAULT_BROKER, "a dead letter cannot be stored");
         break;
@@ -122,25 +126,39 @@ int inbound_handle(struct inbound *inbound, struct inbound_event *event,
                                                        : apply(inbound, event, outcome);
         break;
     }
-    if (rc == OK)
+    if (rc == OK && *outcome != INBOUND_DEAD) {
         metric_inc(inbound->metrics.outcomes[*outcome]);
+        attempts_forget(&inbound->attempts, event->key);
+    }
     return rc;
 }
 
-/* A fault may be the database's or the event's own.  While other transactions succeed it is the event's. */
-bool inbound_retry(struct inbound *inbound, const struct inbound_event *event, int rc)
+const char *inbound_detail(struct inbound *inbound, int rc)
 {
     const struct error_entry *refusal = rc > 0 ? error_lookup(rc) : NULL;
-    const char *detail = refusal != NULL ? refusal->reason : ctx_fault_text(&inbound->ctx);
-    uint64_t now = clock_now();
-    inbound_failed(inbound, INBOUND_ERROR_DATABASE, detail);
-    bool well = inbound->worked_ns != 0 && now - inbound->worked_ns < WELL_NS;
-    if (well && event->tries >= TRIES_MAX)
-        return false;
+    return refusal != NULL ? refusal->reason : ctx_fault_text(&inbound->ctx);
+}
+
+struct inbound_failure inbound_judge(struct inbound *inbound, const struct inbound_event *event,
+                                     int rc)
+{
+    struct inbound_failure failure = {
+        .wait_ns = AGAIN_NS,
+        .detail = inbound_detail(inbound, rc),
+    };
+    if (failure_is_own(rc)) {
+        unsigned failed = attempts_failed(&inbound->attempts, event->key);
+        inbound_failed(inbound, INBOUND_ERROR_EVENT, failure.detail);
+        failure.is_last = failed >= ATTEMPTS_MAX;
+        failure.wait_ns = attempts_wait_ns(failed);
+        return failure;
+    }
+    inbound_failed(inbound, rc == FAULT_BROKER ? INBOUND_ERROR_BROKER : INBOUND_ERROR_DATABASE,
+                   failure.detail);
     inbound->paused_until_ns =
-        deadline_after(now, backoff_ns(inbound->pauses, BACKOFF_FLOOR_NS, BACKOFF_CAP_NS));
+        deadline_after(clock_now(), backoff_ns(inbound->pauses, BACKOFF_FLOOR_NS, BACKOFF_CAP_NS));
     inbound->pauses += inbound->pauses < 16;
-    return true;
+    return failure;
 }
 
 static int open_store(struct inbound *inbound, struct metrics *metrics)
@@ -190,6 +208,15 @@ static void turn(struct inbound *inbound)
         parking_tick(inbound);
 }
 
+/* A delivery, or what is parked: one that was sent back is not the one whose letter it was. */
+static uint64_t key_of(struct inbound *inbound, const struct inbound_event *event)
+{
+    const char *text = arena_printf(inbound->ctx.arena, "%d %" PRIu64 " %s %s", event->is_requeued,
+                                    event->place, inbound->ctx.tenant_id, event->read.event_id);
+    uint64_t key = hash_table(slice_of_str(text));
+    return key == 0 ? 1 : key;
+}
+
 /* Who lost a race tries again at once, behind the one who won. */
 static int apply(struct inbound *inbound, struct inbound_event *event,
                  enum inbound_outcome *outcome)
@@ -198,7 +225,6 @@ static int apply(struct inbound *inbound, struct inbound_event *event,
     for (int round = 0; round < CONFLICT_ROUNDS && is_conflict(rc); round++)
         rc = effect_apply(inbound, inbound_step(inbound, EFFECT_NS), &event->read, outcome);
     TRY(rc);
-    inbound->worked_ns = clock_now();
     inbound->pauses = 0;
     return *outcome == INBOUND_EARLY ? early(inbound, event, outcome) : OK;
 }

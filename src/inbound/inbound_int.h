@@ -8,6 +8,7 @@
 #ifndef INBOUND_INBOUND_INT_H
 #define INBOUND_INBOUND_INT_H
 
+#include "inbound/attempts.h"
 #include "inbound/billing.h"
 #include "inbound/inbound.h"
 
@@ -37,8 +38,13 @@ enum inbound_outcome {
 };
 #define INBOUND_OUTCOME_COUNT 7
 
-enum inbound_error { INBOUND_ERROR_DATABASE, INBOUND_ERROR_BROKER, INBOUND_ERROR_STREAM };
-#define INBOUND_ERROR_COUNT 3
+enum inbound_error {
+    INBOUND_ERROR_DATABASE,
+    INBOUND_ERROR_BROKER,
+    INBOUND_ERROR_STREAM,
+    INBOUND_ERROR_EVENT, /* one fails for reasons of its own */
+};
+#define INBOUND_ERROR_COUNT 4
 
 enum fetch_place { FETCH_BILLING, FETCH_REQUEUED };
 #define FETCH_PLACES 2
@@ -59,14 +65,24 @@ struct inbound_event {
     struct billing_event read;
     struct slice body;
     const char *subject;
-    const char *traceparent;   /* "": none */
-    const char *stream;        /* where the original is, … */
-    uint64_t stream_seq;       /* … under which sequence */
-    uint64_t tries;            /* this one included */
-    uint64_t parked_us;        /* since when it is parked; 0: it is not */
-    struct dead_letter letter; /* of one that was sent back; else empty */
+    const char *traceparent;     /* "": none */
+    const char *stream;          /* where the original is, … */
+    uint64_t stream_seq;         /* … under which sequence */
+    uint64_t place;              /* which delivery: the sequence there; parked: since when */
+    uint64_t tries;              /* deliveries or looks, this one included */
+    uint64_t parked_us;          /* since when it is parked; 0: it is not */
+    uint64_t key;                /* among the failed attempts, once it is read */
+    const struct inbox_key *row; /* of one that is parked; else NULL */
+    struct dead_letter letter;   /* of one that was sent back; else empty */
     bool is_requeued;
     bool stays; /* too early, and there is no room to park it: it waits in its stream */
+};
+
+/* What comes after a failed attempt. */
+struct inbound_failure {
+    bool is_last; /* it failed too often for reasons of its own, and is to be a dead letter */
+    uint64_t wait_ns;
+    const char *detail;
 };
 
 struct inbound_metrics {
@@ -94,9 +110,9 @@ struct inbound {
     struct fetch_source sources[FETCH_PLACES];
     uint64_t paused_until_ns; /* the database is away */
     unsigned pauses;          /* in a row */
-    uint64_t worked_ns;       /* when a transaction last succeeded */
     uint64_t parked_due_ns;   /* look at what is parked then */
     uint64_t prune_due_ns;
+    struct attempts attempts;
     struct log_interval intervals[INBOUND_ERROR_COUNT];
     pthread_t thread;
     _Atomic bool stopping;
@@ -106,12 +122,15 @@ struct inbound {
 /* The ctx for the next step, with its deadline. */
 struct ctx *inbound_step(struct inbound *inbound, uint64_t duration_ns);
 void inbound_failed(struct inbound *inbound, enum inbound_error error, const char *detail);
-/* Applies an event and says what became of it.  Refusal or fault: nothing did, it may be tried again. */
+/* What a refusal or the last fault says; never a fault of some work before. */
+const char *inbound_detail(struct inbound *inbound, int rc);
+/* Applies an event and says what became of it.  Refusal or fault: nothing did, it may be tried again.  One
+ * whose dead letter is stored is over. */
 int inbound_handle(struct inbound *inbound, struct inbound_event *event,
                    enum inbound_outcome *outcome) MUST_CHECK;
-/* After a refusal or fault of the database: everything waits for a while.  False: the database is well, and
- * only this event fails, too often. */
-bool inbound_retry(struct inbound *inbound, const struct inbound_event *event, int rc);
+/* After a refusal or fault: an event that fails for reasons of its own waits alone, else everything waits. */
+struct inbound_failure inbound_judge(struct inbound *inbound, const struct inbound_event *event,
+                                     int rc);
 
 /* --- fetch.c --- */
 void fetch_init(struct inbound *inbound);
@@ -136,7 +155,7 @@ int parking_put(struct inbound *inbound, const struct inbound_event *event,
 void parking_tick(struct inbound *inbound);
 
 /* --- letters.c --- */
-/* Stores an event as a dead letter.  False: it could not be. */
+/* Stores an event as a dead letter; it takes no effect any more.  False: it could not be. */
 bool letter_store(struct inbound *inbound, const struct inbound_event *event, const char *cause,
                   const char *detail);
 

@@ -26,6 +26,8 @@ bool letter_store(struct inbound *inbound, const struct inbound_event *event, co
         inbound_failed(inbound, INBOUND_ERROR_BROKER, ctx_fault_text(ctx));
         return false;
     }
+    attempts_letter(&inbound->attempts, event->key);
+    metric_inc(inbound->metrics.outcomes[INBOUND_DEAD]);
     log_error(ctx, "inbound.dead", KV_STR("event_id", event->read.event_id),
               KV_STR("subject", event->subject), KV_STR("cause", cause), KV_STR("detail", detail));
     return true;

@@ -44,7 +44,7 @@ void inbound_metrics_init(struct inbound_metrics *metrics, struct metrics *set)
 {
     static const char *const outcomes[INBOUND_OUTCOME_COUNT] = {
         "applied", "noted", "stale", "duplicate", "ignored", "early", "dead"};
-    static const char *const kinds[INBOUND_ERROR_COUNT] = {"database", "broker", "stream"};
+    static const char *const kinds[INBOUND_ERROR_COUNT] = {"database", "broker", "stream", "event"};
     const char *labels[] = {BILLING_CONSUMER, ""};
     for (size_t i = 0; i < INBOUND_OUTCOME_COUNT; i++) {
         labels[1] = outcomes[i];

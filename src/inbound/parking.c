@@ -4,6 +4,8 @@
  * lease. */
 #include "inbound/inbound_int.h"
 
+#include "store/tx.h"
+
 #define PATIENCE_NS (5 * NS_PER_S)
 #define LOOK_EVERY_NS NS_PER_S
 #define PRUNE_EVERY_NS (3600 * NS_PER_S)
@@ -16,7 +18,9 @@
 static struct parked_caller caller_of(struct inbound *inbound);
 static uint64_t delay_us(const struct inbound_event *event, uint64_t now_us);
 static void try_again(struct inbound *inbound, const struct parked_event *parked);
-static bool late_store(struct inbound *inbound, const struct inbound_event *event);
+static bool bury(struct inbound *inbound, const struct inbound_event *event, const char *cause,
+                 const char *detail);
+static bool database_did(struct inbound *inbound, int rc);
 static bool is_late(const struct inbound *inbound, const struct inbound_event *event);
 static void count(struct inbound *inbound);
 
@@ -45,10 +49,8 @@ void parking_tick(struct inbound *inbound)
     struct parked_events due = {.count = 0};
     const struct parked_caller caller = caller_of(inbound);
     inbound->parked_due_ns = deadline_after(now, LOOK_EVERY_NS);
-    if (parked_store_take(&caller, LEASE_US, AT_ONCE, &due) != OK) {
-        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+    if (!database_did(inbound, parked_store_take(&caller, LEASE_US, AT_ONCE, &due)))
         return;
-    }
     for (size_t i = 0; i < due.count && !inbound->broken; i++)
         try_again(inbound, &due.items[i]);
     if (due.count == AT_ONCE)
@@ -58,8 +60,7 @@ void parking_tick(struct inbound *inbound)
         return;
     inbound->prune_due_ns = deadline_after(now, PRUNE_EVERY_NS);
     const struct parked_caller pruner = caller_of(inbound);
-    if (inbox_store_prune(&pruner) != OK)
-        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+    database_did(inbound, inbox_store_prune(&pruner));
 }
 
 static struct parked_caller caller_of(struct inbound *inbound)
@@ -91,24 +92,54 @@ static void try_again(struct inbound *inbound, const struct parked_event *parked
         .stream = parked->stream,
         .stream_seq = parked->stream_seq,
         .tries = parked->attempts,
+        .place = parked->parked_us,
         .parked_us = parked->parked_us,
+        .row = &parked->key,
     };
     int rc = inbound_handle(inbound, &event, &outcome);
-    bool over = rc == OK && (outcome != INBOUND_EARLY || late_store(inbound, &event));
-    if (rc != OK && !inbound->broken && !inbound_retry(inbound, &event, rc))
-        over = letter_store(inbound, &event, "HANDLER_FAILED", ctx_fault_text(&inbound->ctx));
+    if (rc == OK && outcome != INBOUND_EARLY) {
+        const struct parked_caller caller = caller_of(inbound);
+        database_did(inbound, parked_store_remove(&caller, event.row));
+        return;
+    }
+    struct inbound_failure failure = {.is_last = is_late(inbound, &event)};
+    const char *cause = "TENANT_NOT_FOUND";
+    if (rc != OK) {
+        failure = inbound_judge(inbound, &event, rc);
+        cause = "HANDLER_FAILED";
+    } else {
+        failure.wait_ns = delay_us(&event, clock_wall() / NS_PER_US) * NS_PER_US;
+        failure.detail = "the tenant did not come";
+    }
+    if (failure.is_last && bury(inbound, &event, cause, failure.detail))
+        return;
     const struct parked_caller caller = caller_of(inbound);
-    rc = over ? parked_store_remove(&caller, &parked->key)
-              : parked_store_put_off(&caller, &parked->key,
-                                     delay_us(&event, clock_wall() / NS_PER_US));
-    if (rc != OK)
-        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+    database_did(inbound, parked_store_put_off(&caller, event.row, failure.wait_ns / NS_PER_US));
 }
 
-static bool late_store(struct inbound *inbound, const struct inbound_event *event)
+/* An event that stays parked might take effect after all, and its letter would be wrong.  So the row is deleted
+ * before the letter is stored, and the deletion committed after it.  If that fails, this process knows the
+ * event for dead; another replica does not, and may still apply it. */
+static bool bury(struct inbound *inbound, const struct inbound_event *event, const char *cause,
+                 const char *detail)
 {
-    return is_late(inbound, event) &&
-           letter_store(inbound, event, "TENANT_NOT_FOUND", "the tenant did not come");
+    AUTO(tx_free_ptr) struct tx *removal = NULL;
+    const struct parked_caller caller = caller_of(inbound);
+    if (!database_did(inbound, parked_store_remove_begin(&caller, event->row, &removal)))
+        return false;
+    bool stored = letter_store(inbound, event, cause, detail);
+    inbound_step(inbound, PATIENCE_NS);
+    if (stored)
+        return database_did(inbound, tx_commit(removal));
+    tx_rollback(removal);
+    return false;
+}
+
+static bool database_did(struct inbound *inbound, int rc)
+{
+    if (rc != OK)
+        inbound_failed(inbound, INBOUND_ERROR_DATABASE, inbound_detail(inbound, rc));
+    return rc == OK;
 }
 
 /* The time in which a tenant must come begins when the event could take effect. */
@@ -125,10 +156,9 @@ static void count(struct inbound *inbound)
     uint64_t parked = 0;
     uint64_t oldest_us = 0;
     const struct parked_caller caller = caller_of(inbound);
-    if (parked_store_count(&caller, inbound->settings->parked_max, &parked, &oldest_us) != OK) {
-        inbound_failed(inbound, INBOUND_ERROR_DATABASE, ctx_fault_text(&inbound->ctx));
+    if (!database_did(inbound, parked_store_count(&caller, inbound->settings->parked_max, &parked,
+                                                  &oldest_us)))
         return;
-    }
     uint64_t now_us = clock_wall() / NS_PER_US;
     metric_gauge_set(inbound->metrics.parked, (int64_t)parked);
     metric_gauge_set(inbound->metrics.parked_age, oldest_us == 0 || oldest_us > now_us

@@ -154,6 +154,19 @@ int parked_store_remove(const struct parked_caller *caller, const struct inbox_k
     return run_alone(caller, &parked_remove, values);
 }
 
+int parked_store_remove_begin(const struct parked_caller *caller, const struct inbox_key *key,
+                              struct tx **removal)
+{
+    AUTO(tx_free_ptr) struct tx *tx = NULL;
+    const struct sql_value values[] = {sql_uuid(&key->tenant_id), sql_text(caller->consumer),
+                                       sql_text(key->event_id)};
+    TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
+    tx_queue(tx, &parked_remove, values, NULL);
+    TRY(tx_run(tx));
+    *removal = TAKE(tx);
+    return OK;
+}
+
 int parked_store_count(const struct parked_caller *caller, uint64_t limit, uint64_t *count,
                        uint64_t *oldest_us)
 {

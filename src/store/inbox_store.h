@@ -59,6 +59,9 @@ int parked_store_put_off(const struct parked_caller *caller, const struct inbox_
                          uint64_t delay_us) MUST_CHECK;
 /* Over. */
 int parked_store_remove(const struct parked_caller *caller, const struct inbox_key *key) MUST_CHECK;
+/* Over as soon as *removal, which holds the row, is committed; freed, it is as if nothing had been done. */
+int parked_store_remove_begin(const struct parked_caller *caller, const struct inbox_key *key,
+                              struct tx **removal) MUST_CHECK;
 /* How many are parked, counted up to `limit`, and since when the oldest is: 0 when there are none. */
 int parked_store_count(const struct parked_caller *caller, uint64_t limit, uint64_t *count,
                        uint64_t *oldest_us) MUST_CHECK;

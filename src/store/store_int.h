@@ -172,8 +172,9 @@ enum sql_error {
     SQL_ERROR_TIMEOUT,     /* statement_timeout */
     SQL_ERROR_GOING_DOWN,  /* the server itself ends the session: nothing after it ran */
     SQL_ERROR_UNREACHABLE, /* a connection on the way broke: what ran is unknown */
-    SQL_ERROR_REFUSED,     /* too many connections, not ready: nothing ran */
-    SQL_ERROR_FORBIDDEN,   /* a right or a row-level policy: our bug */
+    SQL_ERROR_REFUSED,     /* it cannot now: not ready, too many connections, full, read-only */
+    SQL_ERROR_FORBIDDEN,   /* a right or a row-level policy: our bug, or the database's set-up */
+    SQL_ERROR_SCHEMA,      /* what a statement names is not there: likewise */
     SQL_ERROR_BUG,         /* everything else: our bug */
 };
 /* NULL, which libpq has for errors of its own, is SQL_ERROR_UNREACHABLE. */

@@ -265,5 +265,78 @@ def test_kills_lose_nothing_and_double_nothing(service, stack, unique, billing):
             assert after.payload.previous_plan.plan_id == before.payload.plan.plan_id
 
 
+def parked(stack, event_id):
+    return one(stack, "SELECT count(*) FROM tenant.inbox_parked WHERE event_id = %s", event_id)[0]
+
+
+def letters_of(stack, event_id):
+    return [letter for letter in letters(stack) if letter[1].get("Dlq-Event-Id") == event_id]
+
+
+def test_an_event_that_always_fails_becomes_a_letter_and_holds_up_nobody(service, stack, unique, billing):
+    """The database refuses what the event says: a constraint of this test's own plays the part."""
+    tenant, other = create(service, unique("bad")).tenant_id, create(service, unique("good")).tenant_id
+    with stack.superuser() as sql:
+        sql.execute("ALTER TABLE tenant.subscription ADD CONSTRAINT poison CHECK (subscription_id <> 'sub_poison') NOT VALID")
+        try:
+            failed = service.metric("tenant_inbound_errors_total", kind="event")
+            event_id = billing.tell("created", tenant, subscription="sub_poison", plan_id="plan_starter", state="active")
+            wait_until(lambda: service.metric("tenant_inbound_errors_total", kind="event") > failed)
+            for step in range(5):
+                billing.tell("changed", other, plan_id=f"plan_{step}", new_state="active")
+                plan_becomes(service, other, f"plan_{step}")
+            assert not letters_of(stack, event_id), "others waited for it"
+            letter, = wait_until(lambda: letters_of(stack, event_id), 120, 0.2)
+        finally:
+            sql.execute("ALTER TABLE tenant.subscription DROP CONSTRAINT poison")
+    assert letter[1]["Dlq-Cause"] == "HANDLER_FAILED" and int(letter[1]["Dlq-Deliveries"]) >= 10
+    assert "23514" in letter[1]["Dlq-Detail"] and "subscription" in letter[1]["Dlq-Detail"]
+    assert service.metric("tenant_inbound_errors_total", kind="event") >= failed + 10
+    assert noted(stack, event_id) == 0 and plan_of(service, tenant) == ""
+    requeue(stack, letter)
+    plan_becomes(service, tenant, "plan_starter")
+
+
+def test_a_parked_event_that_was_looked_at_often_survives_a_fault(service, stack, unique, billing):
+    """Looks that came too early are no failures, and neither is a tenant whose row is locked for a while."""
+    tenant, other = create(service, unique("often")).tenant_id, create(service, unique("well")).tenant_id
+    billing.tell("created", tenant, at=time.time() - 60, plan_id="plan_starter", state="active")
+    plan_becomes(service, tenant, "plan_starter")
+    event_id = billing.tell("canceled", tenant, at=time.time(), effective_at=time.time() + 5)
+    wait_until(lambda: parked(stack, event_id) == 1)
+    with stack.superuser() as sql, stack.superuser() as lock:
+        sql.execute("UPDATE tenant.inbox_parked SET attempts = 30 WHERE event_id = %s", (event_id,))
+        billing.tell("created", other, plan_id="plan_starter", state="active")
+        plan_becomes(service, other, "plan_starter")
+        failed = service.metric("tenant_inbound_errors_total", kind="database")
+        lock.execute("BEGIN")
+        lock.execute("SELECT 1 FROM tenant.tenants WHERE id = %s FOR UPDATE", (tenant_uuid(tenant),))
+        wait_until(lambda: service.metric("tenant_inbound_errors_total", kind="database") > failed, 30)
+        lock.execute("ROLLBACK")
+    plan_becomes(service, tenant, "", 30)
+    wait_until(lambda: parked(stack, event_id) == 0)
+    assert not letters_of(stack, event_id)
+
+
+def test_there_is_no_letter_of_an_event_that_stays_parked(stack, unique, billing):
+    """Else it might take effect after all, and the letter would be wrong."""
+    hasty = Service(stack, CONSUMERS_PARK_FOR="1s")
+    with stack.superuser() as sql:
+        sql.execute("REVOKE DELETE ON tenant.inbox_parked FROM tenant_relay")
+        try:
+            event_id = billing.tell("created", "tnt_" + "0" * 24 + "17", plan_id="plan_starter", state="active")
+            wait_until(lambda: parked(stack, event_id) == 1)
+            failed = hasty.metric("tenant_inbound_errors_total", kind="database")
+            wait_until(lambda: hasty.metric("tenant_inbound_errors_total", kind="database") > failed, 30)
+            assert parked(stack, event_id) == 1 and not letters_of(stack, event_id)
+        finally:
+            sql.execute("GRANT DELETE ON tenant.inbox_parked TO tenant_relay")
+            sql.execute("UPDATE tenant.inbox_parked SET due_at = now() WHERE event_id = %s", (event_id,))
+            wait_until(lambda: parked(stack, event_id) == 0, 30)
+            assert hasty.stop() == 0
+    letter, = wait_until(lambda: letters_of(stack, event_id), 30)
+    assert letter[1]["Dlq-Cause"] == "TENANT_NOT_FOUND"
+
+
 def _drained(stack):
     return one(stack, "SELECT count(*) FROM tenant.outbox")[0] == 0

@@ -2,6 +2,7 @@
 
 Runs last: it takes the stack's servers away.
 """
+import asyncio
 import json
 import threading
 import time
@@ -9,7 +10,8 @@ import time
 import grpc
 import pytest
 
-from streams import read_streams
+from billing_events import Billing, letters
+from streams import connect, read_streams
 from support import create, get, refused, update
 from tenant.v1 import tenants_pb2 as pb
 
@@ -102,6 +104,32 @@ def test_without_the_database_the_refusal_is_quick_and_clear(service, stack, uni
     eventually(works(service, unique), 30)
     assert get(service, tenant.tenant_id) == tenant
     assert eventually(lambda: dependency(service, "database") == (200, "up"), 15)
+
+
+def deliveries(stack):
+    """Of billing's events to the service, so far."""
+    async def ask():
+        client = await connect(stack, "admin")
+        try:
+            return (await client.jetstream().consumer_info("BILLING", "tenant-service")).delivered.consumer_seq
+        finally:
+            await client.close()
+    return asyncio.run(ask())
+
+
+def test_without_the_database_billing_events_wait_however_often_they_are_delivered(service, stack, unique, eventually):
+    """Right after a success, so that the service has reason to think that it is well."""
+    billing, tenant = Billing(stack), create(service, unique()).tenant_id
+    billing.tell("created", tenant, plan_id="plan_starter", state="active")
+    eventually(lambda: get(service, tenant).plan.plan_id == "plan_starter", 15)
+    stack.control("pgbouncer", "kill")
+    before = deliveries(stack)
+    event_id = billing.tell("changed", tenant, plan_id="plan_pro", new_state="active")
+    eventually(lambda: deliveries(stack) >= before + 12, 120, 0.2)
+    stack.control("pgbouncer", "start")
+    eventually(works(service, unique), 30)
+    eventually(lambda: get(service, tenant).plan.plan_id == "plan_pro", 30)
+    assert event_id not in [letter[1].get("Dlq-Event-Id") for letter in letters(stack)]
 
 
 def test_under_load_nothing_acknowledged_is_lost_while_servers_go_and_come(service, stack, unique, eventually):

@@ -36,7 +36,10 @@ START_TEST(sqlstates_mean_what_the_manual_says)
         {"42501", SQL_ERROR_FORBIDDEN},   {"08006", SQL_ERROR_UNREACHABLE},
         {"08P01", SQL_ERROR_UNREACHABLE}, {"25P03", SQL_ERROR_GOING_DOWN},
         {NULL, SQL_ERROR_UNREACHABLE},    {"22P02", SQL_ERROR_BUG},
-        {"42703", SQL_ERROR_BUG},         {"23503", SQL_ERROR_BUG},
+        {"42703", SQL_ERROR_SCHEMA},      {"3F000", SQL_ERROR_SCHEMA},
+        {"53100", SQL_ERROR_REFUSED},     {"53200", SQL_ERROR_REFUSED},
+        {"25006", SQL_ERROR_REFUSED},     {"58030", SQL_ERROR_REFUSED},
+        {"25P02", SQL_ERROR_BUG},         {"23503", SQL_ERROR_BUG},
         {"", SQL_ERROR_BUG},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -76,7 +79,10 @@ START_TEST(errors_become_refusals_and_faults)
     ck_assert_int_eq(sqlstate_result(&ctx, &plain, "57014", NULL), FAULT_TIMEOUT);
     ck_assert_int_eq(sqlstate_result(&ctx, &plain, "57P01", NULL), FAULT_DATABASE);
     ck_assert_int_eq(sqlstate_result(&ctx, NULL, "53300", NULL), DATABASE_UNAVAILABLE);
-    ck_assert_int_eq(sqlstate_result(&ctx, &plain, "42501", NULL), FAULT_INTERNAL);
+    ck_assert_int_eq(sqlstate_result(&ctx, NULL, "25006", NULL), DATABASE_UNAVAILABLE);
+    ck_assert_int_eq(sqlstate_result(&ctx, &plain, "23514", NULL), FAULT_INTERNAL);
+    ck_assert_int_eq(sqlstate_result(&ctx, &plain, "42P01", NULL), FAULT_CONFIG);
+    ck_assert_int_eq(sqlstate_result(&ctx, &plain, "42501", NULL), FAULT_CONFIG);
     ck_assert_ptr_nonnull(strstr(ctx.fault.text, "test.plain"));
 }
 END_TEST
