@@ -91,4 +91,14 @@ bool dead_letter_parse(struct slice subject, struct header_source source, struct
 void dead_letter_subject(enum dead_letter_kind kind, struct slice consumer, unsigned partition,
                          char out[DEAD_LETTER_SUBJECT_SIZE]);
 
+/* How many letters wait for somebody to look at them, by who gave the event up.  Those that were sent back are
+ * none of them: they stay in the stream when they are done. */
+struct dead_letter_counts {
+    uint64_t of_relay;
+    uint64_t of_consumers; /* of all groups */
+};
+
+/* Reads a server's answer to STREAM.INFO with a subjects_filter.  False: not one. */
+bool dead_letter_counts_read(struct slice reply, struct dead_letter_counts *out);
+
 #endif

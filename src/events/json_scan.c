@@ -47,6 +47,19 @@ bool json_scan_member(struct slice object, const char *path, struct slice *value
     }
 }
 
+/* An object's text begins with its bracket, and the rest of one with a comma. */
+bool json_scan_next(struct slice *rest, struct slice *name, struct slice *value)
+{
+    struct cursor cursor = cursor_of(*rest);
+    if (!take(&cursor, '{') && !take(&cursor, ','))
+        return false;
+    space_skip(&cursor);
+    if (!string_skip(&cursor, name) || !take(&cursor, ':') || !value_skip(&cursor, value))
+        return false;
+    *rest = slice_make(cursor.at, (size_t)(cursor.end - cursor.at));
+    return true;
+}
+
 /* 20 digits hold UINT64_MAX; fractions and exponents are refused, because sequences have none. */
 bool json_scan_uint(struct slice value, uint64_t *out)
 {

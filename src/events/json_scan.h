@@ -10,6 +10,10 @@
  * down ("config.max_age").  False: no object, no such member, or malformed before it. */
 bool json_scan_member(struct slice object, const char *path, struct slice *value);
 
+/* The members of an object one by one: *rest is the object at first, and then what lies behind the member.
+ * *name is written with its quotes.  False: no more of them, no object, or malformed. */
+bool json_scan_next(struct slice *rest, struct slice *name, struct slice *value);
+
 /* Raw values as what they stand for; false when they are something else. */
 bool json_scan_uint(struct slice value, uint64_t *out);
 bool json_scan_int(struct slice value, int64_t *out);

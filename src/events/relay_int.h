@@ -52,6 +52,7 @@ struct relay_metrics {
     struct metric *withheld[REFUSED_FOR_COUNT];
     struct metric *letters;
     struct metric *unlettered;
+    struct metric *dead_letters[2]; /* of relays, of consumers */
     struct metric *fenced;
     struct metric *pending;
     struct metric *oldest_age;
@@ -85,11 +86,11 @@ struct relay {
     struct shard shards[PARTITION_COUNT];
     struct arena *other_arena; /* the ctx's of the turn before, and of the next */
     struct outbox_batch batch; /* rows in hand: read in the last turn, sent in the next */
-    uint64_t generation;   /* of the last window */
-    uint64_t published;    /* events acknowledged since the start */
-    unsigned first_shard;  /* where a round begins: moves on, so that nobody is always last */
-    uint64_t lease_due_ns; /* renew then */
-    uint64_t lease_end_ns; /* by our own clock the leases run out then */
+    uint64_t generation;       /* of the last window */
+    uint64_t published;        /* events acknowledged since the start */
+    unsigned first_shard;      /* where a round begins: moves on, so that nobody is always last */
+    uint64_t lease_due_ns;     /* renew then */
+    uint64_t lease_end_ns;     /* by our own clock the leases run out then */
     uint64_t stats_due_ns;
     uint64_t count_due_ns; /* count the backlog then; look at its age meanwhile */
     uint64_t prune_due_ns;
@@ -97,6 +98,7 @@ struct relay {
     uint64_t groups_due_ns;     /* see that consumer groups have their stream */
     unsigned groups_failures;
     uint64_t letters_due_ns;
+    uint64_t letters_count_due_ns; /* ask how many there are then */
     bool letters_checked;   /* their stream was there and was looked at, on this connection */
     uint64_t broker_due_ns; /* connect not before */
     unsigned broker_failures;

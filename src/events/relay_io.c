@@ -89,6 +89,7 @@ void relay_broker_lost(struct relay *relay, const char *detail)
     relay->js = NULL;
     relay->letters_checked = false;
     relay->letters_due_ns = 0;
+    relay->letters_count_due_ns = 0;
     metric_gauge_set(relay->metrics.broker_up, 0);
     relay->broker_due_ns = backoff_until(&relay->broker_failures);
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {

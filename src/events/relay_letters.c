@@ -5,6 +5,7 @@
 #include "events/relay_wire_int.h"
 
 #include "events/dead_letter.h"
+#include "events/jetstream_api.h"
 #include "events/window.h"
 
 #include "store/dead_store.h"
@@ -16,8 +17,11 @@
 /* For all letters of a round together: windows wait meanwhile, and leases are not renewed. */
 #define LETTERS_PATIENCE_NS (2 * NS_PER_S)
 #define LOOK_PATIENCE_NS (3 * NS_PER_S)
+#define COUNT_EVERY_NS (30 * NS_PER_S)
 
 static bool stream_ready(struct relay *relay);
+static void letters_count(struct relay *relay);
+static int counts_ask(struct ctx *ctx, struct jetstream *js, struct dead_letter_counts *out);
 static void letters_send(struct relay *relay, const struct dead_batch *batch, uint64_t deadline_ns);
 static int letter_send(struct relay *relay, struct jetstream_inbox *inbox,
                        const struct dead_row *dead, enum ack_kind *ack);
@@ -33,7 +37,11 @@ void relay_letters(struct relay *relay)
     if (now < relay->letters_due_ns || !relay_database_ready(relay))
         return;
     relay->letters_due_ns = deadline_after(now, LETTERS_EVERY_NS);
-    if (!stream_ready(relay) || relay->stats.unlettered == 0)
+    if (!stream_ready(relay))
+        return;
+    if (now >= relay->letters_count_due_ns)
+        letters_count(relay);
+    if (relay->stats.unlettered == 0)
         return;
     struct dead_batch batch = {0};
     const struct relay_caller caller = relay_caller(relay, LETTERS_PATIENCE_NS);
@@ -56,6 +64,36 @@ static bool stream_ready(struct relay *relay)
         log_warn(&relay->ctx, "relay.stream_differs", KV_STR("stream", DEAD_LETTER_STREAM),
                  KV_STR("difference", state.drift), KV_BOOL("usable", true));
     return relay->letters_checked;
+}
+
+/* A stream that is gone is made again by the next look. */
+static void letters_count(struct relay *relay)
+{
+    struct dead_letter_counts counts;
+    struct ctx *ctx = relay_step(relay, LETTERS_PATIENCE_NS);
+    relay->letters_count_due_ns = deadline_after(clock_now(), COUNT_EVERY_NS);
+    if (counts_ask(ctx, relay->js, &counts) != OK) {
+        relay_failed(relay, RELAY_ERROR_STREAM, -1, ctx_fault_text(ctx));
+        relay->letters_checked = false;
+        return;
+    }
+    metric_gauge_set(relay->metrics.dead_letters[0], (int64_t)counts.of_relay);
+    metric_gauge_set(relay->metrics.dead_letters[1], (int64_t)counts.of_consumers);
+}
+
+/* The server knows the number of each subject, and no message is read. */
+static int counts_ask(struct ctx *ctx, struct jetstream *js, struct dead_letter_counts *out)
+{
+    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
+    uint64_t err_code = 0;
+    const struct slice question =
+        slice_of_str("{\"subjects_filter\":\"" DEAD_LETTER_SUBJECTS "\"}");
+    TRY(jetstream_api(ctx, js, "STREAM.INFO." DEAD_LETTER_STREAM, question, &reply, &err_code));
+    if (err_code != 0)
+        return FAULT(ctx, FAULT_BROKER, DEAD_LETTER_STREAM ": error %" PRIu64, err_code);
+    if (!dead_letter_counts_read(buf_slice(&reply), out))
+        return FAULT(ctx, FAULT_PROTOCOL, "no numbers in the answer to STREAM.INFO");
+    return OK;
 }
 
 /* One after the other: withheld events are rare. */

@@ -67,6 +67,14 @@ static const struct metric_family unlettered = {
     .help = "Withheld events whose dead letter is not stored yet.",
     .kind = METRIC_GAUGE,
 };
+static const struct metric_family dead_letters = {
+    .name = "tenant_dead_letters",
+    .help =
+        "Dead letters in TENANT_DLQ, as last heard, by who gave the event up: relay or consumer. "
+        "One that is sent back or dropped is gone.",
+    .kind = METRIC_GAUGE,
+    .labels = {"from"},
+};
 static const struct metric_family takeovers = {
     .name = "tenant_relay_takeovers_total",
     .help = "Leases claimed by this relay.",
@@ -175,6 +183,7 @@ const struct metric_family *const events_metric_families[] = {
     &withheld,
     &letters,
     &unlettered,
+    &dead_letters,
     &takeovers,
     &lag,
     &settled_late,
@@ -221,6 +230,10 @@ void relay_metrics_init(struct relay_metrics *metrics, struct metrics *set)
         .windows = metrics_series(set, &windows, NULL),
         .broker_up = metrics_series(set, &broker_up, NULL),
     };
+    for (unsigned i = 0; i < 2; i++) {
+        static const char *const from[] = {"relay", "consumer"};
+        metrics->dead_letters[i] = metrics_series(set, &dead_letters, &from[i]);
+    }
     for (unsigned error = 0; error < RELAY_ERROR_COUNT; error++) {
         const char *kind = relay_error_name((enum relay_error)error);
         metrics->errors[error] = metrics_series(set, &errors, &kind);

@@ -51,6 +51,7 @@ int inbound_start(const struct inbound_settings *settings, struct metrics *metri
     ctx_init(&inbound->ctx, log, arena_new(ARENA_MAX));
     inbound->ctx.method = "inbound";
     inbound_metrics_init(&inbound->metrics, metrics);
+    metric_gauge_set(inbound->metrics.parked_max, (int64_t)settings->parked_max);
     fetch_init(inbound);
     int rc = open_store(inbound, metrics);
     if (rc == OK && pthread_create(&inbound->thread, NULL, inbound_main, inbound) != 0)

@@ -90,6 +90,8 @@ struct inbound_metrics {
     struct metric *errors[INBOUND_ERROR_COUNT];
     struct metric *parked;
     struct metric *parked_age;
+    struct metric *parked_max;
+    struct metric *overdue;
     struct metric *pending;
     struct metric *broker_up;
 };

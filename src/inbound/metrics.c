@@ -25,6 +25,19 @@ static const struct metric_family parked_age = {
     .kind = METRIC_GAUGE,
     .labels = {"consumer"},
 };
+static const struct metric_family parked_max = {
+    .name = "tenant_inbound_parked_limit",
+    .help = "Events that may be parked (consumers.parked_max); more stay in their stream.",
+    .kind = METRIC_GAUGE,
+    .labels = {"consumer"},
+};
+static const struct metric_family overdue = {
+    .name = "tenant_inbound_overdue_seconds",
+    .help =
+        "How long the parked event that was due first has waited to be tried; 0 when none is due.",
+    .kind = METRIC_GAUGE,
+    .labels = {"consumer"},
+};
 static const struct metric_family pending = {
     .name = "tenant_inbound_pending_events",
     .help = "Events in the other service's stream that no replica has fetched, as last heard.",
@@ -38,7 +51,7 @@ static const struct metric_family broker_up = {
 };
 
 const struct metric_family *const inbound_metric_families[] = {
-    &events, &errors, &parked, &parked_age, &pending, &broker_up, NULL};
+    &events, &errors, &parked, &parked_age, &parked_max, &overdue, &pending, &broker_up, NULL};
 
 void inbound_metrics_init(struct inbound_metrics *metrics, struct metrics *set)
 {
@@ -56,6 +69,8 @@ void inbound_metrics_init(struct inbound_metrics *metrics, struct metrics *set)
     }
     metrics->parked = metrics_series(set, &parked, labels);
     metrics->parked_age = metrics_series(set, &parked_age, labels);
+    metrics->parked_max = metrics_series(set, &parked_max, labels);
+    metrics->overdue = metrics_series(set, &overdue, labels);
     metrics->pending = metrics_series(set, &pending, labels);
     metrics->broker_up = metrics_series(set, &broker_up, NULL);
 }

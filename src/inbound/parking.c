@@ -23,6 +23,7 @@ static bool bury(struct inbound *inbound, const struct inbound_event *event, con
 static bool database_did(struct inbound *inbound, int rc);
 static bool is_late(const struct inbound *inbound, const struct inbound_event *event);
 static void count(struct inbound *inbound);
+static int64_t seconds_since(uint64_t time_us);
 
 int parking_put(struct inbound *inbound, const struct inbound_event *event, bool *parked)
 {
@@ -153,15 +154,18 @@ static bool is_late(const struct inbound *inbound, const struct inbound_event *e
 
 static void count(struct inbound *inbound)
 {
-    uint64_t parked = 0;
-    uint64_t oldest_us = 0;
+    struct parked_count parked;
     const struct parked_caller caller = caller_of(inbound);
-    if (!database_did(inbound, parked_store_count(&caller, inbound->settings->parked_max, &parked,
-                                                  &oldest_us)))
+    if (!database_did(inbound, parked_store_count(&caller, inbound->settings->parked_max, &parked)))
         return;
+    metric_gauge_set(inbound->metrics.parked, (int64_t)parked.count);
+    metric_gauge_set(inbound->metrics.parked_age, seconds_since(parked.oldest_us));
+    metric_gauge_set(inbound->metrics.overdue, seconds_since(parked.first_due_us));
+}
+
+/* 0 for a time that is none, or has not come. */
+static int64_t seconds_since(uint64_t time_us)
+{
     uint64_t now_us = clock_wall() / NS_PER_US;
-    metric_gauge_set(inbound->metrics.parked, (int64_t)parked);
-    metric_gauge_set(inbound->metrics.parked_age, oldest_us == 0 || oldest_us > now_us
-                                                      ? 0
-                                                      : (int64_t)((now_us - oldest_us) / US_PER_S));
+    return time_us == 0 || time_us > now_us ? 0 : (int64_t)((now_us - time_us) / US_PER_S);
 }

@@ -58,10 +58,11 @@ static const struct stmt parked_remove = {
 
 static const struct stmt parked_count = {
     .name = "parked.count",
-    .text = "SELECT count(*) AS parked, min(parked_at) AS oldest FROM (SELECT parked_at FROM "
-            "tenant.inbox_parked WHERE consumer = $1 LIMIT $2) some_rows HAVING count(*) > 0",
+    .text = "SELECT count(*) AS parked, min(parked_at) AS oldest, min(due_at) AS first_due FROM "
+            "(SELECT parked_at, due_at FROM tenant.inbox_parked WHERE consumer = $1 LIMIT $2) "
+            "some_rows HAVING count(*) > 0",
     .param_count = 2,
-    .columns = {"parked", "oldest", NULL},
+    .columns = {"parked", "oldest", "first_due", NULL},
 };
 
 /* The policy shows the relay's login nothing younger. */
@@ -167,8 +168,7 @@ int parked_store_remove_begin(const struct parked_caller *caller, const struct i
     return OK;
 }
 
-int parked_store_count(const struct parked_caller *caller, uint64_t limit, uint64_t *count,
-                       uint64_t *oldest_us)
+int parked_store_count(const struct parked_caller *caller, uint64_t limit, struct parked_count *out)
 {
     AUTO(tx_free_ptr) struct tx *tx = NULL;
     struct rows rows;
@@ -176,12 +176,13 @@ int parked_store_count(const struct parked_caller *caller, uint64_t limit, uint6
     TRY(tx_begin(caller->store, caller->ctx, TX_RELAY, NULL, &tx));
     tx_queue(tx, &parked_count, values, &rows);
     TRY(tx_commit(tx));
-    *count = *oldest_us = 0;
+    *out = (struct parked_count){.count = 0};
     if (rows.count == 0)
         return OK;
     struct row row = row_at(&rows, 0, caller->ctx->arena);
-    *count = (uint64_t)row_int(&row, "parked");
-    *oldest_us = row_time_us(&row, "oldest");
+    out->count = (uint64_t)row_int(&row, "parked");
+    out->oldest_us = row_time_us(&row, "oldest");
+    out->first_due_us = row_time_us(&row, "first_due");
     return row_end(caller->ctx, &row);
 }
 

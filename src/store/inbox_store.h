@@ -62,9 +62,15 @@ int parked_store_remove(const struct parked_caller *caller, const struct inbox_k
 /* Over as soon as *removal, which holds the row, is committed; freed, it is as if nothing had been done. */
 int parked_store_remove_begin(const struct parked_caller *caller, const struct inbox_key *key,
                               struct tx **removal) MUST_CHECK;
-/* How many are parked, counted up to `limit`, and since when the oldest is: 0 when there are none. */
-int parked_store_count(const struct parked_caller *caller, uint64_t limit, uint64_t *count,
-                       uint64_t *oldest_us) MUST_CHECK;
+/* What is parked, as far as it was counted.  Microseconds since 1970, 0 when there is nothing. */
+struct parked_count {
+    uint64_t count;
+    uint64_t oldest_us;    /* since when the oldest is parked */
+    uint64_t first_due_us; /* when the first of them is due, or was */
+};
+/* Counts up to `limit`. */
+int parked_store_count(const struct parked_caller *caller, uint64_t limit,
+                       struct parked_count *out) MUST_CHECK;
 
 /* Deletes what was noted more than 40 days ago, of all consumers: up to 20,000 at once. */
 int inbox_store_prune(const struct parked_caller *caller) MUST_CHECK;

@@ -293,6 +293,8 @@ def test_an_event_that_always_fails_becomes_a_letter_and_holds_up_nobody(service
     assert "23514" in letter[1]["Dlq-Detail"] and "subscription" in letter[1]["Dlq-Detail"]
     assert service.metric("tenant_inbound_errors_total", kind="event") >= failed + 10
     assert noted(stack, event_id) == 0 and plan_of(service, tenant) == ""
+    written = len(letters(stack))
+    wait_until(lambda: service.metric("tenant_dead_letters", **{"from": "consumer"}) >= written, 60, 0.5)
     requeue(stack, letter)
     plan_becomes(service, tenant, "plan_starter")
 

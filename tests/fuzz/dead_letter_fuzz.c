@@ -68,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (dead_letter_parse(slice_make(subject, subject_size), header_source_block(&headers),
                           &letter))
         again(arena, &letter);
+    struct dead_letter_counts counts;
+    (void)dead_letter_counts_read(headers, &counts);
     arena_free(arena);
     free(block);
     free(subject);

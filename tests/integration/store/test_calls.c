@@ -232,8 +232,7 @@ static void call_parking(const struct tenant *tenant)
         .stream_seq = 7,
     };
     struct parked_events due = {0};
-    uint64_t count = 0;
-    uint64_t oldest_us = 0;
+    struct parked_count count;
     bool parked = false;
     expect_rc(&rig.ctx, parked_store_put(&caller, &event, 10, &parked), OK);
     ck_assert(parked);
@@ -241,8 +240,19 @@ static void call_parking(const struct tenant *tenant)
     ck_assert_uint_eq(due.count, 1);
     ck_assert_uint_eq(due.items[0].stream_seq, 7);
     expect_rc(&rig.ctx, parked_store_put_off(&caller, &event.key, 1000000), OK);
-    expect_rc(&rig.ctx, parked_store_count(&caller, 10, &count, &oldest_us), OK);
-    ck_assert_uint_eq(count, 1);
+    expect_rc(&rig.ctx, parked_store_count(&caller, 10, &count), OK);
+    ck_assert_uint_eq(count.count, 1);
+    ck_assert_uint_gt(count.first_due_us, count.oldest_us);
+    struct tx *removal = NULL;
+    expect_rc(&rig.ctx, parked_store_remove_begin(&caller, &event.key, &removal), OK);
+    tx_rollback(removal);
+    tx_free(removal);
+    ck_assert_int_eq(sql_count(root, "tenant.inbox_parked"), 1);
+    expect_rc(&rig.ctx, parked_store_remove_begin(&caller, &event.key, &removal), OK);
+    expect_rc(&rig.ctx, tx_commit(removal), OK);
+    tx_free(removal);
+    ck_assert_int_eq(sql_count(root, "tenant.inbox_parked"), 0);
+    expect_rc(&rig.ctx, parked_store_put(&caller, &event, 10, &parked), OK);
     expect_rc(&rig.ctx, parked_store_remove(&caller, &event.key), OK);
     ck_assert_int_eq(sql_count(root, "tenant.inbox_parked"), 0);
     sql(root, "UPDATE tenant.inbox SET received_at = now() - interval '41 days'");

@@ -290,6 +290,35 @@ START_TEST(names_of_consumers)
     }
 END_TEST
 
+static bool counts_of(const char *text, struct dead_letter_counts *counts)
+{
+    /* memory of its own size: a byte read too far is seen */
+    size_t size = strlen(text);
+    char *copy = malloc(size == 0 ? 1 : size);
+    memcpy(copy, text, size);
+    bool read = dead_letter_counts_read(slice_make(copy, size), counts);
+    free(copy);
+    return read;
+}
+
+START_TEST(letters_are_counted_by_who_wrote_them)
+{
+    struct dead_letter_counts counts;
+    ck_assert(counts_of("{\"config\":{\"subjects\":[\"TENANT.DLQ.>\"]},\"state\":{\"messages\":9,"
+                        "\"num_subjects\":4,\"subjects\":{\"TENANT.DLQ.relay.03\":2,"
+                        "\"TENANT.DLQ.consumer.sync.03\":3 , \"TENANT.DLQ.consumer.tenant-service.15\":1,"
+                        "\"TENANT.DLQ.requeue.sync.03\":3}}}",
+                        &counts));
+    ck_assert_uint_eq(counts.of_relay, 2);
+    ck_assert_uint_eq(counts.of_consumers, 4);
+    ck_assert(counts_of("{\"state\":{\"messages\":0}}", &counts));
+    ck_assert_uint_eq(counts.of_relay + counts.of_consumers, 0);
+    ck_assert(!counts_of("{\"error\":{\"code\":404}}", &counts));
+    ck_assert(!counts_of("{\"state\":{\"subjects\":{\"TENANT.DLQ.relay.03\":\"2\"}}}", &counts));
+    ck_assert(!counts_of("", &counts));
+}
+END_TEST
+
 Suite *suite_events_dead_letter(void);
 Suite *suite_events_dead_letter(void)
 {
@@ -303,6 +332,7 @@ Suite *suite_events_dead_letter(void)
     tcase_add_test(tests, other_subjects_are_no_letters);
     tcase_add_test(tests, wrong_headers_are_no_letters);
     tcase_add_test(tests, names_of_consumers);
+    tcase_add_test(tests, letters_are_counted_by_who_wrote_them);
     suite_add_tcase(suite, tests);
     return suite;
 }
