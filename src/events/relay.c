@@ -230,7 +230,7 @@ static void status_publish(struct relay *relay)
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         bool ours = relay->shards[i].state != SHARD_FOREIGN;
         status.leases += ours;
-        status.stopped += relay->shards[i].stopped;
+        status.stopped += relay->shards[i].stopped || relay->shards[i].refill_refused;
         missing += ours ? relay->shards[i].missing : 0;
     }
     metric_gauge_set(relay->metrics.missing, (int64_t)missing);

@@ -48,7 +48,9 @@ static const struct metric_family leases = {
 };
 static const struct metric_family stopped = {
     .name = "tenant_relay_stopped_partitions",
-    .help = "Partitions that stand still because of an event that is refused for itself.",
+    .help =
+        "Partitions that stand still because of an event, new or to be put back, that is refused "
+        "for itself.",
     .kind = METRIC_GAUGE,
 };
 static const struct metric_family withheld = {

@@ -72,12 +72,29 @@ void shard_refilled(struct relay *relay, struct shard *shard)
     shard->stream_seq = shard->window.base_seq + count;
     shard->window.state = WINDOW_EMPTY;
     shard->failures = 0;
+    shard->refill_refused = false;
     shard->refill.count += count;
     shard->refill.after = shard->refill.sent;
     shard->state = SHARD_REFILLING;
     const struct relay_caller caller = relay_caller(relay, READ_PATIENCE_NS);
     if (!relay_database_did(relay, refill_store_note(&caller, shard->number, keys, count)))
         shard_doubt(shard);
+}
+
+/* Told once; the counters of each refusal are the callers'. */
+void shard_refill_refused(struct relay *relay, struct shard *shard,
+                          const struct rejection *rejection)
+{
+    char name[STREAM_NAME_SIZE];
+    char event[ID_TEXT_SIZE];
+    if (shard->refill_refused)
+        return;
+    shard->refill_refused = true;
+    stream_name(shard->number, name);
+    id_format(ID_EVENT, &rejection->msg_id, event);
+    log_error(&relay->ctx, "relay.refill_refused", KV_STR("stream", name),
+              KV_STR("event_id", event), KV_STR("detail", rejection->detail),
+              KV_INT("put_back", shard->refill.count));
 }
 
 /* Only places that the stream can have are asked for; the answers come in the order of the rows. */
@@ -109,8 +126,8 @@ static bool rows_present(struct relay *relay, struct shard *shard, const struct 
     return rc == OK;
 }
 
-/* What was taken once and is not now (a limit was lowered) holds up its shard: it cannot become a tombstone,
- * for consumers may have it. */
+/* What was taken once and is not now (a limit was lowered) holds up its shard for as long as that lasts: it
+ * cannot become a tombstone, for consumers may have it. */
 static void rows_send(struct relay *relay, struct shard *shard, const struct refill_row *rows,
                       size_t count)
 {
@@ -122,8 +139,9 @@ static void rows_send(struct relay *relay, struct shard *shard, const struct ref
         fitting++;
     }
     if (fitting == 0) {
-        relay_failed(relay, RELAY_ERROR_STOPPED, (int)shard->number,
-                     "an event that the stream lost is not taken any more");
+        const struct rejection rejection = shard_rejection(relay, &rows[0].event);
+        relay_failed(relay, RELAY_ERROR_STOPPED, (int)shard->number, rejection.detail);
+        shard_refill_refused(relay, shard, &rejection);
         shard_postpone(shard);
         return;
     }

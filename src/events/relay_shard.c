@@ -19,7 +19,7 @@
 static size_t rows_that_fit(struct relay *relay, const struct outbox_row *rows, size_t count);
 static void unsendable_refuse(struct relay *relay, struct shard *shard,
                               const struct outbox_row *row);
-static void size_refuse(struct relay *relay, struct shard *shard);
+static struct rejection size_rejection(const struct shard *shard);
 static void window_send(struct relay *relay, struct shard *shard, const struct outbox_row *rows);
 static void cause_report(struct relay *relay, const struct shard *shard);
 static struct sent_event sent_event_of(struct relay *relay, const struct outbox_row *row);
@@ -62,12 +62,15 @@ void shard_recover(struct relay *relay, struct shard *shard)
     const struct window *window = &shard->window;
     assert(shard->state == SHARD_SENT && window->state != WINDOW_DONE);
     shard_doubt(shard);
-    if (window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE && !shard->refilling) {
-        /* The ones before it are stored; once these are settled it stands first and alone is to blame. */
-        if (window->cause_index == 0)
-            size_refuse(relay, shard);
+    bool too_large = window->state == WINDOW_BROKEN && window->cause == ACK_TOO_LARGE;
+    /* The ones before it are stored; once these are settled it stands first and alone is to blame. */
+    const struct rejection rejection = too_large ? size_rejection(shard) : (struct rejection){0};
+    if (too_large && window->cause_index == 0 && shard->refilling)
+        shard_refill_refused(relay, shard, &rejection);
+    else if (too_large && window->cause_index == 0)
+        shard_refused(relay, shard, shard->sent[0].id, &rejection);
+    if (too_large && !shard->refilling)
         return;
-    }
     cause_report(relay, shard);
     /* The first attempt after a fence or a lost answer comes at once. */
     if (shard->failures > 0)
@@ -79,6 +82,7 @@ void shard_ready(struct shard *shard)
 {
     shard->state = SHARD_READY;
     shard->offered = false;
+    shard->refill_refused = false;
 }
 
 /* Whatever was being compared is begun anew. */
@@ -110,6 +114,7 @@ void shard_give_up(struct shard *shard)
     shard->failures = 0;
     shard->not_before_ns = 0;
     shard->stopped = false;
+    shard->refill_refused = false;
     shard->suspect = (struct suspect){.id = 0};
 }
 
@@ -128,6 +133,12 @@ static size_t rows_that_fit(struct relay *relay, const struct outbox_row *rows, 
 static void unsendable_refuse(struct relay *relay, struct shard *shard,
                               const struct outbox_row *row)
 {
+    const struct rejection rejection = shard_rejection(relay, row);
+    shard_refused(relay, shard, row->id, &rejection);
+}
+
+struct rejection shard_rejection(struct relay *relay, const struct outbox_row *row)
+{
     bool foreign = wire_event_judge(relay, row) == WIRE_FOREIGN;
     struct rejection rejection = {
         .what_for = foreign ? REFUSED_FOR_SUBJECT : REFUSED_FOR_SIZE,
@@ -141,11 +152,11 @@ static void unsendable_refuse(struct relay *relay, struct shard *shard,
         snprintf(rejection.detail, sizeof rejection.detail,
                  "%zu bytes beside its headers, and the server takes %zu", row->payload.size,
                  jetstream_max_payload(relay->js));
-    shard_refused(relay, shard, row->id, &rejection);
+    return rejection;
 }
 
 /* The stream refused the first message of the window. */
-static void size_refuse(struct relay *relay, struct shard *shard)
+static struct rejection size_rejection(const struct shard *shard)
 {
     struct rejection rejection = {
         .what_for = REFUSED_FOR_SIZE,
@@ -154,7 +165,7 @@ static void size_refuse(struct relay *relay, struct shard *shard)
     };
     snprintf(rejection.detail, sizeof rejection.detail,
              "the stream refuses its size, error %" PRIu64, shard->window.cause_err_code);
-    shard_refused(relay, shard, shard->sent[0].id, &rejection);
+    return rejection;
 }
 
 /* A send that fails breaks the window: what was sent before it may be stored, what comes after

@@ -92,10 +92,11 @@ struct shard {
     bool leaving;           /* no longer ours once the window in flight is decided */
     struct log_interval drift;
     struct log_interval gaps;
-    uint64_t missing; /* events of its stream that are gone and cannot be put back */
-    bool stopped;     /* by an event that is refused for itself */
-    bool tombstone;   /* SENT: the window's first event is one */
-    bool refilling;   /* SENT: the window is a refill */
+    uint64_t missing;    /* events of its stream that are gone and cannot be put back */
+    bool stopped;        /* by an event that is refused for itself */
+    bool refill_refused; /* by one that its stream lost and is not taken any more */
+    bool tombstone;      /* SENT: the window's first event is one */
+    bool refilling;      /* SENT: the window is a refill */
     struct suspect suspect;
     struct shard_scan scan;     /* UNKNOWN */
     struct shard_refill refill; /* REFILLING, or SENT and refilling */
@@ -119,6 +120,8 @@ void shard_ready(struct shard *shard);
 void shard_doubt(struct shard *shard);
 /* The window is broken or late: the stream must be asked again.  From SENT to UNKNOWN. */
 void shard_recover(struct relay *relay, struct shard *shard);
+/* Why the connection's server does not take this row. */
+struct rejection shard_rejection(struct relay *relay, const struct outbox_row *row);
 /* A pause after a failure, growing with each. */
 void shard_postpone(struct shard *shard);
 /* Not ours any more; a window in flight is decided by the stream first. */
@@ -146,6 +149,9 @@ bool shard_losses_announce(struct relay *relay, struct shard *shard);
 void shard_refill(struct relay *relay, struct shard *shard);
 /* A refill's window was acknowledged.  From SENT to REFILLING, or to UNKNOWN. */
 void shard_refilled(struct relay *relay, struct shard *shard);
+/* The first event to be put back is not taken.  The shard counts as stopped until it goes on or is given up. */
+void shard_refill_refused(struct relay *relay, struct shard *shard,
+                          const struct rejection *rejection);
 
 /* --- relay_withhold.c --- */
 /* A cause as dead letters name it. */

@@ -228,6 +228,54 @@ START_TEST(a_gap_in_the_middle_is_told)
     }
 END_TEST
 
+/* What was taken once and is not now cannot become a tombstone, so the partition stands until somebody acts: that is
+ * seen from the first refusal on, and ends by itself with its cause. */
+static void refused_until(const char *limited, const char *lifted, unsigned number)
+{
+    struct relay_settings settings = watchful();
+    relay_spawn_with(0, &settings);
+    write_some(1000);
+    ck_assert_uint_eq(rig.shared->relays[0].stopped, 0);
+    relay_end(0);
+    ck_assert_int_eq(shell(RIG "stream-delete %u", number), 0);
+    ck_assert_int_eq(shell("%s", limited), 0);
+    relay_spawn_with(1, &settings);
+    wait_for(rig.shared->relays[1].stopped == 1, 20);
+    for (unsigned i = 0; i < 30; i++) { /* looks that find the stream, and refusals, come between */
+        sleep_ms(100);
+        ck_assert_uint_eq(rig.shared->relays[1].stopped, 1);
+    }
+    event_write_one(&rig.shared->tenants[0]);
+    ck_assert_int_eq(shell("%s", lifted), 0);
+    wait_for(rig.shared->relays[1].stopped == 0, 40);
+    drained_within(30);
+    wait_for(is_all_right(), 30);
+    ck_assert_uint_eq(rig.shared->relays[1].unrefillable, 0);
+    ck_assert_uint_eq(rig.shared->relays[1].withheld, 0);
+    relay_end(1);
+}
+
+START_TEST(a_refill_that_its_stream_refuses_is_told)
+    {
+        char limited[1024], lifted[1024];
+        unsigned number = partition_with_tenants();
+        snprintf(limited, sizeof limited, RIG "stream %u '{\"max_msg_size\": 300}'", number);
+        snprintf(lifted, sizeof lifted, RIG "stream %u '{\"max_msg_size\": -1}'", number);
+        refused_until(limited, lifted, number);
+    }
+END_TEST
+
+/* The events are not even sent. */
+START_TEST(a_refill_that_the_server_refuses_is_told)
+    {
+#define PAYLOAD(from, to)                                                                          \
+    "sed -i 's/^max_payload: " from "$/max_payload: " to "/' \"$STACK_DIR/servers/nats/nats.conf\" && "       \
+    "tools/stack server \"$STACK_NAME\" nats stop >/dev/null && "                                  \
+    "tools/stack server \"$STACK_NAME\" nats start >/dev/null"
+        refused_until(PAYLOAD("1MB", "512"), PAYLOAD("512", "1MB"), partition_with_tenants());
+    }
+END_TEST
+
 /* Nobody lost anything: looks change nothing, whatever a stream has besides. */
 START_TEST(looks_alone_change_nothing)
     {
@@ -271,5 +319,12 @@ Suite *suite_events_refill_it(void)
     tcase_add_test(tests, a_gap_in_the_middle_is_told);
     tcase_add_test(tests, looks_alone_change_nothing);
     suite_add_tcase(suite, tests);
+    TCase *refused = tcase_create("refused");
+    tcase_set_timeout(refused, 180);
+    tcase_add_unchecked_fixture(refused, stack_up, stack_down); /* its limits are its own */
+    tcase_add_checked_fixture(refused, rig_setup, rig_teardown);
+    tcase_add_test(refused, a_refill_that_its_stream_refuses_is_told);
+    tcase_add_test(refused, a_refill_that_the_server_refuses_is_told);
+    suite_add_tcase(suite, refused);
     return suite;
 }
