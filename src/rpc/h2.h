@@ -106,7 +106,9 @@ struct h2 {
     uint64_t shutdown_ns;      /* when it began */
     bool receiving;            /* within the library: it ends the session when it has returned */
     bool offended;             /* a GOAWAY with an error was sent */
-    uint32_t end_error;        /* of the GOAWAY, once failed */
+    uint32_t end_error;        /* of the GOAWAY, once failed … */
+    const char *end_reason;    /* … and its debug data, a constant; NULL: none */
+    bool end_said;             /* … which has gone out: no frame follows it */
     bool failed;               /* nothing more can be read: send what there is and close */
 };
 
@@ -140,6 +142,8 @@ bool h2_waits_for_turn(const struct h2 *h2);
 
 /* --- within the rpc room ------------------------------------------------------------------------------- */
 
+/* The GOAWAY of h2_end(), which the library must not be asked for while it receives. */
+void h2_say_end(struct h2 *h2);
 void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id);
 /* The memory of a stream that is not open. */
@@ -156,7 +160,7 @@ bool h2_stream_may_grow(struct h2_stream *stream);
 void h2_stream_drop_message(struct h2_stream *stream);
 /* Acts on all streams with news. */
 void h2_process(struct h2 *h2);
-/* GOAWAY with a reason in the debug data; counted under `limit`. */
+/* GOAWAY with the limit's name in the debug data; counted under it.  Only the first one is. */
 void h2_give_up(struct h2 *h2, uint32_t error, const char *limit);
 
 /* h2_answer.c: answers of all kinds.  Each ends the stream's part in the protocol. */

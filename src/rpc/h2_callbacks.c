@@ -56,7 +56,11 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
 
 void h2_give_up(struct h2 *h2, uint32_t error, const char *limit)
 {
+    if (h2->failed)
+        return;
     rpc_metrics_limit(h2->worker->metrics->set, limit);
+    /* gRPC proposal A8 gives this one its words: clients then ask half as often */
+    h2->end_reason = strcmp(limit, "pings") == 0 ? "too_many_pings" : limit;
     h2_end(h2, error);
 }
 
@@ -67,7 +71,18 @@ void h2_end(struct h2 *h2, uint32_t error)
     h2->failed = true;
     h2->end_error = error;
     if (!h2->receiving) /* else h2_receive() does it */
-        (void)nghttp2_session_terminate_session(h2->session, error);
+        h2_say_end(h2);
+}
+
+/* The library's own end of a session has no room for our debug data, but lets nothing of what is queued out any
+ * more: so it is asked for both, and its own GOAWAY, behind ours, is never sent (h2_send). */
+void h2_say_end(struct h2 *h2)
+{
+    const char *reason = h2->end_reason;
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
+    (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, h2->end_error,
+                                (const uint8_t *)reason, reason == NULL ? 0 : strlen(reason));
+    (void)nghttp2_session_terminate_session(h2->session, h2->end_error);
 }
 
 /* What every callback of receiving returns.  The library must not read on once the connection is given up: some
@@ -384,6 +399,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         traffic_count(h2->traffic, TRAFFIC_PINGS);
     if (type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
         h2->offended = true; /* the library's own too */
+    if (type == NGHTTP2_GOAWAY && h2->failed && frame->goaway.error_code == h2->end_error)
+        h2->end_said = true;
     if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)
         return 0;
     h2->budgets.data_sent++;

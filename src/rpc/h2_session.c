@@ -80,7 +80,7 @@ bool h2_receive(struct h2 *h2, struct slice bytes)
     ssize_t taken = nghttp2_session_mem_recv(h2->session, bytes.data, bytes.size);
     h2->receiving = false;
     if (h2->failed)
-        (void)nghttp2_session_terminate_session(h2->session, h2->end_error);
+        h2_say_end(h2);
     else if (taken < 0)
         give_up_fatally(h2, (int)taken);
     if (result == WIRE_AFTER_END)
@@ -95,7 +95,7 @@ bool h2_send(struct h2 *h2, struct buf *out, size_t size)
 {
     do { /* streams that end make room for others */
         h2_process(h2);
-        while (buf_size(out) < size) {
+        while (buf_size(out) < size && !h2->end_said) {
             const uint8_t *bytes;
             ssize_t count = nghttp2_session_mem_send(h2->session, &bytes);
             if (count < 0) {

@@ -41,6 +41,8 @@ static inline int client_on_frame(nghttp2_session *session, const nghttp2_frame 
         pair->goaways++;
         pair->goaway_error = frame->goaway.error_code;
         pair->goaway_last = frame->goaway.last_stream_id;
+        snprintf(pair->goaway_text, sizeof pair->goaway_text, "%.*s",
+                 (int)frame->goaway.opaque_data_len, frame->goaway.opaque_data);
         break;
     case NGHTTP2_RST_STREAM: {
         struct exchange *exchange = pair_exchange(pair, frame->hd.stream_id);
@@ -188,6 +190,8 @@ static inline void raw_take_frame(struct pair *pair, uint8_t type, uint8_t flags
         pair->goaways++;
         pair->goaway_last = (int32_t)raw_number(payload.data);
         pair->goaway_error = raw_number(payload.data + 4);
+        snprintf(pair->goaway_text, sizeof pair->goaway_text, "%.*s", (int)payload.size - 8,
+                 (const char *)payload.data + 8);
     }
     pair->pings += type == NGHTTP2_PING;
     pair->settings_acks += type == NGHTTP2_SETTINGS && (flags & NGHTTP2_FLAG_ACK);

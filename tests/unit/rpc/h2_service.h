@@ -54,6 +54,7 @@ struct pair {
     uint32_t goaway_error;
     int32_t goaway_last;
     int goaways;
+    char goaway_text[64]; /* debug data of the last one */
     size_t pings; /* received by the client */
     size_t settings_acks;
     int invocations; /* handlers begun */

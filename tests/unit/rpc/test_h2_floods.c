@@ -305,6 +305,9 @@ START_TEST(test_ping_strikes)
         put_ping(&script.bytes);
         play(&script);
         check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "pings");
+        /* gRPC proposal A8: by this clients know that they are to ask half as often */
+        ck_assert_str_eq(script.pair->goaway_text, "too_many_pings");
+        ck_assert_int_eq(script.pair->goaways, 1);
         finish(&script);
     }
 END_TEST
@@ -385,6 +388,7 @@ START_TEST(test_window_updates)
         put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 0, 1);
         play(&script);
         check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "window_updates");
+        ck_assert_str_eq(script.pair->goaway_text, "window_updates");
         finish(&script);
     }
 END_TEST
