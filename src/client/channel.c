@@ -20,9 +20,11 @@
 #define BACKOFF_FIRST_NS NS_PER_S
 #define BACKOFF_MAX_NS (120 * NS_PER_S)
 #define KEEPALIVE_TIMEOUT_NS (20 * NS_PER_S)
+#define KEEPALIVE_MAX_NS (2 * 3600 * NS_PER_S) /* gRPC servers' own: none has enough of that */
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise);
 static char *copy_of(const char *text);
+static void ping_less(struct client_channel *channel);
 static int channel_begin(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns);
 static int backed_off(struct ctx *ctx, struct client_channel *channel, bool waits,
                       uint64_t deadline_ns);
@@ -96,6 +98,8 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
             *connection = channel->connection;
             return OK;
         }
+        if (channel->connection != NULL && channel->connection->too_many_pings)
+            ping_less(channel);
         client_connection_unref(TAKE(channel->connection));
         if (channel->connecting) {
             TRY(await_connect(ctx, channel, deadline_ns));
@@ -108,6 +112,14 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
         if (rc != OK && !(call->waits_for_ready && ctx->fault.kind == FAULT_IO))
             return rc;
     }
+}
+
+/* gRFC A8: such a client "should double its KEEPALIVE_TIME". */
+static void ping_less(struct client_channel *channel)
+{
+    uint64_t *pause = &channel->settings.keepalive_ns;
+    if (*pause <= KEEPALIVE_MAX_NS / 2)
+        *pause *= 2;
 }
 
 /* A connect that the caller's own deadline ended says nothing about the server. */

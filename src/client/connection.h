@@ -31,7 +31,8 @@ struct client_connection {
     bool over;                 /* no byte will go either way any more */
     enum fault_kind over_kind; /* why … */
     char over_text[FAULT_TEXT_SIZE];
-    bool going_away;       /* GOAWAY came: no new streams */
+    bool going_away;       /* GOAWAY came: no new streams … */
+    bool too_many_pings;   /* … because of our keepalive (gRFC A8) */
     struct timer *timer;   /* keepalive; NULL on a plain thread */
     uint64_t keepalive_ns; /* a PING after so long a silence while calls are in flight; 0: none */
     uint64_t keepalive_timeout_ns;

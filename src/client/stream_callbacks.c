@@ -14,6 +14,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
                    size_t size, void *user);
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user);
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+static void take_goaway(struct client_connection *connection, const nghttp2_goaway *goaway);
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 
 void stream_callbacks(nghttp2_session_callbacks *callbacks)
@@ -117,7 +118,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct client_connection *connection = user;
     if (frame->hd.type == NGHTTP2_GOAWAY)
-        connection->going_away = true;
+        take_goaway(connection, &frame->goaway);
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     struct client_stream *stream = ends ? stream_of(session, frame->hd.stream_id) : NULL;
@@ -126,6 +127,16 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     stream->answered = true;
     (void)waitq_wake_all(&stream->queue, NULL);
     return 0;
+}
+
+static void take_goaway(struct client_connection *connection, const nghttp2_goaway *goaway)
+{
+    static const char why[] = "too_many_pings";
+    connection->going_away = true;
+    if (goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
+        goaway->opaque_data_len == sizeof why - 1 &&
+        memcmp(goaway->opaque_data, why, sizeof why - 1) == 0)
+        connection->too_many_pings = true;
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)

@@ -328,6 +328,39 @@ START_TEST(a_peer_that_went_silent_is_found_by_tasks_too)
 }
 END_TEST
 
+static void send_away(struct scripted *self, int32_t id, const char *why)
+{
+    scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), TRAILERS_OK, REPLY_ENDS});
+    ck_assert_int_eq(nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, id,
+                                           NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why,
+                                           strlen(why)),
+                     0);
+}
+
+/* At the first request; at the second it is something else. */
+static void complain_of_pings(struct scripted *self, int32_t id, bool whole)
+{
+    if (whole && self->requests < 3)
+        send_away(self, id, self->requests == 1 ? "too_many_pings" : "too_many_pings, too_many");
+    else
+        answer_well(self, id, whole);
+}
+
+/* gRPC proposal A8: "the client should double its KEEPALIVE_TIME", which holds for the connections that follow. */
+START_TEST(a_server_that_has_enough_of_pings_gets_half_as_many)
+    {
+        serve(complain_of_pings);
+        channel_again((struct client_settings){.keepalive_ns = 30 * NS_PER_S});
+        ask_well();
+        ask_well();
+        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+        ck_assert_uint_eq(channel->connection->keepalive_ns, 60 * NS_PER_S);
+        ask_well(); /* it was sent away for something else */
+        ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 3);
+        ck_assert_uint_eq(channel->connection->keepalive_ns, 60 * NS_PER_S);
+    }
+END_TEST
+
 /* --- again -------------------------------------------------------------------------------------------- */
 
 struct pauses {
@@ -478,6 +511,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(connects, a_call_may_wait_until_the_server_is_there);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_keepalive);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_tasks_too);
+    tcase_add_test(connects, a_server_that_has_enough_of_pings_gets_half_as_many);
     suite_add_tcase(suite, connects);
     TCase *again = caller_case("again");
     tcase_add_test(again, unavailable_is_asked_again_with_growing_pauses);
