@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* More than can be fetched and not acknowledged at once; what is parked comes on top. */
+/* Of so many events at once.  When more than that fail for reasons of their own, it is hardly theirs. */
 #define ATTEMPTS_EVENTS 1024
 /* So many failed attempts, and the event is given up. */
 #define ATTEMPTS_MAX 10

@@ -11,13 +11,15 @@
 #define BACKOFF_CAP_NS (5 * NS_PER_S)
 #define MISSING_PAUSE_NS (5 * NS_PER_S)
 #define ACK_WAIT_NS (30 * NS_PER_S)
-#define MAX_ACK_PENDING 256
+/* Those that are too early and find no room count, and who is behind them must be fetched all the same. */
+#define MAX_ACK_PENDING 4096
 #define BATCH 32
 #define BATCH_BYTES (4u << 20)
 #define EXPIRES_NS NS_PER_S
 #define SILENCE_NS (2 * NS_PER_S)
 #define RETURN_NS (300 * NS_PER_MS)
 #define NO_ROOM_NS (30 * NS_PER_S)
+#define NO_ROOM_CAP_NS (600 * NS_PER_S)
 #define REQUEUED_NAME INBOUND_GROUP "_requeue"
 #define REQUEUED_FILTER "TENANT.DLQ.requeue." INBOUND_GROUP ".>"
 
@@ -26,6 +28,7 @@ static void pulls_tick(struct inbound *inbound);
 static bool ensure(struct inbound *inbound, struct fetch_source *source);
 static void postpone(struct inbound *inbound, struct fetch_source *source, uint64_t pause_ns);
 static void take(struct inbound *inbound, const struct jetstream_delivery *delivery);
+static uint64_t no_room_ns(const struct inbound_event *event);
 static void status_take(struct inbound *inbound, const struct jetstream_delivery *delivery);
 static bool event_of(struct inbound *inbound, const struct jetstream_delivery *delivery,
                      struct inbound_event *event);
@@ -218,12 +221,19 @@ static void take(struct inbound *inbound, const struct jetstream_delivery *deliv
     }
     int rc = inbound_handle(inbound, &event, &outcome);
     if (rc == OK) {
-        answer(inbound, delivery->reply, event.stays ? ACK_AGAIN : ACK_DONE, NO_ROOM_NS);
+        answer(inbound, delivery->reply, event.stays ? ACK_AGAIN : ACK_DONE, no_room_ns(&event));
         return;
     }
     const struct inbound_failure failure = inbound_judge(inbound, &event, rc);
     bool over = failure.is_last && letter_store(inbound, &event, "HANDLER_FAILED", failure.detail);
     answer(inbound, delivery->reply, over ? ACK_DONE : ACK_AGAIN, failure.wait_ns);
+}
+
+/* The more often, the longer: thousands of them must leave time for the others. */
+static uint64_t no_room_ns(const struct inbound_event *event)
+{
+    return backoff_ns((unsigned)(event->tries < 16 ? event->tries : 16), NO_ROOM_NS,
+                      NO_ROOM_CAP_NS);
 }
 
 static void status_take(struct inbound *inbound, const struct jetstream_delivery *delivery)

@@ -3,6 +3,8 @@ import asyncio
 import time
 import uuid
 
+from nats.js.errors import NotFoundError
+
 from billing.events.v1 import subscription_events_pb2 as pb
 from tenant.events.v1 import envelope_pb2
 
@@ -70,7 +72,10 @@ def letters(stack, consumer="tenant-service"):
         try:
             state = (await js.stream_info("TENANT_DLQ")).state
             for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
-                message = await js.get_msg("TENANT_DLQ", sequence)
+                try:
+                    message = await js.get_msg("TENANT_DLQ", sequence)
+                except NotFoundError:
+                    continue  # sent back, or dropped
                 found.append((message.subject, message.headers, message.data))
         finally:
             await client.close()

@@ -1,5 +1,7 @@
 """Billing's subscription events give tenants their plans: once, in the end in order, and whatever comes between."""
 import asyncio
+import os
+import signal
 import time
 import uuid
 
@@ -338,6 +340,38 @@ def test_there_is_no_letter_of_an_event_that_stays_parked(stack, unique, billing
             assert hasty.stop() == 0
     letter, = wait_until(lambda: letters_of(stack, event_id), 30)
     assert letter[1]["Dlq-Cause"] == "TENANT_NOT_FOUND"
+
+
+def purge_billing(stack):
+    async def purge():
+        client = await connect(stack, "admin")
+        await client.jetstream().purge_stream("BILLING")
+        await client.close()
+    asyncio.run(purge())
+
+
+def test_early_events_that_find_no_room_hold_up_nobody(service, stack, unique, billing):
+    """The other replica would park them: it sleeps meanwhile, until its requests for events have run out."""
+    tenant = create(service, unique("room")).tenant_id
+    os.kill(service.process.pid, signal.SIGSTOP)
+    time.sleep(3)
+    narrow = Service(stack, CONSUMERS_PARKED_MAX=1)
+    try:
+        early = [billing.event("created", "tnt_" + "0" * 21 + f"2{n:04d}", plan_id="plan_starter", state="active")
+                 for n in range(600)]
+        billing.send(*(data for _, data in early))
+        billing.tell("created", tenant, plan_id="plan_starter", state="active")
+        plan_becomes(narrow, tenant, "plan_starter", 25)
+        room = one(stack, "SELECT count(*) FROM tenant.inbox_parked WHERE event_id = ANY (%s)", [e for e, _ in early])[0]
+        assert room <= 1, "the limit was not in the way"
+        assert not [letter for letter in letters(stack) if letter[1]["Dlq-Cause"] == "TENANT_NOT_FOUND"
+                    and letter[1].get("Dlq-Event-Id") in {event_id for event_id, _ in early}]
+    finally:
+        purge_billing(stack)
+        assert narrow.stop() == 0
+        os.kill(service.process.pid, signal.SIGCONT)
+        with stack.superuser() as sql:
+            sql.execute("DELETE FROM tenant.inbox_parked WHERE event_id = ANY (%s)", ([event_id for event_id, _ in early],))
 
 
 def _drained(stack):
