@@ -40,6 +40,7 @@ struct config_limits {
     uint64_t body_progress_ns;         /* longest standstill of an announced message; 10 s */
     size_t body_rate;                  /* bytes per second of such a message; 1 KiB */
     uint64_t write_stall_ns;           /* longest standstill of a response; 10 s */
+    size_t write_rate;                 /* bytes per second of a response; 1 KiB */
     size_t stalled_bytes;              /* of answers standing still for half of that; 256 KiB */
     uint64_t tcp_user_timeout_ns;      /* sent bytes without acknowledgement; 20 s */
     uint64_t keepalive_ns;             /* silence before a PING; 2 min */

@@ -276,6 +276,8 @@ const struct config_key config_keys[] = {
      .help = "slowest announced message, per second over body_progress; 0: none"},
     {DURATION("limits.write_stall", limits.write_stall_ns, "10s", 100 * NS_PER_MS, HOUR), LIVE,
      .help = "standstill of a response"},
+    {SIZE("limits.write_rate", limits.write_rate, "1KiB", 0, MIB), LIVE,
+     .help = "slowest reading of a response, per second over write_stall; 0: none"},
     {SIZE("limits.stalled_bytes", limits.stalled_bytes, "256KiB", 16 * KIB, 64 * MIB), LIVE,
      .help = "responses standing still for half of write_stall, per connection"},
     {DURATION("limits.tcp_user_timeout", limits.tcp_user_timeout_ns, "20s", 100 * NS_PER_MS, HOUR),

@@ -58,6 +58,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .body_progress_ns = from->body_progress_ns,
         .body_rate = from->body_rate,
         .write_stall_ns = from->write_stall_ns,
+        .write_rate = from->write_rate,
         .stalled_bytes = from->stalled_bytes,
         .tcp_user_timeout_ns = from->tcp_user_timeout_ns,
         .keepalive_ns = from->keepalive_ns,

@@ -176,7 +176,6 @@ static int message_unpack(struct running_call *running, struct h2_stream *stream
 {
     TRY(call_message_take(running, &stream->framing, running->message_arena, message));
     h2_stream_drop_message(stream);
-    stream->window_ns = 0;
-    stream->window_bytes = stream->body_bytes;
+    stream->coming = (struct h2_pace){.bytes = stream->body_bytes};
     return running->worker->hooks.match(&running->call, *message);
 }

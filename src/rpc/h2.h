@@ -22,6 +22,12 @@ struct method_slot;
 
 #define H2_GOODBYE "goodbye" /* 8 bytes: of the PING behind the first GOAWAY */
 
+/* How fast bytes move: measured over one window of time after the other. */
+struct h2_pace {
+    uint64_t since_ns; /* 0: none is open */
+    uint64_t bytes;    /* that had moved until then */
+};
+
 /* One request and its answer.  Owned by the session's nghttp2 stream: made at its first
  * HEADERS, freed in on_stream_close() or h2_free().  h2_stream.c has the states. */
 struct h2_stream {
@@ -45,8 +51,11 @@ struct h2_stream {
     uint64_t progress_ns;  /* when body or answer last moved */
     uint64_t end_sent_ns;  /* when END_STREAM went out, if rest_unwanted */
     uint64_t body_bytes;   /* of DATA that came */
-    uint64_t window_ns;    /* since when the rate is measured; 0: nothing came since … */
-    uint64_t window_bytes; /* … body_bytes were that many */
+    struct h2_pace coming; /* of the body */
+    uint64_t answer_bytes; /* given to the library as DATA */
+    struct h2_pace going;  /* of the answer … */
+    uint64_t
+        going_goal; /* … and what answer_bytes would be, had all gone that was there at its start */
     uint32_t empty_data;
     size_t unacked;  /* received bytes whose stream window was not given back */
     size_t reserved; /* of h2->reserved: the announced large message */

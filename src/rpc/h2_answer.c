@@ -139,6 +139,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
     size_t count = left < size ? left : size;
     memcpy(out, stream->reply.data + stream->reply_sent, count);
     stream->reply_sent += count;
+    stream->answer_bytes += count;
     stream->progress_ns = clock_tick();
     stream->h2->queued -= count;
     if (count < left)
@@ -228,6 +229,7 @@ static ssize_t read_flow(nghttp2_session *session, int32_t id, uint8_t *out, siz
         memcpy(out, buf_slice(&flow->outbox).data, count);
         buf_consume(&flow->outbox, count);
         stream->h2->queued -= count;
+        stream->answer_bytes += count;
         stream->progress_ns = clock_tick();
     }
     if (left - count < FLOW_OUTBOX_MAX / 2 && stream->call != NULL && stream->call->running)

@@ -41,6 +41,7 @@ const struct rpc_limits rpc_limits_default = {
     .body_progress_ns = 10 * NS_PER_S,
     .body_rate = 1u << 10,
     .write_stall_ns = 10 * NS_PER_S,
+    .write_rate = 1u << 10,
     .stalled_bytes = 256u << 10,
     .tcp_user_timeout_ns = 20 * NS_PER_S,
     .keepalive_ns = 120 * NS_PER_S,

@@ -8,6 +8,7 @@
 #include "rpc/rpc_int.h"
 
 #include <assert.h>
+#include <math.h>
 
 #define REST_PATIENCE_NS (100 * NS_PER_MS)
 #define SHUTDOWN_NOTICE_NS NS_PER_S /* how long the notice may take to be seen */
@@ -17,10 +18,14 @@ static void finish_shutdown(struct h2 *h2, uint64_t now_ns);
 static void sweep_stream(struct h2_stream *stream, uint64_t now_ns);
 static bool owes_bytes(const struct h2_stream *stream);
 static bool is_slow(struct h2_stream *stream, bool owes, uint64_t now_ns);
+static bool is_read_slowly(struct h2_stream *stream, uint64_t now_ns);
+static double pace_measure(struct h2_pace *pace, uint64_t bytes, uint64_t window_ns,
+                           uint64_t now_ns);
 static void refuse_rest(struct h2_stream *stream, uint64_t now_ns);
 static void reset_stalled(struct h2_stream *stream, const char *limit);
 static void drop_stalled_answers(struct h2 *h2, uint64_t now_ns);
 static size_t stalled_bytes(const struct h2_stream *stream, uint64_t now_ns);
+static size_t unsent_bytes(const struct h2_stream *stream);
 static uint64_t standstill(const struct h2_stream *stream, uint64_t now_ns);
 static void note_windows(struct h2 *h2);
 
@@ -100,9 +105,13 @@ static void sweep_stream(struct h2_stream *stream, uint64_t now_ns)
         return;
     }
     uint64_t still = standstill(stream, now_ns);
-    bool unsent = stream->flow != NULL && buf_size(&stream->flow->outbox) > 0;
+    bool unsent = unsent_bytes(stream) > 0;
     if ((stream->answered || unsent) && still > limits->write_stall_ns) {
         reset_stalled(stream, "write_stall");
+        return;
+    }
+    if (is_read_slowly(stream, now_ns)) {
+        reset_stalled(stream, "write_rate");
         return;
     }
     /* headers still coming: headers_timeout watches those; or answered as plain HTTP */
@@ -134,21 +143,44 @@ static bool owes_bytes(const struct h2_stream *stream)
 static bool is_slow(struct h2_stream *stream, bool owes, uint64_t now_ns)
 {
     const struct rpc_limits *limits = &stream->h2->worker->limits;
-    uint64_t came = stream->body_bytes - stream->window_bytes;
-    if (!owes || (stream->window_ns == 0 && came == 0)) {
-        stream->window_ns = 0;
-        stream->window_bytes = stream->body_bytes;
+    struct h2_pace *pace = &stream->coming;
+    if (!owes || (pace->since_ns == 0 && stream->body_bytes == pace->bytes)) {
+        *pace = (struct h2_pace){.bytes = stream->body_bytes};
         return false;
     }
-    if (stream->window_ns == 0)
-        stream->window_ns = now_ns;
-    uint64_t passed = now_ns > stream->window_ns ? now_ns - stream->window_ns : 0;
-    if (passed < limits->body_progress_ns)
+    return pace_measure(pace, stream->body_bytes, limits->body_progress_ns, now_ns) <
+           (double)limits->body_rate;
+}
+
+/* The same of an answer, over windows of write_stall: a byte of window now and then is progress, and keeps the
+ * answer here all the same.  Who takes all that was there at a window's begin is fast enough. */
+static bool is_read_slowly(struct h2_stream *stream, uint64_t now_ns)
+{
+    const struct rpc_limits *limits = &stream->h2->worker->limits;
+    struct h2_pace *pace = &stream->going;
+    size_t unsent = unsent_bytes(stream);
+    if (pace->since_ns == 0 || unsent == 0 || stream->answer_bytes >= stream->going_goal) {
+        *pace =
+            (struct h2_pace){.since_ns = unsent > 0 ? now_ns : 0, .bytes = stream->answer_bytes};
+        stream->going_goal = stream->answer_bytes + unsent;
         return false;
-    double seconds = (double)passed / (double)NS_PER_S;
-    stream->window_ns = now_ns;
-    stream->window_bytes = stream->body_bytes;
-    return (double)came < (double)limits->body_rate * seconds;
+    }
+    double rate = pace_measure(pace, stream->answer_bytes, limits->write_stall_ns, now_ns);
+    return rate < (double)limits->write_rate;
+}
+
+/* Bytes per second of the window that ends now, the next one beginning; more than any limit while none ends. */
+static double pace_measure(struct h2_pace *pace, uint64_t bytes, uint64_t window_ns,
+                           uint64_t now_ns)
+{
+    if (pace->since_ns == 0)
+        pace->since_ns = now_ns;
+    uint64_t passed = now_ns > pace->since_ns ? now_ns - pace->since_ns : 0;
+    if (passed < window_ns)
+        return HUGE_VAL;
+    double moved = (double)(bytes - pace->bytes);
+    *pace = (struct h2_pace){.since_ns = now_ns, .bytes = bytes};
+    return moved * (double)NS_PER_S / (double)passed;
 }
 
 /* RFC 9113 section 8.1: a server "MAY request that the client abort transmission of a request without error by
@@ -203,6 +235,11 @@ static size_t stalled_bytes(const struct h2_stream *stream, uint64_t now_ns)
     if (stream->given_up ||
         standstill(stream, now_ns) <= stream->h2->worker->limits.write_stall_ns / 2)
         return 0;
+    return unsent_bytes(stream);
+}
+
+static size_t unsent_bytes(const struct h2_stream *stream)
+{
     size_t outbox = stream->flow == NULL ? 0 : buf_size(&stream->flow->outbox);
     return stream->reply.size - stream->reply_sent + outbox;
 }

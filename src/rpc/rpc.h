@@ -56,6 +56,7 @@ struct rpc_limits {
     uint64_t body_progress_ns;     /* standstill of a message that was begun */
     size_t body_rate;              /* of such a message, bytes per second over body_progress */
     uint64_t write_stall_ns;       /* standstill of an answer */
+    size_t write_rate;             /* of an answer, bytes per second over write_stall */
     size_t stalled_bytes;          /* per connection, of answers standing still for half of that */
     uint64_t tcp_user_timeout_ns;  /* bytes sent and not acknowledged by the peer's TCP */
     uint64_t keepalive_ns;         /* silence of the peer before it is asked by a PING; 0: never */

@@ -265,6 +265,20 @@ def held_answers(connection):
         for _ in range(90)))
 
 
+def dripping_answers(connection):
+    """The same, and a byte of window now and then: always some progress."""
+    body = b"\0\0\0\0\x00"
+    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + b"".join(
+        connection.begin(path="/tenant.v1.TenantService/ListTenants") + frame(DATA, END_STREAM, connection.stream, body)
+        for _ in range(90)))
+    while True:
+        for _ in range(40):
+            connection.drain()
+            yield 0
+        connection.send(b"".join(frame(WINDOW, 0, stream, struct.pack(">I", 1))
+                                 for stream in range(1, connection.stream + 1, 2)))
+
+
 # --- messages ---------------------------------------------------------------------------------------------------------------
 
 
@@ -315,8 +329,9 @@ def many_fields(connection):
 
 # attacks that only who may call the method can make, and those that hold things until a time limit
 BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "gzip bombs", "gzip to the limit",
-            "gzip of nothing", "gzip padding", "deep nesting", "many fields", "unread answers", "held answers")
-SLOW = ("slow headers", "slow bodies", "dripping bodies", "held answers")
+            "gzip of nothing", "gzip padding", "deep nesting", "many fields", "unread answers", "held answers",
+            "dripping answers")
+SLOW = ("slow headers", "slow bodies", "dripping bodies", "held answers", "dripping answers")
 
 ON_A_CONNECTION = {
     "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
@@ -329,6 +344,7 @@ ON_A_CONNECTION = {
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),
+    "dripping answers": (dripping_answers, "write_rate"),
     "gzip bombs": (gzip_bombs, "inflated_bytes"), "gzip to the limit": (gzip_large, "decoded_per_turn"),
     "gzip of nothing": (gzip_of_nothing, "decoded_per_turn"), "gzip padding": (gzip_padding, "MESSAGE_TOO_COMPLEX"),
     "deep nesting": (nested, ""),
