@@ -151,6 +151,8 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
         h2_retire(connection->h2, "requests_per_connection");
     /* long after the GOAWAY: what still runs is cancelled when write_out() lingers */
     bool over = now_ns >= deadline_after(connection->age_limit_ns, limits->age_grace_ns);
+    if (over && !connection->last_write)
+        limit_hit(connection, "age_grace");
     if (!h2_sweep(connection->h2, now_ns) || over)
         connection->last_write = true;
     if (connection->last_write)

@@ -31,6 +31,7 @@ static int read_on(const struct h2 *h2);
 static void take_new_stream(struct h2 *h2, int32_t id);
 static void take_late_headers(struct h2 *h2, uint32_t id);
 static void take_reset(struct h2 *h2);
+static void note_goaway(struct h2 *h2, uint32_t error);
 static void note_reset(struct h2 *h2, const nghttp2_frame *frame);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
 static uint64_t tiny_frames(const struct h2_budgets *budgets);
@@ -397,10 +398,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         note_reset(h2, frame);
     if (type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         traffic_count(h2->traffic, TRAFFIC_PINGS);
-    if (type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
-        h2->offended = true; /* the library's own too */
-    if (type == NGHTTP2_GOAWAY && h2->failed && frame->goaway.error_code == h2->end_error)
-        h2->end_said = true;
+    if (type == NGHTTP2_GOAWAY)
+        note_goaway(h2, frame->goaway.error_code);
     if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS)
         return 0;
     h2->budgets.data_sent++;
@@ -417,6 +416,27 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         stream->end_sent_ns = clock_tick();
     }
     return 0;
+}
+
+/* Ours, whose limit is counted, or the library's own, for what it finds and tells in no other way.  Its
+ * ENHANCE_YOUR_CALM is for a SETTINGS frame alone. */
+static void note_goaway(struct h2 *h2, uint32_t error)
+{
+    if (error == NGHTTP2_NO_ERROR)
+        return;
+    h2->offended = true;
+    if (h2->failed && error == h2->end_error) {
+        h2->end_said = true;
+        return;
+    }
+    const char *limit = "protocol";
+    if (error == NGHTTP2_ENHANCE_YOUR_CALM)
+        limit = "settings_entries";
+    else if (error == NGHTTP2_FRAME_SIZE_ERROR)
+        limit = "frame_size";
+    else if (error == NGHTTP2_COMPRESSION_ERROR)
+        limit = "compression";
+    rpc_metrics_limit(h2->worker->metrics->set, limit);
 }
 
 /* Resets that the peer tricks us into sending (CVE-2025-8671) are budgeted like its own. */

@@ -288,7 +288,47 @@ START_TEST(test_settings_entries)
             payload[6 * i + 1] = 9;
         raw_frame(&script.bytes, NGHTTP2_SETTINGS, 0, 0, slice_make(payload, sizeof payload));
         play(&script);
-        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, NULL);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "settings_entries");
+        finish(&script);
+    }
+END_TEST
+
+/* Found by review: what the library ends a connection for by itself was counted nowhere. */
+START_TEST(test_frame_size)
+    {
+        static const uint8_t large[(16 << 10) + 1];
+        struct script script;
+        begin(&script, NULL);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        raw_frame(&script.bytes, NGHTTP2_DATA, 0, 1, slice_make(large, sizeof large));
+        play(&script);
+        check_goaway(&script, NGHTTP2_FRAME_SIZE_ERROR, "frame_size");
+        ck_assert_uint_eq(pair_limit(script.pair, "frame_size"), 1);
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_compression)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
+                  slice_make("\xFF\xFF\xFF", 3)); /* an index beyond all tables */
+        play(&script);
+        check_goaway(&script, NGHTTP2_COMPRESSION_ERROR, "compression");
+        finish(&script);
+    }
+END_TEST
+
+START_TEST(test_unexpected_frame)
+    {
+        struct script script;
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1,
+                  slice_make(NULL, 0));
+        play(&script);
+        check_goaway(&script, NGHTTP2_PROTOCOL_ERROR, "protocol");
+        ck_assert_uint_eq(pair_limit(script.pair, "protocol"), 1);
         finish(&script);
     }
 END_TEST
@@ -508,6 +548,9 @@ Suite *suite_rpc_h2_floods(void)
     tcase_add_test(tests, test_settings_flood);
     tcase_add_test(tests, test_settings_come_back);
     tcase_add_test(tests, test_settings_entries);
+    tcase_add_test(tests, test_frame_size);
+    tcase_add_test(tests, test_compression);
+    tcase_add_test(tests, test_unexpected_frame);
     tcase_add_test(tests, test_ping_strikes);
     tcase_add_test(tests, test_pings_with_work);
     tcase_add_test(tests, test_unread_acks);

@@ -255,6 +255,24 @@ START_TEST(old_connections_are_asked_to_go)
     }
 END_TEST
 
+START_TEST(a_call_outlives_its_connections_age)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.age_ns = 200 * NS_PER_MS;
+        limits.age_grace_ns = 200 * NS_PER_MS;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        (void)pair_call(server.pair, "Sleep", 4000);
+        remote_wait_end(&remote);
+        ck_assert(server.pair->goaway);
+        ck_assert_uint_eq(pair_limit(server.pair, "age_grace"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(a_connection_that_served_enough_is_asked_to_go)
     {
         struct rpc_limits limits = rpc_limits_default;
@@ -311,6 +329,7 @@ Suite *suite_rpc_server_end(void)
     tcase_add_test(tests, a_flood_goes_on_behind_the_end);
     tcase_add_test(tests, keys_that_change_too_often);
     tcase_add_test(tests, old_connections_are_asked_to_go);
+    tcase_add_test(tests, a_call_outlives_its_connections_age);
     tcase_add_test(tests, a_connection_that_served_enough_is_asked_to_go);
     tcase_add_test(tests, an_unresponsive_client_is_closed);
     suite_add_tcase(suite, tests);
