@@ -358,10 +358,10 @@ def test_early_events_that_find_no_room_hold_up_nobody(service, stack, unique, b
     narrow = Service(stack, CONSUMERS_PARKED_MAX=1)
     try:
         early = [billing.event("created", "tnt_" + "0" * 21 + f"2{n:04d}", plan_id="plan_starter", state="active")
-                 for n in range(600)]
+                 for n in range(400)]
         billing.send(*(data for _, data in early))
         billing.tell("created", tenant, plan_id="plan_starter", state="active")
-        plan_becomes(narrow, tenant, "plan_starter", 25)
+        plan_becomes(narrow, tenant, "plan_starter", 60)
         room = one(stack, "SELECT count(*) FROM tenant.inbox_parked WHERE event_id = ANY (%s)", [e for e, _ in early])[0]
         assert room <= 1, "the limit was not in the way"
         assert not [letter for letter in letters(stack) if letter[1]["Dlq-Cause"] == "TENANT_NOT_FOUND"

@@ -121,7 +121,7 @@ START_TEST(another_tenants_row_is_not_there)
     tx_free(tx);
     ck_assert_int_eq(tx_begin(db.store, &db.rig.ctx, TX_WRITE, &mine.id, &tx), OK);
     queue_event(tx, &other.id);
-    ck_assert_int_eq(tx_commit(tx), FAULT_INTERNAL);
+    ck_assert_int_eq(tx_commit(tx), FAULT_CONFIG);
     ck_assert_ptr_nonnull(strstr(db.rig.ctx.fault.text, "forbidden"));
     tx_free(tx);
     ck_assert_int_eq(rows_of("outbox", &other.id), 1);
