@@ -206,7 +206,7 @@ def judge(world, victims, in_flight, statuses):
         stack, "SELECT tenant_id, count(*) FROM tenant.tenant_audit GROUP BY 1"))
     sent = dict((str(i), n) for i, n in rows(
         stack, "SELECT tenant_id, count(*) FROM tenant.outbox_sent GROUP BY 1"))
-    events = [e for e in read_streams(stack) if e.slug.startswith(prefix)]
+    events = [e for e in read_streams(stack) if (e.slug or "").startswith(prefix)]
     repeats = sum(w.repeats for w in world.writers)
     kills = ", ".join(f"{name} {count}" for name, count in sorted(collections.Counter(victims).items()))
     print(f"kills: {kills}, each with {min(in_flight)} to {max(in_flight)} writes in flight; "
