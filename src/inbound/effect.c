@@ -38,8 +38,10 @@ int effect_apply(struct inbound *inbound, struct ctx *ctx, const struct billing_
     TRY(tx_begin(inbound->store, ctx, TX_WRITE, &event->tenant_id, &tx));
     struct scene scene = {.tx = tx, .event = event};
     TRY(scene_read(&scene, outcome, &over));
-    if (over)
+    if (over) {
+        tx_rollback(tx); /* else the connection goes with it */
         return OK;
+    }
     if (scene.tenant.home_region != inbound->settings->region ||
         scene.tenant.status == TENANT_CLOSED)
         *outcome = INBOUND_IGNORED;
