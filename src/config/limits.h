@@ -32,6 +32,7 @@ struct config_limits {
     uint32_t ping_strikes;             /* 2 */
     uint32_t empty_data;               /* empty DATA frames per stream; 10 */
     uint32_t priority_frames;          /* PRIORITY and unknown frames; 100 */
+    uint32_t window_updates;           /* WINDOW_UPDATE beyond 10 per request and answer; 100 */
     uint32_t control_frames;           /* beyond 20 per request; 10000 */
     uint32_t key_updates;              /* TLS KeyUpdates; 32 */
     uint64_t handshake_timeout_ns;     /* TLS; 5 s */

@@ -258,6 +258,8 @@ const struct config_key config_keys[] = {
      .help = "empty DATA frames per stream"},
     {COUNT("limits.priority_frames", limits.priority_frames, "100", 0, 1000000), LIVE,
      .help = "PRIORITY and unknown frames per connection"},
+    {COUNT("limits.window_updates", limits.window_updates, "100", 0, 1000000), LIVE,
+     .help = "WINDOW_UPDATE frames per connection beyond 10 for each request and frame of ours"},
     {COUNT("limits.control_frames", limits.control_frames, "10000", 100, 100000000), LIVE,
      .help = "frames but DATA per connection beyond 20 for each request"},
     {COUNT("limits.key_updates", limits.key_updates, "32", 1, 1000000), LIVE,

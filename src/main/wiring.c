@@ -50,6 +50,7 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .ping_strikes = from->ping_strikes,
         .empty_data = from->empty_data,
         .priority_frames = from->priority_frames,
+        .window_updates = from->window_updates,
         .control_frames = from->control_frames,
         .key_updates = from->key_updates,
         .handshake_timeout_ns = from->handshake_timeout_ns,

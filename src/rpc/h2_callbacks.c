@@ -159,7 +159,8 @@ static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
             h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "settings_per_10s");
         return;
     case NGHTTP2_WINDOW_UPDATE:
-        if (++budgets->window_updates > 10 * budgets->data_sent + 10 * budgets->requests + 100)
+        if (++budgets->window_updates >
+            10 * (budgets->data_sent + budgets->requests) + limits->window_updates)
             h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "window_updates");
         return;
     case NGHTTP2_DATA:

@@ -33,6 +33,7 @@ const struct rpc_limits rpc_limits_default = {
     .ping_strikes = 2,
     .empty_data = 10,
     .priority_frames = 100,
+    .window_updates = 100,
     .control_frames = 10000,
     .key_updates = TLS_UPDATES_DEFAULT,
     .handshake_timeout_ns = 5 * NS_PER_S,

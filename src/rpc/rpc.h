@@ -48,6 +48,7 @@ struct rpc_limits {
     uint32_t ping_strikes;         /* too early pings before GOAWAY */
     uint32_t empty_data;           /* empty DATA frames without END_STREAM per stream */
     uint32_t priority_frames;      /* PRIORITY and unknown frames per connection, + 10 per stream */
+    uint32_t window_updates;       /* WINDOW_UPDATE per connection, + 10 per frame of ours */
     uint32_t control_frames;       /* frames beyond 20 per request */
     uint32_t key_updates;          /* TLS's own messages after the handshake, per connection */
     uint64_t handshake_timeout_ns; /* TLS */

@@ -419,9 +419,11 @@ END_TEST
 
 START_TEST(test_window_updates)
     {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.window_updates = 300;
         struct script script;
-        begin(&script, NULL);
-        for (int i = 0; i < 100; i++)
+        begin(&script, &limits);
+        for (int i = 0; i < 300; i++)
             put_number(&script.bytes, NGHTTP2_WINDOW_UPDATE, 0, 1);
         play(&script);
         check_alive(&script);
