@@ -273,6 +273,39 @@ START_TEST(a_call_outlives_its_connections_age)
     }
 END_TEST
 
+/* Clients that came together must not all come back together. */
+START_TEST(ages_differ)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.age_ns = 1000 * NS_PER_S;
+        struct server server;
+        struct remote remotes[6];
+        server_open(&server, &limits);
+        for (size_t i = 0; i < 6; i++) {
+            remote_dial(&remotes[i], &server);
+            remote_secure(&remotes[i], server.client_tls);
+            ck_assert(remote_shake(&remotes[i]));
+            while (rpc_worker_connections(server.pair->worker) <= i)
+                loop_turn(server.pair->loop, NS_PER_MS);
+        }
+        struct list *connections = &server.pair->worker->connections;
+        uint64_t least = UINT64_MAX, most = 0;
+        for (struct list_node *node = list_first(connections); node != NULL;
+             node = list_next(connections, node)) {
+            const struct connection *connection = list_entry(node, struct connection, node);
+            uint64_t age = connection->age_limit_ns - connection->opened_ns;
+            least = age < least ? age : least;
+            most = age > most ? age : most;
+        }
+        ck_assert_uint_ge(least, 900 * NS_PER_S);
+        ck_assert_uint_le(most, 1100 * NS_PER_S);
+        ck_assert_uint_gt(most - least, NS_PER_S); /* less by chance: one in 10^10 */
+        for (size_t i = 0; i < 6; i++)
+            remote_close(&remotes[i]);
+        server_close(&server);
+    }
+END_TEST
+
 START_TEST(a_connection_that_served_enough_is_asked_to_go)
     {
         struct rpc_limits limits = rpc_limits_default;
@@ -330,6 +363,7 @@ Suite *suite_rpc_server_end(void)
     tcase_add_test(tests, keys_that_change_too_often);
     tcase_add_test(tests, old_connections_are_asked_to_go);
     tcase_add_test(tests, a_call_outlives_its_connections_age);
+    tcase_add_test(tests, ages_differ);
     tcase_add_test(tests, a_connection_that_served_enough_is_asked_to_go);
     tcase_add_test(tests, an_unresponsive_client_is_closed);
     suite_add_tcase(suite, tests);
