@@ -7,6 +7,7 @@
 #define SLOW_NS (500 * NS_PER_MS)
 #define SAMPLED_LINES_PER_S 100
 
+static const char *deadline_limit(const struct running_call *call);
 static double seconds_of(const struct running_call *call, uint64_t now_ns);
 static bool is_worth_a_line(struct rpc_worker *worker, const struct running_call *call,
                             const struct status *status, uint64_t now_ns);
@@ -37,6 +38,24 @@ void call_count(struct running_call *call, const struct status *status, uint64_t
                                           .seconds = seconds_of(call, now_ns),
                                           .trace_id = call->call.ctx.trace.trace_id,
                                       });
+    const char *limit = status->code == GRPC_DEADLINE_EXCEEDED ? deadline_limit(call) : NULL;
+    if (limit != NULL)
+        rpc_metrics_limit(worker->metrics->set, limit);
+}
+
+/* What set the deadline that has passed; NULL: the client. */
+static const char *deadline_limit(const struct running_call *call)
+{
+    const struct rpc_limits *limits = &call->worker->limits;
+    if (call->call.ctx.deadline_ns == NO_DEADLINE || call->metadata == NULL)
+        return NULL;
+    if (call->call.ctx.deadline_ns == deadline_after(call->began_ns, limits->deadline_cap_ns))
+        return "deadline_cap";
+    struct slice asked =
+        protocol_is_connect(call->dialect.protocol)
+            ? request_headers_find(call->metadata, slice_of_str("connect-timeout-ms"))
+            : call->metadata->known[HEADER_GRPC_TIMEOUT];
+    return asked.data == NULL ? "deadline_default" : NULL;
 }
 
 void call_log(struct running_call *call, const struct status *status, uint64_t now_ns)

@@ -348,6 +348,28 @@ START_TEST(test_calls_are_counted)
     }
 END_TEST
 
+/* Found by review: both were counted nowhere.  A deadline of the client's own is no limit of ours. */
+START_TEST(test_deadlines_of_ours_are_counted)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.deadline_default_ns = 60 * NS_PER_MS;
+        limits.deadline_cap_ns = 120 * NS_PER_MS;
+        static const char *const asked[] = {"60m", "119m", NULL, "120S"};
+        struct pair *pair = pair_new(&limits);
+        pair_connect(pair);
+        for (size_t i = 0; i < 4; i++) {
+            const struct extra extras[] = {{asked[i] == NULL ? NULL : "grpc-timeout", asked[i]},
+                                           {NULL, NULL}};
+            int32_t id = pair_request(pair, "/test.v1.Pair/Sleep", extras, pair_message(4000, ""));
+            ck_assert_int_eq(answer_status(pair_finish(pair, id)), GRPC_DEADLINE_EXCEEDED);
+            pair_turns(pair, 3);
+            ck_assert_uint_eq(pair_limit(pair, "deadline_default"), i >= 2);
+            ck_assert_uint_eq(pair_limit(pair, "deadline_cap"), i >= 3);
+        }
+        pair_free(pair);
+    }
+END_TEST
+
 Suite *suite_rpc_h2_calls(void);
 Suite *suite_rpc_h2_calls(void)
 {
@@ -373,6 +395,7 @@ Suite *suite_rpc_h2_calls(void)
     tcase_add_test(tests, test_without_te);
     tcase_add_test(tests, test_many_answer_fields);
     tcase_add_test(tests, test_calls_are_counted);
+    tcase_add_test(tests, test_deadlines_of_ours_are_counted);
     suite_add_tcase(suite, tests);
     return suite;
 }
