@@ -358,12 +358,12 @@ static void on_message(int written, int version, int type, const void *bytes, si
     (void)version;
     (void)bytes;
     (void)size;
-    (void)ssl;
     if (type != SSL3_RT_HANDSHAKE || written)
         return;
     struct tls_stream *stream = owner;
     stream->updated = true;
-    stream->updates++;
+    if (++stream->updates > stream->updates_max)
+        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* it reads no more, not even its buffer */
 }
 
 static bool is_retry(int error)

@@ -152,6 +152,18 @@ START_TEST(too_many_end_a_server)
 }
 END_TEST
 
+/* A buffer holds six hundred, which are six milliseconds. */
+START_TEST(the_rest_is_not_read)
+{
+    char got[16];
+    size_t count = 0;
+    tls_stream_allow_updates(pair.server, 3);
+    flood(pair.client, 500, SSL_KEY_UPDATE_NOT_REQUESTED);
+    ck_assert_int_eq(tls_stream_read(pair.server, got, sizeof got, &count), TLS_FAILED);
+    ck_assert_uint_eq(pair.server->updates, 4);
+}
+END_TEST
+
 START_TEST(too_many_end_a_client)
 {
     check_end(pair.server, pair.client, TLS_UPDATES_DEFAULT);
@@ -169,6 +181,7 @@ Suite *suite_tls_key_updates(void)
     tcase_add_test(tests, keys_change_while_a_write_waits);
     tcase_add_test(tests, one_read_takes_one_buffer_of_them);
     tcase_add_test(tests, too_many_end_a_server);
+    tcase_add_test(tests, the_rest_is_not_read);
     tcase_add_test(tests, too_many_end_a_client);
     suite_add_tcase(suite, tests);
     return suite;
