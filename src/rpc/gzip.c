@@ -6,13 +6,17 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FORMAT_GZIP 16 /* added to the window's bits: zlib.h, deflateInit2 */
 #define WINDOW_BITS_MIN 9
 #define WINDOW_BITS_MAX 15
 #define TRAILER_SIZE 8 /* CRC32 and ISIZE */
+#define STEP_BYTES ((size_t)16 << 10)
 #define STEP_ROOM ((size_t)64 << 10)
-#define PADDING_FREE (GZIP_WHOLE_MAX / 2)
+#define PADDING_FREE (STEP_BYTES / 2)
+
+static const uint8_t gzip_magic[] = {0x1f, 0x8b, Z_DEFLATED}; /* RFC 1952 section 2.3 */
 
 static enum gzip_result inflate_whole(struct slice bytes, size_t limit, struct buf *out);
 static enum gzip_result inflate_member(struct libdeflate_decompressor *inflater,
@@ -95,10 +99,13 @@ static size_t announced_size(struct slice bytes)
 }
 
 /* No encoder makes data larger by more than a few bytes in a block (RFC 1951 section 3.2.4: stored), so what is
- * larger than its content was made to cost time.  Seen after each step, while it has cost little. */
+ * larger than its content was made to cost time.  Seen after each step, while it has cost little.  What says
+ * itself that it is too large is believed: zlib takes 2 ms to find it out. */
 static enum gzip_result inflate_in_steps(struct slice bytes, size_t limit, struct buf *out)
 {
     z_stream stream = {.avail_in = 0};
+    if (memcmp(bytes.data, gzip_magic, sizeof gzip_magic) == 0 && announced_size(bytes) > limit)
+        return GZIP_TOO_LARGE;
     size_t begun = buf_size(out), left = bytes.size;
     bool ended = false;
     enum gzip_result result = GZIP_OK;
@@ -106,7 +113,7 @@ static enum gzip_result inflate_in_steps(struct slice bytes, size_t limit, struc
         abort(); /* no memory */
     stream.next_in = (z_const Bytef *)(uintptr_t)bytes.data;
     while (result == GZIP_OK && left > 0) {
-        uInt given = left < GZIP_WHOLE_MAX ? (uInt)left : (uInt)GZIP_WHOLE_MAX;
+        uInt given = left < STEP_BYTES ? (uInt)left : (uInt)STEP_BYTES;
         stream.avail_in = given;
         if (ended)
             (void)inflateReset(&stream); /* the next member */
@@ -121,7 +128,7 @@ static enum gzip_result inflate_in_steps(struct slice bytes, size_t limit, struc
 
 static bool is_padded(size_t taken, size_t made)
 {
-    return taken > GZIP_WHOLE_MAX && made + PADDING_FREE < taken - taken / 4;
+    return taken > STEP_BYTES && made + PADDING_FREE < taken - taken / 4;
 }
 
 /* All that is given, or the rest of a member. */

@@ -14,7 +14,7 @@ enum gzip_result {
 };
 
 /* Up to here a message is inflated at once, whatever it is. */
-#define GZIP_WHOLE_MAX ((size_t)16 << 10)
+#define GZIP_WHOLE_MAX ((size_t)32 << 10)
 /* What a compressed byte costs at most, in bytes of content: for budgets. */
 #define GZIP_WEIGHT 16
 

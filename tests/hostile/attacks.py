@@ -307,7 +307,7 @@ def gzip_large(connection):
 
 def gzip_of_nothing(connection):
     """Members without content: the time of inflating, and nothing to show for it.  As many bytes as are inflated at once."""
-    return message(connection, gzip.compress(b"") * 800, [("grpc-encoding", "gzip")], 1)
+    return message(connection, gzip.compress(b"") * 1600, [("grpc-encoding", "gzip")], 1)
 
 
 def gzip_padding(connection):
