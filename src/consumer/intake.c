@@ -166,8 +166,8 @@ static void decide(struct tenant_consumer *consumer, struct event_view *view)
         if (decide_once(consumer, view))
             return;
         consumer_count(consumer, COUNT_STALE);
-        if (batch_keep(consumer))
-            position_forget(consumer, &view->tenant);
+        (void)batch_keep(consumer); /* either way the position is no longer the batch's */
+        position_forget(consumer, &view->tenant);
     }
     send_back(consumer, view, AGAIN_NS);
 }

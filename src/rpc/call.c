@@ -27,6 +27,13 @@ static const struct running_call *running_of(const struct call *call)
                                                        offsetof(struct running_call, call));
 }
 
+struct slice call_timeout_asked(const struct running_call *running)
+{
+    return protocol_is_connect(running->dialect.protocol)
+               ? request_headers_find(running->metadata, slice_of_str("connect-timeout-ms"))
+               : running->metadata->known[HEADER_GRPC_TIMEOUT];
+}
+
 /* Keys arrive in lower case (RFC 9113 section 8.2: "Field names MUST be converted to lowercase
  * when constructing an HTTP/2 message"; nghttp2 refuses others), so bytes are compared. */
 struct slice call_metadata(const struct call *call, const char *key)

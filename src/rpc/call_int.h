@@ -65,6 +65,8 @@ struct running_call {
 };
 
 struct running_call *running_call_of(struct call *call);
+/* The header by which the client asks for a time-out, as its protocol has it; {NULL, 0}: none was sent. */
+struct slice call_timeout_asked(const struct running_call *running);
 /* The client will hear no more of this running call: its task is cancelled and frees it at its end. */
 void call_leave_stream(struct running_call *running);
 /* call_stream.c: before the task of a streaming method starts. */

@@ -51,11 +51,7 @@ static const char *deadline_limit(const struct running_call *call)
         return NULL;
     if (call->call.ctx.deadline_ns == deadline_after(call->began_ns, limits->deadline_cap_ns))
         return "deadline_cap";
-    struct slice asked =
-        protocol_is_connect(call->dialect.protocol)
-            ? request_headers_find(call->metadata, slice_of_str("connect-timeout-ms"))
-            : call->metadata->known[HEADER_GRPC_TIMEOUT];
-    return asked.data == NULL ? "deadline_default" : NULL;
+    return call_timeout_asked(call).data == NULL ? "deadline_default" : NULL;
 }
 
 void call_log(struct running_call *call, const struct status *status, uint64_t now_ns)

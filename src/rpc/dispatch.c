@@ -409,9 +409,7 @@ static int take_deadline(struct running_call *call)
 static bool take_timeout(const struct running_call *call, uint64_t *duration_ns)
 {
     bool connect = protocol_is_connect(call->dialect.protocol);
-    struct slice text =
-        connect ? request_headers_find(call->metadata, slice_of_str("connect-timeout-ms"))
-                : call->metadata->known[HEADER_GRPC_TIMEOUT];
+    struct slice text = call_timeout_asked(call);
     if (text.data == NULL)
         return true;
     return connect ? timeout_ms_parse(text, duration_ns) : timeout_parse(text, duration_ns);
