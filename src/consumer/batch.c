@@ -10,7 +10,6 @@
 static bool is_batched(const struct tenant_consumer *consumer);
 static void move_on(struct tenant_consumer *consumer, struct known_position *position,
                     struct tenant_position at);
-static bool is_dirty(const struct known_position *known);
 static int store_dirty(struct tenant_consumer *consumer);
 static void settle(struct tenant_consumer *consumer, int rc);
 static void store_failed(struct tenant_consumer *consumer, int rc);
@@ -63,7 +62,7 @@ bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
                 struct known_position *position)
 {
     const struct tenant_consumer_settings *settings = &consumer->settings;
-    if (is_dirty(position) && !batch_keep(consumer))
+    if (position_is_dirty(position) && !batch_keep(consumer))
         return false;
     const struct tenant_position_change change = {
         .tenant_id = view->event.tenant_id,
@@ -90,17 +89,11 @@ static void move_on(struct tenant_consumer *consumer, struct known_position *pos
                     struct tenant_position at)
 {
     struct batch *batch = &consumer->batch;
-    if (is_batched(consumer) && !is_dirty(position))
+    if (is_batched(consumer) && !position_is_dirty(position))
         batch->dirty[batch->dirty_count++] = position->tenant;
     position->current = at;
     if (!is_batched(consumer))
         position->kept = at;
-}
-
-/* Of events that are handled, and neither kept nor acknowledged yet. */
-static bool is_dirty(const struct known_position *known)
-{
-    return position_compare(known->current, known->kept) != 0;
 }
 
 /* One change per tenant, from what is kept to the last event handled. */
@@ -113,7 +106,7 @@ static int store_dirty(struct tenant_consumer *consumer)
     char(*ids)[ID_TEXT_SIZE] = xcalloc(count + 1, sizeof *ids);
     for (size_t i = 0; i < count; i++) {
         const struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
-        assert(known != NULL && is_dirty(known)); /* position_forget() sees to it */
+        assert(known != NULL && position_is_dirty(known)); /* position_forget() sees to it */
         id_format(ID_TENANT, &known->tenant, ids[i]);
         changes[i] = (struct tenant_position_change){
             .tenant_id = ids[i], .before = known->kept, .after = known->current};

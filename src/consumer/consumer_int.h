@@ -86,6 +86,8 @@ void sources_tick(struct tenant_consumer *consumer);
 /* The number of a delivery's source; SOURCE_COUNT: of none that there is. */
 unsigned source_of(const struct tenant_consumer *consumer,
                    const struct jetstream_delivery *delivery);
+/* Bytes that one pull may bring: more than the largest message with its headers. */
+size_t source_pull_bytes(const struct tenant_consumer *consumer);
 /* A message of it came. */
 void source_took(struct source *source, const struct jetstream_delivery *delivery);
 /* Whether nothing before this message can still come from a member before us. */
@@ -127,6 +129,8 @@ bool position_find(struct tenant_consumer *consumer, const struct event_view *vi
 /* The same, asked for again if the caller has it all. */
 bool position_find_anew(struct tenant_consumer *consumer, const struct event_view *view,
                         struct known_position **out);
+/* Events are handled up to `current`, and neither kept nor acknowledged yet: it is one of the batch. */
+bool position_is_dirty(const struct known_position *known);
 /* Not one of the batch (asserted): with it would go what the batch has to keep before it acknowledges. */
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant);
 /* All of a source. */

@@ -35,16 +35,20 @@ bool position_find_anew(struct tenant_consumer *consumer, const struct event_vie
                         struct known_position **out)
 {
     const struct known_position *known = id_map_find(&consumer->positions, &view->tenant);
-    if (consumer->settings.load != NULL && known != NULL &&
-        position_compare(known->current, known->kept) == 0)
+    if (consumer->settings.load != NULL && known != NULL && !position_is_dirty(known))
         position_forget(consumer, &view->tenant);
     return position_find(consumer, view, out);
+}
+
+bool position_is_dirty(const struct known_position *known)
+{
+    return position_compare(known->current, known->kept) != 0;
 }
 
 void position_forget(struct tenant_consumer *consumer, const struct uuid *tenant)
 {
     const struct known_position *known = id_map_find(&consumer->positions, tenant);
-    assert(known == NULL || position_compare(known->current, known->kept) == 0);
+    assert(known == NULL || !position_is_dirty(known));
     id_map_remove(&consumer->positions, tenant);
 }
 
@@ -72,7 +76,7 @@ static void make_room(struct tenant_consumer *consumer)
     while (consumer->settings.load != NULL &&
            consumer->positions.count >= consumer->settings.positions_max) {
         const struct known_position *any = id_map_any(&consumer->positions);
-        while (position_compare(any->current, any->kept) != 0)
+        while (position_is_dirty(any))
             any = id_map_any(&consumer->positions);
         struct uuid tenant = any->tenant;
         id_map_remove(&consumer->positions, &tenant);

@@ -129,14 +129,13 @@ static void replay_partition(struct replay *replay, unsigned number)
 static void read_on(struct replay *replay, unsigned number, const struct pull_consumer *wish,
                     uint64_t left)
 {
-    size_t payload = jetstream_max_payload(replay->consumer->js);
     while (left > 0 && replay->result == TENANT_CONSUMER_OK) {
         unsigned batch = replay->consumer->settings.batch;
         const struct jetstream_pull pull = {
             .stream = wish->stream,
             .consumer = wish->name,
             .batch = left < batch ? (unsigned)left : batch,
-            .max_bytes = 2 * payload, /* a message with its headers is smaller */
+            .max_bytes = source_pull_bytes(replay->consumer),
         };
         uint64_t came = read_batch(replay, number, &pull);
         if (came == 0 && (replay->result != TENANT_CONSUMER_OK || is_at_end(replay, wish)))

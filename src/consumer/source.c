@@ -147,6 +147,13 @@ unsigned source_of(const struct tenant_consumer *consumer,
                : SOURCE_COUNT;
 }
 
+size_t source_pull_bytes(const struct tenant_consumer *consumer)
+{
+    size_t payload = jetstream_max_payload(consumer->js);
+    size_t two = payload > PAYLOAD_KNOWN_MAX ? 0 : 2 * payload;
+    return two > PULL_BYTES ? two : PULL_BYTES;
+}
+
 /* The server serves pulls in the order in which they came. */
 void source_took(struct source *source, const struct jetstream_delivery *delivery)
 {
@@ -286,13 +293,11 @@ static bool pull_start(struct tenant_consumer *consumer, struct source *source, 
 {
     uint64_t now = clock_now();
     uint64_t left = deadline_left(consumer->group.lease_end_ns, now);
-    size_t payload = jetstream_max_payload(consumer->js);
-    size_t two = payload > PAYLOAD_KNOWN_MAX ? 0 : 2 * payload;
     const struct jetstream_pull ask = {
         .stream = source->stream,
         .consumer = source->consumer.name,
         .batch = batch_size(consumer),
-        .max_bytes = two > PULL_BYTES ? two : PULL_BYTES,
+        .max_bytes = source_pull_bytes(consumer),
         .expires_ns = left < PULL_EXPIRES_NS ? left : PULL_EXPIRES_NS,
     };
     if (left < PULL_LEAST_NS)
