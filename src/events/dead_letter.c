@@ -73,7 +73,6 @@ static char *message_id(struct arena *arena, const struct dead_letter *letter);
 static bool subject_parse(struct slice subject, struct dead_letter *letter);
 static bool token_take(struct slice *rest, struct slice *token);
 static bool partition_parse(struct slice token, unsigned *partition);
-static bool begins_with(struct slice text, const char *beginning);
 static bool sender_ok(enum dead_letter_kind kind, struct slice consumer);
 static bool block_find(const void *from, const char *name, struct slice *value);
 
@@ -316,16 +315,10 @@ bool dead_letter_counts_read(struct slice reply, struct dead_letter_counts *out)
     while (json_scan_next(&subjects, &name, &value)) {
         if (!json_scan_uint(value, &number))
             return false;
-        if (begins_with(name, "\"" PREFIX DEAD_LETTER_RELAY "."))
+        if (slice_starts_with(name, "\"" PREFIX DEAD_LETTER_RELAY "."))
             out->of_relay += number;
-        else if (begins_with(name, "\"" PREFIX "consumer."))
+        else if (slice_starts_with(name, "\"" PREFIX "consumer."))
             out->of_consumers += number;
     }
     return true;
-}
-
-static bool begins_with(struct slice text, const char *beginning)
-{
-    size_t size = strlen(beginning);
-    return text.size >= size && memcmp(text.data, beginning, size) == 0;
 }
