@@ -308,9 +308,8 @@ static void generation_turn(struct epoch_view *view)
 
 /* --- tables ------------------------------------------------------------------------------------- */
 
-/* The last bytes of an id are random; nobody outside chooses them. */
-/* Every bit counts for every other: ids that somebody numbered differ in their last byte alone, which stands in
- * the upper end of what is read here, and one multiplication leaves it there. */
+/* The last bytes of an id are random; nobody outside chooses them.  Ids that somebody numbered differ in the
+ * last one alone: it stands in the upper end of what is read here, where one multiplication would leave it. */
 static uint64_t tenant_hash(const struct uuid *tenant)
 {
     uint64_t tail;

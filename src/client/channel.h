@@ -26,9 +26,9 @@ struct client_settings {
     uint64_t connect_timeout_ns; /* for name, TCP and TLS together; 0: 20 s */
     uint64_t backoff_first_ns;   /* the pause after a connect that failed; 0: 1 s */
     uint64_t backoff_max_ns; /* … which grows by 1.6 up to this; 0: 120 s (connection-backoff.md) */
-    uint64_t
-        keepalive_ns; /* PING after such a silence during calls; 0: none.  Doubled, up to 2 h, for each
-                              * connection that the server ends as "too_many_pings" (gRFC A8) */
+    /* PING after such a silence during calls; 0: none.  Doubled, up to 2 h, for each connection that the server
+     * ends as "too_many_pings" (gRFC A8). */
+    uint64_t keepalive_ns;
     uint64_t keepalive_timeout_ns; /* how long its answer may take; 0: 20 s */
 };
 

@@ -67,8 +67,7 @@ static enum gzip_result inflate_member(struct libdeflate_decompressor *inflater,
 static enum gzip_result inflate_into(struct libdeflate_decompressor *inflater, struct slice *bytes,
                                      size_t room, struct buf *out)
 {
-    uint8_t *place =
-        buf_reserve(out, room + 1); /* never nothing: an empty content has a place too */
+    uint8_t *place = buf_reserve(out, room + 1); /* never 0: an empty content has a place too */
     size_t taken = 0, made = 0;
 #ifdef PLANTED_BUG /* for tests/fuzz: the limit is looked at a byte too late */
     room++;

@@ -54,8 +54,7 @@ struct h2_stream {
     struct h2_pace coming; /* of the body */
     uint64_t answer_bytes; /* given to the library as DATA */
     struct h2_pace going;  /* of the answer … */
-    uint64_t
-        going_goal; /* … and what answer_bytes would be, had all gone that was there at its start */
+    uint64_t going_goal;   /* … and answer_bytes, had all gone that was there at its start */
     uint32_t empty_data;
     size_t unacked;  /* received bytes whose stream window was not given back */
     size_t reserved; /* of h2->reserved: the announced large message */
