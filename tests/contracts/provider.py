@@ -229,9 +229,11 @@ def latest_event_is_void(provider):
     with psycopg.connect(provider.env["STACK_SUPERUSER_URL"]) as database:
         (tenant,) = database.execute("SELECT id FROM tenant.tenants WHERE slug = %s", [old.slug]).fetchone()
         (incarnation,) = database.execute("SELECT incarnation FROM tenant.installation").fetchone()
-        lost = 0
-        while not lost:  # it is settled a moment after it is in the stream
-            lost = database.execute("DELETE FROM tenant.outbox_sent WHERE tenant_id = %s AND seq = 2", [tenant]).rowcount
+        end = time.monotonic() + events.PATIENCE_S  # it is settled a moment after it is in the stream
+        while not database.execute("DELETE FROM tenant.outbox_sent WHERE tenant_id = %s AND seq = 2", [tenant]).rowcount:
+            if time.monotonic() > end:
+                raise LookupError(f"event 2 of {old.tenant_id} was not settled within {events.PATIENCE_S} s")
+            time.sleep(0.02)
         database.execute("UPDATE tenant.tenant_seq SET seq = 1 WHERE tenant_id = %s", [tenant])
         database.execute("UPDATE tenant.tenants SET display_name = %s, version = 1 WHERE id = %s",
                          [old.display_name, tenant])

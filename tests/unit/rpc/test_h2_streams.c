@@ -1,78 +1,8 @@
 /* Methods that stream: messages both ways, flow control, ends of every kind. */
-#include "h2_pair.h"
-
-#include "rpc/stream_share.h"
+#include "h2_talk.h"
 
 #include <string.h>
 #include <unistd.h>
-
-/* --- a client that sends when it is told to ----------------------------------------------------------- */
-
-struct talk {
-    struct pair *pair;
-    int32_t id;
-    struct buf out;   /* not yet sent */
-    bool half_closed; /* END_STREAM behind it */
-    bool waits;       /* nghttp2 asked and there was nothing */
-};
-
-static ssize_t talk_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
-                         uint32_t *flags, nghttp2_data_source *source, void *user)
-{
-    (void)session;
-    (void)id;
-    (void)user;
-    struct talk *talk = source->ptr;
-    size_t count = buf_size(&talk->out) < size ? buf_size(&talk->out) : size;
-    if (count == 0 && !talk->half_closed) {
-        talk->waits = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    if (count > 0)
-        memcpy(out, buf_slice(&talk->out).data, count);
-    buf_consume(&talk->out, count);
-    if (buf_size(&talk->out) == 0 && talk->half_closed)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)count;
-}
-
-static void talk_open(struct talk *talk, struct pair *pair, const char *method,
-                      const struct extra *extras)
-{
-    *talk = (struct talk){.pair = pair};
-    char path[64];
-    snprintf(path, sizeof path, "/test.v1.Pair/%s", method);
-    nghttp2_nv fields[32];
-    size_t count = pair_fields(path, extras, fields);
-    nghttp2_data_provider provider = {.source.ptr = talk, .read_callback = talk_read};
-    talk->id = nghttp2_submit_request(pair->client, NULL, fields, count, &provider, NULL);
-    ck_assert_int_gt(talk->id, 0);
-}
-
-static void talk_resume(struct talk *talk)
-{
-    if (talk->waits)
-        nghttp2_session_resume_data(talk->pair->client, talk->id);
-    talk->waits = false;
-    pair_turns(talk->pair, 3);
-}
-
-static void talk_say(struct talk *talk, int number)
-{
-    struct buf *message = pair_message(number, "hello");
-    buf_put_slice(&talk->out, buf_slice(message));
-    pair_drop_body(message);
-    talk_resume(talk);
-}
-
-static struct exchange *talk_end(struct talk *talk)
-{
-    talk->half_closed = true;
-    talk_resume(talk);
-    struct exchange *exchange = pair_finish(talk->pair, talk->id);
-    buf_deinit(&talk->out);
-    return exchange;
-}
 
 /* The numbers of the messages that came; -1 behind the last. */
 static size_t numbers_of(const struct exchange *exchange, int *numbers, size_t room)
@@ -520,67 +450,6 @@ START_TEST(the_gate_is_asked_before_and_the_match_for_each_message)
 }
 END_TEST
 
-/* Streams that last must not take all the tasks that short calls need. */
-START_TEST(streams_leave_room_for_others)
-{
-    struct pair *pair = pair_new(NULL);
-    struct talk talks[3];
-    pair_connect(pair);
-    ck_assert_uint_eq(pair->worker->streaming_calls_max, task_capacity(pair->loop) / 2);
-    pair->worker->streaming_calls_max = 2;
-    for (int i = 0; i < 3; i++) {
-        talk_open(&talks[i], pair, "Chat", NULL);
-        talk_say(&talks[i], 1);
-    }
-    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
-    ck_assert_int_eq(answer_status(pair_finish(pair, pair_call(pair, "Echo", 1))), GRPC_OK);
-    ck_assert_int_eq(answer_status(talk_end(&talks[0])), GRPC_OK);
-    buf_deinit(&talks[2].out);
-    talk_open(&talks[2], pair, "Sum", NULL); /* a place is free again */
-    ck_assert_int_eq(answer_status(talk_end(&talks[2])), GRPC_OK);
-    ck_assert_int_eq(answer_status(talk_end(&talks[1])), GRPC_OK);
-    ck_assert_uint_eq(pair->worker->streaming_calls, 0);
-    pair_free(pair);
-}
-END_TEST
-
-/* One identity's do not take all of them either; what it has goes on when its connection is gone, and counts. */
-START_TEST(an_identity_leaves_places_to_others)
-{
-    struct pair *pair = pair_new(NULL);
-    struct talk talks[4];
-    pair_connect(pair);
-    pair->worker->streaming_calls_max = 4; /* of which half */
-    struct stream_share *greedy = stream_share_join(&pair->worker->stream_shares, "greedy");
-    struct stream_share *modest = stream_share_join(&pair->worker->stream_shares, "modest");
-    ck_assert_ptr_eq(stream_share_join(&pair->worker->stream_shares, "greedy"), greedy);
-    pair->h2->share = greedy;
-    for (int i = 0; i < 3; i++) {
-        talk_open(&talks[i], pair, "Chat", NULL);
-        talk_say(&talks[i], 1);
-    }
-    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
-    ck_assert_int_eq(pair_limit(pair, "streaming_per_identity"), 1);
-    pair->h2->share = modest;
-    talk_open(&talks[3], pair, "Chat", NULL);
-    talk_say(&talks[3], 1);
-    ck_assert_uint_eq(pair->worker->streaming_calls, 3);
-    pair->h2->share = greedy;
-    ck_assert_int_eq(answer_status(talk_end(&talks[0])), GRPC_OK);
-    buf_deinit(&talks[2].out);
-    pair->worker->limits.streaming_per_identity = 1;
-    talk_open(&talks[2], pair, "Sum", NULL); /* one is left, and it is all that it may have */
-    ck_assert_int_eq(answer_status(pair_finish(pair, talks[2].id)), GRPC_RESOURCE_EXHAUSTED);
-    ck_assert_int_eq(answer_status(talk_end(&talks[1])), GRPC_OK);
-    ck_assert_int_eq(answer_status(talk_end(&talks[3])), GRPC_OK);
-    buf_deinit(&talks[2].out);
-    stream_share_leave(greedy);
-    stream_share_leave(modest);
-    ck_assert_uint_eq(pair->worker->stream_shares.count, 1);
-    pair_free(pair); /* with the last hold of the greedy one's */
-}
-END_TEST
-
 Suite *suite_rpc_h2_streams(void);
 Suite *suite_rpc_h2_streams(void)
 {
@@ -605,8 +474,6 @@ Suite *suite_rpc_h2_streams(void)
     tcase_add_test(tcase, a_message_that_was_begun_must_come);
     tcase_add_test(tcase, small_messages_may_come_seldom);
     tcase_add_test(tcase, the_gate_is_asked_before_and_the_match_for_each_message);
-    tcase_add_test(tcase, streams_leave_room_for_others);
-    tcase_add_test(tcase, an_identity_leaves_places_to_others);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -236,15 +236,21 @@ START_TEST(keys_that_change_too_often)
     }
 END_TEST
 
+/* A connection that is old after 200 ms. */
+static void open_old(struct server *server, struct remote *remote, uint64_t grace_ns)
+{
+    struct rpc_limits limits = rpc_limits_default;
+    limits.age_ns = 200 * NS_PER_MS;
+    limits.age_grace_ns = grace_ns;
+    server_open(server, &limits);
+    remote_open(remote, server);
+}
+
 START_TEST(old_connections_are_asked_to_go)
     {
-        struct rpc_limits limits = rpc_limits_default;
-        limits.age_ns = 200 * NS_PER_MS;
-        limits.age_grace_ns = 2 * NS_PER_S;
         struct server server;
         struct remote remote;
-        server_open(&server, &limits);
-        remote_open(&remote, &server);
+        open_old(&server, &remote, 2 * NS_PER_S);
         int32_t slow = pair_call(server.pair, "Sleep", 500);
         ck_assert_int_eq(answer_status(remote_finish(&remote, slow)), GRPC_OK);
         ck_assert(server.pair->goaway);
@@ -257,13 +263,9 @@ END_TEST
 
 START_TEST(a_call_outlives_its_connections_age)
     {
-        struct rpc_limits limits = rpc_limits_default;
-        limits.age_ns = 200 * NS_PER_MS;
-        limits.age_grace_ns = 200 * NS_PER_MS;
         struct server server;
         struct remote remote;
-        server_open(&server, &limits);
-        remote_open(&remote, &server);
+        open_old(&server, &remote, 200 * NS_PER_MS);
         (void)pair_call(server.pair, "Sleep", 4000);
         remote_wait_end(&remote);
         ck_assert(server.pair->goaway);
