@@ -4,10 +4,14 @@
  * lease. */
 #include "inbound/inbound_int.h"
 
+#include "base/random.h"
+
 #include "store/tx.h"
 
 #define PATIENCE_NS (5 * NS_PER_S)
-#define LOOK_EVERY_NS NS_PER_S
+/* Replicas that began together would go on looking together, one of them always first. */
+#define LOOK_FLOOR_NS (500 * NS_PER_MS)
+#define LOOK_SPREAD_NS NS_PER_S
 #define PRUNE_EVERY_NS (3600 * NS_PER_S)
 #define AT_ONCE 8
 #define LEASE_US UINT64_C(60000000)
@@ -49,7 +53,7 @@ void parking_tick(struct inbound *inbound)
         return;
     struct parked_events due = {.count = 0};
     const struct parked_caller caller = caller_of(inbound);
-    inbound->parked_due_ns = deadline_after(now, LOOK_EVERY_NS);
+    inbound->parked_due_ns = deadline_after(now, LOOK_FLOOR_NS + random_below(LOOK_SPREAD_NS));
     if (!database_did(inbound, parked_store_take(&caller, LEASE_US, AT_ONCE, &due)))
         return;
     for (size_t i = 0; i < due.count && !inbound->broken; i++)
