@@ -5,17 +5,20 @@
 
 #include <assert.h>
 
-/* Locks the row first, so that of two relays one finds a tombstone. */
+/* Who slept since it was refused may have lost the shard to one whose stream has taken the event: the lease is
+ * held until the COMMIT.  Locks the row, so that of two relays one finds a tombstone. */
 static const struct stmt bury = {
     .name = "dead.bury",
-    .text = "WITH o AS (SELECT " OUTBOX_COLUMNS " FROM tenant.outbox"
-            "  WHERE shard = $1 AND id = $2 AND subject <> $5 FOR UPDATE),"
+    .text = "WITH held AS MATERIALIZED (SELECT FROM tenant.relay_lease WHERE shard = $1"
+            "  AND owner = $7 AND expires_at > clock_timestamp() FOR SHARE),"
+            " o AS (SELECT " OUTBOX_COLUMNS " FROM tenant.outbox WHERE shard = $1 AND id = $2"
+            "  AND subject <> $5 AND EXISTS (SELECT FROM held) FOR UPDATE),"
             " d AS (INSERT INTO tenant.outbox_dead (" OUTBOX_COLUMNS ", cause, detail)"
             "  SELECT " OUTBOX_COLUMNS ", $3, $4 FROM o RETURNING 1),"
             " t AS (UPDATE tenant.outbox AS t SET subject = $5, payload = $6 FROM o"
             "  WHERE t.shard = $1 AND t.id = $2 RETURNING 1)"
             " SELECT count(*) AS buried FROM t, d",
-    .param_count = 6,
+    .param_count = 7,
     .columns = {"buried", NULL},
 };
 
@@ -49,6 +52,7 @@ int dead_store_bury(const struct relay_caller *caller, const struct dead_event *
     const struct sql_value values[] = {
         sql_int2((int16_t)event->shard), sql_int8(event->id),      sql_text(event->cause),
         sql_text(event->detail),         sql_text(event->subject), sql_bytes(event->envelope),
+        sql_text(caller->owner),
     };
     TRY(relay_ask(caller, &bury, values, &tx, &rows));
     TRY(relay_number(caller, &rows, "buried", &buried));

@@ -19,7 +19,7 @@ struct dead_event {
 };
 
 /* Keeps the original and puts the tombstone in its place, in one statement.  *done is false when the row is
- * gone or is a tombstone already: somebody else was faster. */
+ * gone or is a tombstone already (somebody else was faster), or the caller's lease of the shard has ended. */
 int dead_store_bury(const struct relay_caller *caller, const struct dead_event *event,
                     bool *done) MUST_CHECK;
 

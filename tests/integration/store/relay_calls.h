@@ -156,7 +156,17 @@ static inline void call_withholding(const struct relay_caller *caller)
         .envelope = slice_of_str("tombstone"),
     };
     expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
+    ck_assert(!done); /* nobody's shard, and then another's, whose stream may have the event */
+    sql(root, "UPDATE tenant.relay_lease SET owner = 'other', expires_at = now() + interval '1 minute'");
+    expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
+    ck_assert(!done);
+    sql(root, "UPDATE tenant.relay_lease SET owner = '%s', expires_at = now()", caller->owner);
+    expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
+    ck_assert(!done); /* ours, and it ran out */
+    sql(root, "UPDATE tenant.relay_lease SET expires_at = now() + interval '1 minute'");
+    expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
     ck_assert(done);
+    sql(root, "UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'");
     expect_rc(&rig.ctx, dead_store_bury(caller, &event, &done), OK);
     ck_assert(!done); /* it is a tombstone now */
     exchange(caller, &(struct sent_keys){NULL, 0}, &read, &batch);

@@ -180,7 +180,7 @@ static const struct plan plans[] = {
     {"refill.find", MINE ", 1, 1, " MINE, "using outbox_sent_20", "outbox_tenant_id_incarnation_seq_key", ALWAYS},
     {"refill.missing", "1, 70000, 5, 86400, 10, 1000000", "using outbox_sent_20", "Merge Append", 0},
     {"refill.note", "1, " MANY ", " MANY ", " MANY ", now(), now()", "using outbox_sent_20", NULL, 0},
-    {"dead.bury", "1, 1234, 'TOO_LARGE', '', 's', '\\x00'", "Index Scan using outbox_pkey", "Insert on outbox_dead", ALWAYS},
+    {"dead.bury", "1, 1234, 'TOO_LARGE', '', 's', '\\x00', 'relay'", "Index Scan using outbox_pkey", "Insert on outbox_dead", ALWAYS},
     {"dead.unlettered", "'{1,2}'", "outbox_dead_unlettered", NULL, 0},
     {"dead.lettered", "1, 1234", "Index Scan using outbox_dead_", NULL, ALWAYS},
     {"relay.keys_expire", "20000", "using idempotency_expiry", NULL, 0},
