@@ -2,6 +2,7 @@
  *
  * The reference of how libtenant-events is used with PostgreSQL; `sync-consumer --help` and README.md. */
 #include "replica.h"
+#include "reread.h"
 
 #include <tenant/events.h>
 #include <tenant/events_metrics.h>
@@ -34,6 +35,8 @@ static const char help[] =
     "  --group NAME          consumer group (sync-service)\n"
     "  --member NAME         this process's name in the group (made up)\n"
     "  --from all|new        where a new group begins (all)\n"
+    "  --service HOST:PORT   tenant-service: rows in doubt are read anew by RPC, with the same --ca, --cert and --key\n"
+    "  --server-name NAME    name in its certificate, if not the address's\n"
     "  --metrics-file FILE   Prometheus text, written anew every second\n"
     "  --ack-wait-ms N       an event is delivered again when it is not done by then (30000)\n"
     "  --lease-ttl-ms N      a member that is silent for so long is dead (10000)\n"
@@ -44,6 +47,8 @@ static const char help[] =
 struct options {
     struct tenant_consumer_settings settings;
     struct replica replica;
+    struct tenant_client_options service; /* .address NULL: rows in doubt wait for their next events */
+    struct reread *reread;                /* NULL likewise */
     const char *metrics_file;
     bool create_schema;
     bool print_schema;
@@ -68,23 +73,36 @@ static void notice(void *context, int level, const char *text)
     fprintf(stderr, "sync-consumer: %s: %s\n", names[level], text);
 }
 
-/* Written beside and renamed, so that nobody reads half of it. */
-static void *write_metrics(void *path)
+static bool metrics_print(struct options *options, FILE *file)
 {
     char *text = malloc(METRICS_SIZE);
+    if (text == NULL)
+        abort();
+    (void)tenant_consumer_metrics(running, text, METRICS_SIZE);
+    bool good = fputs(text, file) >= 0;
+    free(text);
+    if (options->reread != NULL)
+        reread_metrics(options->reread, file);
+    return good && ferror(file) == 0;
+}
+
+/* Written beside and renamed, so that nobody reads half of it. */
+static void *write_metrics(void *argument)
+{
+    struct options *options = argument;
     char *fresh = NULL;
-    if (text == NULL || asprintf(&fresh, "%s.new", (const char *)path) < 0)
+    if (asprintf(&fresh, "%s.new", options->metrics_file) < 0)
         abort();
     for (bool last = false; !last;) {
         last = ended;
-        (void)tenant_consumer_metrics(running, text, METRICS_SIZE);
         FILE *file = fopen(fresh, "w");
-        if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0 || rename(fresh, path) != 0)
+        bool good = file != NULL && metrics_print(options, file);
+        good = (file == NULL || fclose(file) == 0) && good;
+        if (!good || rename(fresh, options->metrics_file) != 0)
             perror("sync-consumer: metrics");
         for (int i = 0; i < 10 && !last && !ended; i++)
             nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
     }
-    free(text);
     free(fresh);
     return NULL;
 }
@@ -128,7 +146,8 @@ static void take(struct options *options, const char *name)
         const char **place;
     } texts[] = {{"nats", &settings->url},       {"seed", &settings->seed_file},     {"ca", &settings->ca_file},
                  {"cert", &settings->cert_file}, {"key", &settings->key_file},       {"group", &settings->group},
-                 {"member", &settings->member},  {"database", &options->replica.url}, {"metrics-file", &options->metrics_file}};
+                 {"member", &settings->member},  {"database", &options->replica.url}, {"metrics-file", &options->metrics_file},
+                 {"service", &options->service.address}, {"server-name", &options->service.server_name}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (strcmp(name, texts[i].name) == 0)
             *texts[i].place = optarg;
@@ -152,9 +171,10 @@ static void take(struct options *options, const char *name)
 static void parse(struct options *options, int argc, char **argv)
 {
     static const char *const with[] = {"nats", "seed",   "ca",   "cert",         "key",         "database",    "schema",
-                                       "group", "member", "from", "metrics-file", "ack-wait-ms", "lease-ttl-ms"};
+                                       "group", "member", "from", "metrics-file", "ack-wait-ms", "lease-ttl-ms",
+                                       "service", "server-name"};
     static const char *const without[] = {"create-schema", "print-schema", "help"};
-    struct option known[17] = {{0}};
+    struct option known[19] = {{0}};
     int count = 0;
     for (size_t i = 0; i < sizeof with / sizeof with[0]; i++)
         known[count++] = (struct option){with[i], required_argument, NULL, 0};
@@ -167,6 +187,18 @@ static void parse(struct options *options, int argc, char **argv)
         fputs("try sync-consumer --help\n", stderr);
         exit(2);
     }
+}
+
+/* Beside the consumer, with the files that it has too. */
+static bool begin_reread(struct options *options)
+{
+    if (options->service.address == NULL)
+        return true;
+    options->service.ca_file = options->settings.ca_file;
+    options->service.cert_file = options->settings.cert_file;
+    options->service.key_file = options->settings.key_file;
+    options->reread = reread_start(&options->service, &options->replica);
+    return options->reread != NULL;
 }
 
 static int follow(struct options *options)
@@ -184,7 +216,7 @@ static int follow(struct options *options)
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* libpq's sockets */
     bool writes = options->metrics_file != NULL &&
-                  pthread_create(&writer, NULL, write_metrics, (void *)options->metrics_file) == 0;
+                  pthread_create(&writer, NULL, write_metrics, options) == 0;
     tenant_consumer_run(consumer);
     ended = true;
     if (writes)
@@ -221,7 +253,10 @@ int main(int argc, char **argv)
     options.settings.notice = notice;
     if (options.create_schema && !replica_create(&options.replica))
         return 1;
+    if (!begin_reread(&options))
+        return 2;
     int status = follow(&options);
+    reread_stop(options.reread);
     replica_close(&options.replica);
     return status;
 }

@@ -37,29 +37,56 @@ static const char table[] =
     "    sequence bigint NOT NULL,\n"
     "    event_id text NOT NULL,\n"
     "    events bigint NOT NULL DEFAULT 1,\n" /* applied to this row */
-    "    is_stale boolean NOT NULL DEFAULT false\n" /* a change was withheld: to be read by RPC */
+    "    is_stale boolean NOT NULL DEFAULT false\n" /* in doubt: a change was withheld, or is void */
+    ");\n"
+    /* Whose rows are in doubt: also of tenants that have none, because it was their first event that was withheld. */
+    "CREATE TABLE IF NOT EXISTS tenant_doubt (\n"
+    "    tenant_id text PRIMARY KEY,\n"
+    "    since timestamptz NOT NULL DEFAULT now()\n"
     ");\n";
 
-static const char upsert[] =
-    "INSERT INTO tenant_replica (tenant_id, slug, display_name, type, home_region, status, plan_id, plan_addons, labels,"
-    " default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, branding_theme, create_time,"
-    " update_time, etag, incarnation, sequence, event_id)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], jsonb_object($9::text[]), $10, $11::text[], $12::boolean,"
-    " $13::boolean, $14::boolean, jsonb_object($15::text[]), $16::timestamptz, $17::timestamptz, $18, $19::bigint,"
-    " $20::bigint, $21)"
-    " ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, display_name = excluded.display_name,"
-    " type = excluded.type, home_region = excluded.home_region, status = excluded.status, plan_id = excluded.plan_id,"
-    " plan_addons = excluded.plan_addons, labels = excluded.labels, default_locale = excluded.default_locale,"
-    " allowed_locales = excluded.allowed_locales, mfa_required = excluded.mfa_required,"
-    " offline_enabled = excluded.offline_enabled, ai_enabled = excluded.ai_enabled,"
-    " branding_theme = excluded.branding_theme, create_time = excluded.create_time, update_time = excluded.update_time,"
-    " etag = excluded.etag, incarnation = excluded.incarnation, sequence = excluded.sequence,"
-    " event_id = excluded.event_id, events = tenant_replica.events + 1, is_stale = false"
-    " WHERE (tenant_replica.incarnation, tenant_replica.sequence) < (excluded.incarnation, excluded.sequence)";
+#define ROW_PUT                                                                                                        \
+    "INSERT INTO tenant_replica (tenant_id, slug, display_name, type, home_region, status, plan_id, plan_addons,"      \
+    " labels, default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, branding_theme,"             \
+    " create_time, update_time, etag, incarnation, sequence, event_id)"                                                \
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], jsonb_object($9::text[]), $10, $11::text[], $12::boolean,"       \
+    " $13::boolean, $14::boolean, jsonb_object($15::text[]), $16::timestamptz, $17::timestamptz, $18, $19::bigint,"    \
+    " $20::bigint, $21)"                                                                                               \
+    " ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, display_name = excluded.display_name,"               \
+    " type = excluded.type, home_region = excluded.home_region, status = excluded.status,"                             \
+    " plan_id = excluded.plan_id, plan_addons = excluded.plan_addons, labels = excluded.labels,"                       \
+    " default_locale = excluded.default_locale, allowed_locales = excluded.allowed_locales,"                           \
+    " mfa_required = excluded.mfa_required, offline_enabled = excluded.offline_enabled,"                               \
+    " ai_enabled = excluded.ai_enabled, branding_theme = excluded.branding_theme,"                                     \
+    " create_time = excluded.create_time, update_time = excluded.update_time, etag = excluded.etag,"                   \
+    " incarnation = excluded.incarnation, sequence = excluded.sequence, event_id = excluded.event_id,"                 \
+    " is_stale = false"
+#define DOUBT_END "WITH known AS (DELETE FROM tenant_doubt WHERE tenant_id = $1) "
 
-static const char stale[] = "UPDATE tenant_replica SET is_stale = true WHERE tenant_id = $1";
+/* Any event ends the doubt.  What was read by RPC may be ahead of the events that follow: they take nothing back. */
+static const char upsert[] = DOUBT_END ROW_PUT
+    ", events = tenant_replica.events + 1"
+    " WHERE (tenant_replica.incarnation, tenant_replica.sequence) < (excluded.incarnation, excluded.sequence)"
+    " AND (tenant_replica.incarnation < excluded.incarnation"
+    " OR coalesce(tenant_replica.update_time <= excluded.update_time, true))";
 
-#define UPSERT_PARAMS (COLUMN_COUNT + 3)
+static const char doubt[] = "WITH row AS (UPDATE tenant_replica SET is_stale = true WHERE tenant_id = $1)"
+                            " INSERT INTO tenant_doubt (tenant_id) VALUES ($1) ON CONFLICT (tenant_id) DO NOTHING";
+
+/* In no order: of many, those that cannot be read must not stand before the others for ever. */
+static const char doubts[] = "SELECT d.tenant_id, i.incarnation, i.sequence FROM tenant_doubt d JOIN tenant_inbox i"
+                             " ON i.consumer = $1 AND i.tenant_id = d.tenant_id ORDER BY random() LIMIT $2::bigint";
+
+/* Whoever applies an event has this row first. */
+static const char still_at[] = "SELECT FROM tenant_inbox i JOIN tenant_doubt d USING (tenant_id) WHERE i.consumer = $1"
+                               " AND i.tenant_id = $2 AND i.incarnation = $3::bigint AND i.sequence = $4::bigint"
+                               " FOR UPDATE OF i";
+
+static const char read_row[] = DOUBT_END ROW_PUT;
+static const char no_row[] = DOUBT_END "DELETE FROM tenant_replica WHERE tenant_id = $1";
+
+#define ROW_PARAMS (COLUMN_COUNT + 3)
+#define NUMBER_SIZE 24
 
 static bool is_up(struct replica *replica)
 {
@@ -106,6 +133,12 @@ static enum tenant_outcome failure(struct replica *replica, PGresult *result, st
     return about_data ? TENANT_EVENT_RETRY : TENANT_EVENT_UNAVAILABLE;
 }
 
+static void position_texts(const struct tenant_position *at, char numbers[2][NUMBER_SIZE])
+{
+    snprintf(numbers[0], NUMBER_SIZE, "%llu", (unsigned long long)at->incarnation);
+    snprintf(numbers[1], NUMBER_SIZE, "%llu", (unsigned long long)at->sequence);
+}
+
 /* The field `tenant` of a payload of any of our types; NULL: it has none. */
 static const Tenant__V1__Tenant *tenant_of(const struct tenant_event *event)
 {
@@ -128,29 +161,34 @@ static bool leaves_doubt(const struct tenant_event *event)
     return strcmp(event->type, "tenant.event.withheld") == 0 || strcmp(event->type, "tenant.log.rewound") == 0;
 }
 
+/* The row of a tenant as it was at a position; `event_id` is "" where no event says so. */
+static PGresult *put(struct replica *replica, const char *text, const Tenant__V1__Tenant *tenant,
+                     const struct tenant_position *at, const char *event_id)
+{
+    char numbers[2][NUMBER_SIZE];
+    struct columns columns;
+    const char *values[ROW_PARAMS];
+    columns_make(tenant, &columns);
+    for (int i = 0; i < COLUMN_COUNT; i++)
+        values[i] = columns.text[i];
+    position_texts(at, numbers);
+    values[COLUMN_COUNT] = numbers[0];
+    values[COLUMN_COUNT + 1] = numbers[1];
+    values[COLUMN_COUNT + 2] = event_id;
+    PGresult *result = PQexecParams(replica->connection, text, ROW_PARAMS, NULL, values, NULL, NULL, 0);
+    columns_free(&columns);
+    return result;
+}
+
 static PGresult *effect(struct replica *replica, const struct tenant_event *event)
 {
     const Tenant__V1__Tenant *tenant = tenant_of(event);
     const char *id = event->tenant_id;
     if (tenant == NULL && leaves_doubt(event))
-        return PQexecParams(replica->connection, stale, 1, NULL, &id, NULL, NULL, 0);
+        return PQexecParams(replica->connection, doubt, 1, NULL, &id, NULL, NULL, 0);
     if (tenant == NULL)
         return NULL; /* of no interest: only the position moves */
-    char numbers[2][24];
-    struct columns columns;
-    const char *values[UPSERT_PARAMS];
-    columns_make(tenant, &columns);
-    for (int i = 0; i < COLUMN_COUNT; i++)
-        values[i] = columns.text[i];
-    snprintf(numbers[0], sizeof numbers[0], "%llu", (unsigned long long)event->at.incarnation);
-    snprintf(numbers[1], sizeof numbers[1], "%llu", (unsigned long long)event->at.sequence);
-    values[COLUMN_COUNT] = numbers[0];
-    values[COLUMN_COUNT + 1] = numbers[1];
-    values[COLUMN_COUNT + 2] = event->id;
-    PGresult *result =
-        PQexecParams(replica->connection, upsert, UPSERT_PARAMS, NULL, values, NULL, NULL, 0);
-    columns_free(&columns);
-    return result;
+    return put(replica, upsert, tenant, &event->at, event->id);
 }
 
 enum tenant_outcome replica_apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
@@ -191,6 +229,56 @@ int replica_store(void *context, const struct tenant_position_change *changes, s
         return 2;
     enum tenant_inbox_result rc = tenant_inbox_store(replica->connection, replica->group, changes, count);
     return rc == TENANT_INBOX_OK ? 0 : rc == TENANT_INBOX_STALE ? TENANT_STORE_STALE : 2;
+}
+
+bool replica_doubts(struct replica *replica, struct replica_doubts *out)
+{
+    static const char limit[] = REPLICA_DOUBTS_TEXT;
+    const char *values[] = {replica->group, limit};
+    *out = (struct replica_doubts){.count = 0};
+    if (!is_up(replica))
+        return false;
+    PGresult *result = PQexecParams(replica->connection, doubts, 2, NULL, values, NULL, NULL, 0);
+    bool good = PQresultStatus(result) == PGRES_TUPLES_OK;
+    for (int i = 0; good && i < PQntuples(result) && i < REPLICA_DOUBTS_MAX; i++) {
+        struct replica_doubt *one = &out->items[out->count++];
+        snprintf(one->tenant_id, sizeof one->tenant_id, "%s", PQgetvalue(result, i, 0));
+        one->at.incarnation = strtoull(PQgetvalue(result, i, 1), NULL, 10);
+        one->at.sequence = strtoull(PQgetvalue(result, i, 2), NULL, 10);
+    }
+    PQclear(result);
+    return good;
+}
+
+/* 1: nothing has come in between; 0: something has; -1: the database failed. */
+static int locked_at(struct replica *replica, const struct replica_doubt *one)
+{
+    char numbers[2][NUMBER_SIZE];
+    position_texts(&one->at, numbers);
+    const char *values[] = {replica->group, one->tenant_id, numbers[0], numbers[1]};
+    PGresult *result = PQexecParams(replica->connection, still_at, 4, NULL, values, NULL, NULL, 0);
+    int locked = PQresultStatus(result) == PGRES_TUPLES_OK ? PQntuples(result) : -1;
+    PQclear(result);
+    return locked;
+}
+
+bool replica_settle(struct replica *replica, const struct replica_doubt *one, const Tenant__V1__Tenant *tenant)
+{
+    const char *id = one->tenant_id;
+    if (!is_up(replica) || !run(replica, "BEGIN", NULL, 0))
+        return false;
+    int locked = locked_at(replica, one);
+    if (locked != 1) {
+        (void)run(replica, "ROLLBACK", NULL, 0);
+        return locked == 0;
+    }
+    PGresult *result = tenant == NULL ? PQexecParams(replica->connection, no_row, 1, NULL, &id, NULL, NULL, 0)
+                                      : put(replica, read_row, tenant, &one->at, "");
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!good)
+        fprintf(stderr, "sync-consumer: database: %s", PQerrorMessage(replica->connection));
+    PQclear(result);
+    return run(replica, good ? "COMMIT" : "ROLLBACK", NULL, 0) && good;
 }
 
 char *replica_ddl(const struct replica *replica)

@@ -48,14 +48,15 @@ def publish(env, identity, subject, body):
     return asyncio.run(send())
 
 
-def largest_message(env, tenant_id, size):
-    """What the stream of this tenant takes from now on, in bytes; -1: as much as the server."""
+def largest_message(env, partitions, size):
+    """What the streams of these partitions take from now on, in bytes; -1: as much as the server."""
     async def change():
         client = await connect(env, "admin")
         js = client.jetstream()
-        config = (await js.stream_info(f"TENANT_{partition_of(tenant_id):02d}")).config
-        config.max_msg_size = size
-        await js.update_stream(config)
+        for partition in partitions:
+            config = (await js.stream_info(f"TENANT_{partition:02d}")).config
+            config.max_msg_size = size
+            await js.update_stream(config)
         await client.close()
     asyncio.run(change())
 

@@ -209,13 +209,14 @@ def event_was_received(provider):
 def event_was_withheld(provider):
     """Its stream was given a limit that the event is beyond."""
     tenant, _ = provider.create()
-    events.largest_message(provider.env, tenant.tenant_id, 3000)
+    partitions = [events.partition_of(tenant.tenant_id)]
+    events.largest_message(provider.env, partitions, 3000)
     try:
         provider.update(tenant.tenant_id, labels={f"label-{n}": "x" * 60 for n in range(60)})
         values = {"tenant_id": tenant.tenant_id, "event_type": "tenant.event.withheld.v1", "sequence": "2"}
         provider.event(values)
     finally:
-        events.largest_message(provider.env, tenant.tenant_id, -1)
+        events.largest_message(provider.env, partitions, -1)
     return values
 
 

@@ -6,7 +6,8 @@ The program is built against an installed libtenant-events.  Two processes share
 changed through the service; they and the servers are killed with SIGKILL; then source and replica must agree row by
 row, and the books (a trigger's record of every row that the replica was ever given, in the transaction that did it)
 must show each event of each tenant once and in order.  At last the source forgets the latest event of a tenant, as a
-database does that was restored.  Prints the totals; the last line is `N passed, N failed`.
+database does that was restored, and a stream refuses the first event of another: rows in doubt wait for an event, or are
+read anew.  Prints the totals; the last line is `N passed, N failed`.
 """
 import argparse
 import collections
@@ -21,9 +22,10 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/e2e"))
+sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "tests/contracts")]
 
 import conftest  # noqa: E402,F401  (compiles the protos)
+import events  # noqa: E402
 import grpc  # noqa: E402
 import psycopg  # noqa: E402
 from support import Service, Stack, change_status, create, update, wait_until  # noqa: E402
@@ -41,6 +43,15 @@ BEGIN
 END $$;
 CREATE TRIGGER books AFTER INSERT OR UPDATE ON sync_consumer.tenant_replica
     FOR EACH ROW EXECUTE FUNCTION sync_consumer.note();
+CREATE TABLE sync_consumer.backwards (tenant_id text, was timestamptz, became timestamptz);
+CREATE FUNCTION sync_consumer.note_backwards() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO sync_consumer.backwards VALUES (NEW.tenant_id, OLD.update_time, NEW.update_time);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER backwards AFTER UPDATE ON sync_consumer.tenant_replica FOR EACH ROW
+    WHEN (NEW.incarnation = OLD.incarnation AND NEW.update_time < OLD.update_time)
+    EXECUTE FUNCTION sync_consumer.note_backwards();
 """
 # Both sides as texts that can be compared.
 SOURCE = """SELECT id::text, slug, display_name, type, home_region, status, plan_id, plan_addons, labels, default_locale, allowed_locales,
@@ -67,19 +78,27 @@ def run(*command, **options):
 
 
 def build(folder):
-    """The library installed, the program built by its own Makefile, with the shared library."""
+    """The libraries installed, the program built by its own Makefile: with the static ones, and the shared ones to be used."""
     clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MODE")}
-    run("make", "-C", ROOT, "install-libtenant-events", f"PREFIX={folder}", env=clean)
-    run("make", "-C", ROOT / "examples/sync-consumer", f"OUT={folder}", env=clean | {"PKG_CONFIG_PATH": f"{folder}/lib/pkgconfig"})
-    return folder / "sync-consumer"
+    run("make", "-C", ROOT, "install-libtenant", "install-libtenant-events", f"PREFIX={folder}", env=clean)
+    program = folder / "sync-consumer"
+    for options in (["STATIC=1"], []):
+        program.unlink(missing_ok=True)
+        run("make", "-C", ROOT / "examples/sync-consumer", f"OUT={folder}", *options,
+            env=clean | {"PKG_CONFIG_PATH": f"{folder}/lib/pkgconfig"})
+        needed = run("readelf", "-d", program)
+        check(f"it is built {' '.join(options) or 'with shared libraries'}",
+              [] if ("libtenant-events.so" not in needed) == bool(options) else [needed])
+        run(program, "--help", env=os.environ | {"LD_LIBRARY_PATH": str(folder / "lib")})
+    return program
 
 
 class Member:
     """One process, started again under another name after each death."""
     count = 0
 
-    def __init__(self, world):
-        self.world = world
+    def __init__(self, world, *options):
+        self.world, self.options = world, options
         self.start()
 
     def start(self):
@@ -91,7 +110,7 @@ class Member:
             [self.world.program, "--nats", env["STACK_NATS_URL"], "--seed", f"{env['STACK_NATS_CREDS']}/sync-service.nk",
              "--ca", stack.pki / "ca.pem", "--cert", stack.pki / "sync-service.pem", "--key", stack.pki / "sync-service.key",
              "--database", self.world.replica_url, "--ack-wait-ms", "2000", "--lease-ttl-ms", "1500",
-             "--metrics-file", self.metrics, "--create-schema"],
+             "--metrics-file", self.metrics, "--create-schema", *self.options],
             stdout=self.log, stderr=self.log, env=dict(os.environ, LD_LIBRARY_PATH=str(self.world.folder / "lib")))
 
     def kill(self):
@@ -316,10 +335,67 @@ def take_back(world):
     check("it begins anew in another incarnation", [] if at == [(2, 1)] else at)
     update(world.service, pb.Tenant(tenant_id=tenant, display_name="after all"), ["display_name"])
     wait_until(lambda: not world.ask(stale), 30)
+    check("its next event ends the doubt", world.ask(stale) + differing(world))
+    check("all of them ended by themselves with status 0", [s for s in (before, member.stop(), world.service.stop()) if s])
+
+
+def row_of(world, tenant, read=False):
+    """What the replica has, once it is in no doubt (and, with `read`, is what an RPC said); else nothing."""
+    return world.ask(f"SELECT display_name FROM sync_consumer.tenant_replica WHERE tenant_id = '{tenant}' AND NOT is_stale"
+                     f" AND NOT EXISTS (SELECT FROM sync_consumer.tenant_doubt d WHERE d.tenant_id = '{tenant}')"
+                     + (" AND event_id = ''" if read else ""))
+
+
+def differing(world):
     source = {text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)}
     replica = {row[0]: row[1:] for row in world.ask(REPLICA)}
-    check("its next event ends the doubt", world.ask(stale) + ([] if replica[tenant] == source[tenant] else [replica[tenant]]))
-    check("all of them ended by themselves with status 0", [s for s in (before, member.stop(), world.service.stop()) if s])
+    return [(t, source.get(t), replica.get(t)) for t in sorted(set(source) | set(replica)) if source.get(t) != replica.get(t)]
+
+
+def create_withheld(world):
+    """No stream takes its first event, so nothing but a doubt tells of it."""
+    events.largest_message(world.stack.env, range(16), 3000)
+    try:
+        labels = {f"label-{n}": "x" * 60 for n in range(60)}
+        tenant = create(world.service, f"sync-{world.run}-withheld", labels=labels).tenant_id
+        found = wait_until(lambda: row_of(world, tenant, read=True), 30)
+    finally:
+        events.largest_message(world.stack.env, range(16), -1)
+    check("a tenant whose first event was withheld is read", [] if found else [tenant])
+    return tenant
+
+
+def be_ahead(world, tenant):
+    """Read while two changes have not been told yet."""
+    world.stack.control("nats", "kill")
+    try:
+        for name in ("one", "two"):
+            update(world.service, pb.Tenant(tenant_id=tenant, display_name=name), ["display_name"])
+        with psycopg.connect(world.replica_url, autocommit=True) as sql:
+            sql.execute("INSERT INTO sync_consumer.tenant_doubt (tenant_id) VALUES (%s)", [tenant])
+        found = wait_until(lambda: row_of(world, tenant, read=True), 60)
+    finally:
+        world.stack.control("nats", "start")
+    check("what is read may be ahead of the events", [] if found == [("two",)] else found)
+    check("they are passed over all the same", [behind] if (behind := world.settle()) else [])
+    check("no row went back", world.ask("SELECT * FROM sync_consumer.backwards"))
+    update(world.service, pb.Tenant(tenant_id=tenant, display_name="three"), ["display_name"])
+    check("and events go on", [] if wait_until(lambda: row_of(world, tenant) == [("three",)], 30) else row_of(world, tenant))
+
+
+def read_anew(world):
+    """With the service at hand no doubt waits for an event."""
+    tenant = forget_latest(world)
+    world.service = Service(world.stack, RELAY_WITHHOLD_AFTER="1s")
+    member = Member(world, "--service", world.service.address)
+    world.members.append(member)
+    found = wait_until(lambda: row_of(world, tenant, read=True), 30)
+    check("a tenant whose event is void is read", [] if found else [tenant])
+    be_ahead(world, create_withheld(world))
+    check("every row is what the source's row is, again", differing(world))
+    lines = wait_until(lambda: [line for line in member.metrics.read_text().splitlines() if "sync_consumer_" in line])
+    check("it counts what it reads", [] if 'sync_consumer_rereads_total{outcome="settled"} 3' in lines else lines)
+    check("these end with status 0 as well", [s for s in (member.stop(), world.service.stop()) if s])
 
 
 def tell(world, victims, chance):
@@ -336,6 +412,7 @@ def tell(world, victims, chance):
     statuses = [member.stop() for member in world.members]
     judge(world, victims, behind, statuses)
     take_back(world)
+    read_anew(world)
 
 
 def main():
