@@ -28,6 +28,21 @@ static inline size_t utf8_length(struct slice text)
     return length;
 }
 
+#define UTF8_WORD_ONES (UINT64_MAX / 255)
+
+/* Bytes at the front that are ASCII, and not NUL.  A multiple of eight, up to seven too few: the eight bytes of a word
+ * are judged at once (Mycroft's test for a byte that is zero). */
+static inline size_t utf8_ascii(struct slice text)
+{
+    size_t size = 0;
+    for (uint64_t word = 0; text.size - size >= sizeof word; size += sizeof word) {
+        memcpy(&word, text.data + size, sizeof word);
+        if (((word | (word - UTF8_WORD_ONES)) & UTF8_WORD_ONES << 7) != 0)
+            break;
+    }
+    return size;
+}
+
 /* The code point of a character whose length is known. */
 static inline uint32_t utf8_point(const uint8_t *bytes, size_t length)
 {

@@ -22,7 +22,8 @@ static uint8_t upper(uint8_t byte);
 
 bool text_is_utf8(struct slice text)
 {
-    while (text.size > 0) {
+    for (text = slice_skip(text, utf8_ascii(text)); text.size > 0;
+         text = slice_skip(text, utf8_ascii(text))) {
         size_t size = utf8_length(text);
         if (size == 0)
             return false;

@@ -93,8 +93,9 @@ void dispatch_find_method(struct h2_stream *stream)
     if (slice_is(known[HEADER_METHOD], "GET"))
         path = path_without_query(path);
     stream->slot = dispatch_find(stream->h2->worker, path);
-    if (stream->slot != NULL && stream->slot->method->policy.max_request_bytes > 0)
-        stream->framing.limit = stream->slot->method->policy.max_request_bytes;
+    if (stream->slot != NULL)
+        stream->framing.limit =
+            method_message_bytes(stream->slot->method, &stream->h2->worker->limits);
     if (stream->slot != NULL && method_streams(stream->slot->method))
         stream->flow = xcalloc(1, sizeof *stream->flow);
     stream->refusal = protocol_of_request(stream->slot == NULL ? NULL : stream->slot->method,

@@ -2,11 +2,14 @@
 #include "rpc/h2_limits.h"
 
 #include "base/clock.h"
+#include "base/method.h"
 
 #include "rpc/rpc.h"
 
 #include <assert.h>
 #include <string.h>
+
+#define MESSAGE_BYTES_DEFAULT ((size_t)1 << 20)
 
 /* docs/limits.md says where each number comes from. */
 const struct rpc_limits rpc_limits_default = {
@@ -23,7 +26,7 @@ const struct rpc_limits rpc_limits_default = {
     .header_fields = 64,
     .header_bytes = 16u << 10,
     .header_field_bytes = 8u << 10,
-    .message_bytes = 1u << 20,
+    .message_bytes = MESSAGE_BYTES_DEFAULT,
     .response_bytes = 4u << 20,
     .queued_response_bytes = 256u << 10,
     .settings_entries = 32,
@@ -81,6 +84,13 @@ struct identity_limits limits_of_identity(const struct rpc_limits *limits, const
         .client_resets_burst = own_or(own->client_resets_burst, limits->client_resets_burst),
         .client_resets_rate = own_or(own->client_resets_rate, limits->client_resets_rate),
     };
+}
+
+size_t method_message_bytes(const struct rpc_method *method, const struct rpc_limits *limits)
+{
+    size_t own = method->policy.max_request_bytes;
+    bool is_alone = own > MESSAGE_BYTES_DEFAULT || (own != 0 && own < limits->message_bytes);
+    return is_alone ? own : limits->message_bytes;
 }
 
 /* Tokens are fractions, so that slow rates refill between quick calls.  The first call starts

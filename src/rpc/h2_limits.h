@@ -3,6 +3,7 @@
 #define RPC_H2_LIMITS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A token bucket: `burst` at once, refilled by `rate` per second.  Zero-initialised it is full
@@ -22,6 +23,10 @@ struct identity_limits {
     uint32_t client_resets_rate;
 };
 struct identity_limits limits_of_identity(const struct rpc_limits *limits, const char *identity);
+
+struct rpc_method;
+/* The most that one request message of the method may have, in bytes. */
+size_t method_message_bytes(const struct rpc_method *method, const struct rpc_limits *limits);
 
 /* Takes one token; false when there is none. */
 bool budget_take(struct budget *budget, uint32_t burst, double rate, uint64_t now_ns);

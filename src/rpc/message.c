@@ -11,6 +11,9 @@
 
 #include <assert.h>
 
+/* What a field, or a byte of JSON, costs to read, in bytes that are only copied. */
+#define FIELD_WEIGHT 32
+#define JSON_WEIGHT 8
 #define INFLATED_KEPT                                                                              \
     ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
 
@@ -76,6 +79,7 @@ static int decoded(struct running_call *call, struct slice bytes, struct arena *
                    ProtobufCMessage **message)
 {
     bool json = call->dialect.codec == CODEC_JSON;
+    charge(call, json ? JSON_WEIGHT * bytes.size : 0);
     TRY(json ? codec_parse_json(call, bytes, arena, message)
              : unpacked(call, bytes, arena, message));
     if (call->h2 != NULL)
@@ -89,19 +93,20 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
                     ProtobufCMessage **message)
 {
     const ProtobufCMessageDescriptor *type = call->call.method->request;
-    char path[SCAN_PATH_SIZE];
-    enum scan_result scan = scan_message(type, bytes, path);
+    struct scan_report report;
+    enum scan_result scan = scan_message(type, bytes, &report);
+    charge(call, FIELD_WEIGHT * report.fields);
     switch (scan) {
     case SCAN_OK:
         break;
     case SCAN_TOO_DEEP:
     case SCAN_TOO_MANY:
-        return call_refuse_field(&call->call, MESSAGE_TOO_COMPLEX, path, scan_rule(scan));
+        return call_refuse_field(&call->call, MESSAGE_TOO_COMPLEX, report.path, scan_rule(scan));
     case SCAN_MALFORMED:
     case SCAN_BAD_UTF8:
     case SCAN_NUL:
     case SCAN_TWICE:
-        return call_refuse_field(&call->call, MESSAGE_MALFORMED, path, scan_rule(scan));
+        return call_refuse_field(&call->call, MESSAGE_MALFORMED, report.path, scan_rule(scan));
     }
     *message = protobuf_c_message_unpack(type, arena_protobuf(arena), bytes.size, bytes.data);
     if (*message == NULL)

@@ -39,9 +39,8 @@ struct level {
 };
 
 struct scan {
-    size_t fields; /* counted so far, in all messages */
-    char *path;    /* SCAN_PATH_SIZE bytes */
-    bool failed;   /* the path is written */
+    struct scan_report *report;
+    bool failed; /* the path is written */
 };
 
 /* A field's wire form, read before we look at what it means. */
@@ -71,12 +70,13 @@ static size_t segment_format(const struct level *level, char *out, size_t room);
 static size_t occurrence_count(const struct level *level);
 
 enum scan_result scan_message(const ProtobufCMessageDescriptor *type, struct slice bytes,
-                              char path[SCAN_PATH_SIZE])
+                              struct scan_report *report)
 {
-    path[0] = '\0';
+    report->fields = 0;
+    report->path[0] = '\0';
     if (bytes.size == 0)
         return SCAN_OK;
-    struct scan scan = {.path = path};
+    struct scan scan = {.report = report};
     struct level top = {
         .type = type,
         .begin = bytes.data,
@@ -97,7 +97,7 @@ const char *scan_rule(enum scan_result result)
     case SCAN_TOO_DEEP:
         return "must not be nested deeper than 16 messages";
     case SCAN_TOO_MANY:
-        return "must not bring the message above 20000 fields and elements";
+        return "must not bring the message above 5000 fields and elements";
     case SCAN_BAD_UTF8:
         return "must be UTF-8";
     case SCAN_NUL:
@@ -108,7 +108,7 @@ const char *scan_rule(enum scan_result result)
     return "";
 }
 
-_Static_assert(SCAN_DEPTH_MAX == 16 && SCAN_FIELDS_MAX == 20000, "the rules' texts say so");
+_Static_assert(SCAN_DEPTH_MAX == 16 && SCAN_FIELDS_MAX == 5000, "the rules' texts say so");
 
 /* The path is written once, by the innermost level that failed: its parents' state is still
  * that of the failing field. */
@@ -127,7 +127,7 @@ static enum scan_result level_scan(struct scan *scan, struct level *level)
         result = item_scan(scan, level, &item);
     }
     if (result != SCAN_OK && !scan->failed) {
-        path_write(level, scan->path);
+        path_write(level, scan->report->path);
         scan->failed = true;
     }
     return result;
@@ -226,7 +226,8 @@ static size_t packed_varints(struct slice payload)
  * stored. */
 static enum scan_result string_scan(struct slice text)
 {
-    while (text.size > 0) {
+    for (text = slice_skip(text, utf8_ascii(text)); text.size > 0;
+         text = slice_skip(text, utf8_ascii(text))) {
         if (text.data[0] == 0)
             return SCAN_NUL;
         size_t length = utf8_length(text);
@@ -303,10 +304,11 @@ static bool varint_read(struct cursor *cursor, size_t size_max, uint64_t *value)
 /* False once there are too many. */
 static bool fields_count(struct scan *scan, size_t count)
 {
-    assert(scan->fields <= SCAN_FIELDS_MAX);
-    if (count > SCAN_FIELDS_MAX - scan->fields)
+    size_t *fields = &scan->report->fields;
+    assert(*fields <= SCAN_FIELDS_MAX);
+    if (count > SCAN_FIELDS_MAX - *fields)
         return false;
-    scan->fields += count;
+    *fields += count;
     return true;
 }
 

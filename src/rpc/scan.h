@@ -8,7 +8,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #define SCAN_DEPTH_MAX 16     /* nested messages */
-#define SCAN_FIELDS_MAX 20000 /* fields and elements in the whole message, unknown ones too */
+#define SCAN_FIELDS_MAX 5000 /* fields and elements in the whole message, unknown ones too */
 /* bytes, terminator included; a longer path ends at the last segment that fits */
 #define SCAN_PATH_SIZE 160
 
@@ -22,10 +22,15 @@ enum scan_result {
     SCAN_TWICE,    /* a nested message, not a list's, in several parts: unpacking would lose numbers */
 };
 
-/* Checks `bytes` as a message of this type.  On anything but SCAN_OK `path` tells where:
- * "tenant.labels[3].key", "" when the place has no name.  Uses a bounded stack and no memory. */
+/* What a scan tells beside its result. */
+struct scan_report {
+    size_t fields;             /* looked at, those in nested messages too */
+    char path[SCAN_PATH_SIZE]; /* where it failed: "tenant.labels[3].key", "" when the place has no name */
+};
+
+/* Checks `bytes` as a message of this type.  Uses a bounded stack and no memory. */
 enum scan_result scan_message(const ProtobufCMessageDescriptor *type, struct slice bytes,
-                              char path[SCAN_PATH_SIZE]);
+                              struct scan_report *report);
 
 /* What is wrong, as a rule for a person: "must be UTF-8". */
 const char *scan_rule(enum scan_result result);

@@ -175,7 +175,7 @@ static void measure_messages(struct rpc_worker *worker)
 {
     worker->largest_message = worker->limits.message_bytes;
     for (size_t i = 0; i < worker->slot_count; i++) {
-        size_t size = worker->slots[i].method->policy.max_request_bytes;
+        size_t size = method_message_bytes(worker->slots[i].method, &worker->limits);
         if (size > worker->largest_message)
             worker->largest_message = size;
     }

@@ -80,9 +80,9 @@ static void there_and_back(struct ctx *ctx, const ProtobufCMessage *message)
 static void from_message(struct ctx *ctx, const ProtobufCMessageDescriptor *type,
                          struct slice bytes)
 {
-    char path[SCAN_PATH_SIZE];
+    struct scan_report report;
     AUTO(buf_deinit) struct buf text = BUF_EMPTY;
-    if (scan_message(type, bytes, path) != SCAN_OK)
+    if (scan_message(type, bytes, &report) != SCAN_OK)
         return;
     const ProtobufCMessage *message =
         protobuf_c_message_unpack(type, arena_protobuf(ctx->arena), bytes.size, bytes.data);

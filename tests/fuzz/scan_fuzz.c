@@ -36,14 +36,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     const ProtobufCMessageDescriptor *type = types[data[0] % (sizeof types / sizeof types[0])];
-    char path[SCAN_PATH_SIZE];
-    memset(path, 'x', sizeof path);
-    enum scan_result result = scan_message(type, slice_make(data + 1, size - 1), path);
-    EXPECT(memchr(path, 0, sizeof path) != NULL);
+    struct scan_report report;
+    memset(&report, 'x', sizeof report);
+    enum scan_result result = scan_message(type, slice_make(data + 1, size - 1), &report);
+    EXPECT(memchr(report.path, 0, sizeof report.path) != NULL && report.fields <= SCAN_FIELDS_MAX);
     EXPECT(result == SCAN_OK || scan_rule(result)[0] != '\0');
     if (result != SCAN_OK)
         return 0;
-    EXPECT(path[0] == '\0');
+    EXPECT(report.path[0] == '\0');
     ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, size - 1, data + 1);
     EXPECT(message != NULL);
     message_use(message);

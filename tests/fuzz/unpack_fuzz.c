@@ -85,10 +85,10 @@ static void message_walk(const ProtobufCMessage *message, unsigned depth, struct
 static ProtobufCMessage *message_take(const ProtobufCMessageDescriptor *type, struct slice bytes,
                                       struct arena *arena)
 {
-    char path[SCAN_PATH_SIZE];
-    memset(path, 'x', sizeof path);
-    enum scan_result result = scan_message(type, bytes, path);
-    EXPECT(memchr(path, 0, sizeof path) != NULL);
+    struct scan_report report;
+    memset(&report, 'x', sizeof report);
+    enum scan_result result = scan_message(type, bytes, &report);
+    EXPECT(memchr(report.path, 0, sizeof report.path) != NULL);
     if (result != SCAN_OK)
         return NULL;
     ProtobufCMessage *message =

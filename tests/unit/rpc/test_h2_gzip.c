@@ -233,6 +233,34 @@ START_TEST(bytes_without_content_are_charged)
     }
 END_TEST
 
+/* What takes long to read for its size is charged for that: fields, and JSON. */
+START_TEST(reading_is_charged)
+    {
+        static const struct extra connect_json[] = {{"content-type", "application/json"}, {NULL, NULL}};
+        bool json = _i == 1;
+        uint8_t bytes[15002];
+        struct slice message = slice_make(bytes, json ? 15002 : 8400);
+        memset(bytes, ' ', 15000);
+        memcpy(bytes + 15000, "{}", 2);
+        for (size_t field = 0; !json && field < 8400; field += 2)
+            memcpy(bytes + field, "\x7a", 2); /* number 15, empty: none of ours */
+        struct pair *pair = connected();
+        int32_t ids[4];
+        for (int i = 0; i < 4; i++) {
+            struct buf *body = xcalloc(1, sizeof *body);
+            json ? buf_put_slice(body, message) : framing_put(body, message);
+            ids[i] = pair_request(pair, "/test.v1.Pair/Echo", json ? connect_json : gzip_accepted, body);
+        }
+        read_all(pair);
+        ck_assert_int_eq(pair->invocations, 2); /* 285,600 or 270,036 */
+        ck_assert_uint_eq(pair_limit(pair, "decoded_per_turn"), 1);
+        for (int i = 0; i < 4; i++)
+            ck_assert_ptr_nonnull(pair_finish(pair, ids[i]));
+        ck_assert_int_eq(pair->invocations, 4);
+        pair_free(pair);
+    }
+END_TEST
+
 /* Nor those of one stream, which need no request to start. */
 START_TEST(messages_of_streams_take_turns)
     {
@@ -271,6 +299,7 @@ Suite *suite_rpc_h2_gzip(void)
     tcase_add_test(cases, broken_ones_are_internal);
     tcase_add_test(cases, messages_of_streams);
     tcase_add_test(cases, large_ones_take_turns);
+    tcase_add_loop_test(cases, reading_is_charged, 0, 2);
     tcase_add_test(cases, messages_of_streams_take_turns);
     tcase_add_test(cases, bytes_without_content_are_charged);
     suite_add_tcase(suite, cases);

@@ -22,8 +22,11 @@ static enum scan_result scan(const ProtobufCMessageDescriptor *type, struct slic
     uint8_t *copy = malloc(bytes.size + (bytes.size == 0));
     if (bytes.size > 0)
         memcpy(copy, bytes.data, bytes.size);
-    memset(path, 'x', SCAN_PATH_SIZE);
-    enum scan_result result = scan_message(type, slice_make(copy, bytes.size), path);
+    struct scan_report report;
+    memset(&report, 'x', sizeof report);
+    enum scan_result result = scan_message(type, slice_make(copy, bytes.size), &report);
+    memcpy(path, report.path, SCAN_PATH_SIZE);
+    ck_assert_uint_le(report.fields, SCAN_FIELDS_MAX);
     ck_assert_ptr_nonnull(memchr(path, 0, SCAN_PATH_SIZE));
     if (result == SCAN_OK) {
         ck_assert_str_eq(path, "");

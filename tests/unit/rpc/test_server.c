@@ -235,6 +235,13 @@ START_TEST(limits_change_while_connected)
         int32_t after = pair_call(server.pair, "Sleep", 1000);
         ck_assert_int_eq(answer_status(remote_finish(&remote, after)), GRPC_DEADLINE_EXCEEDED);
         ck_assert_int_eq(answer_status(remote_finish(&remote, before)), GRPC_OK);
+        const struct rpc_method *import = &pair_methods[5], *small = &pair_methods[6];
+        ck_assert_str_eq(import->name, "Import");
+        ck_assert_str_eq(small->name, "Small");
+        ck_assert_uint_eq(method_message_bytes(small, &limits), 100);
+        limits.message_bytes = 50;
+        ck_assert_uint_eq(method_message_bytes(small, &limits), 50);
+        ck_assert_uint_eq(method_message_bytes(import, &limits), 3u << 20);
         limits.header_fields = 3; /* a request has more */
         rpc_worker_set_limits(server.pair->worker, &limits);
         (void)pair_call(server.pair, "Echo", 1);

@@ -99,7 +99,8 @@ struct  Tenant__Options__V1__MethodPolicy
    */
   uint32_t default_deadline_ms;
   /*
-   * Bytes of one request message; 0: the configured limit.
+   * Bytes of one request message.  0: the configured limit; more than that one's default of 1 MiB: these, whatever is
+   * configured; else the smaller of both.
    */
   uint32_t max_request_bytes;
   /*
