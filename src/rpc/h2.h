@@ -113,7 +113,7 @@ struct h2 {
     bool goaway_final;         /* … and the final GOAWAY */
     uint64_t shutdown_ns;      /* when it began */
     bool receiving;            /* within the library: it ends the session when it has returned */
-    bool offended;             /* a GOAWAY with an error was sent */
+    bool offended;             /* a GOAWAY was sent for an error of the peer's */
     uint32_t end_error;        /* of the GOAWAY, once failed … */
     const char *end_reason;    /* … and its debug data, a constant; NULL: none */
     bool end_said;             /* … which has gone out: no frame follows it */

@@ -420,12 +420,14 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 }
 
 /* Ours, whose limit is counted, or the library's own, for what it finds and tells in no other way.  Its
- * ENHANCE_YOUR_CALM is for a SETTINGS frame alone. */
+ * ENHANCE_YOUR_CALM is for a SETTINGS frame alone.  INADEQUATE_SECURITY is ours alone, to a peer that is
+ * trusted no longer (drop_distrusted): what has changed is the trust, and the peer has done nothing. */
 static void note_goaway(struct h2 *h2, uint32_t error)
 {
     if (error == NGHTTP2_NO_ERROR)
         return;
-    h2->offended = true;
+    if (error != NGHTTP2_INADEQUATE_SECURITY)
+        h2->offended = true;
     if (h2->failed && error == h2->end_error) {
         h2->end_said = true;
         return;

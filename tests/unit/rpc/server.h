@@ -44,6 +44,7 @@ static inline void server_files(struct server *server)
     struct issued own = cert_make("leaf", &leaf, &ca);
     struct issued wrong = cert_make("wrong", &leaf, &other);
     cert_save(&ca, server->folder, "ca");
+    cert_save(&other, server->folder, "other");
     cert_save(&own, server->folder, "leaf");
     cert_save(&wrong, server->folder, "wrong");
     cert_drop(&ca);
@@ -52,23 +53,31 @@ static inline void server_files(struct server *server)
     cert_drop(&wrong);
 }
 
-static inline struct tls_context *server_context(struct server *server, const char *leaf,
-                                                 bool serves)
+/* Trusts the CA of that name. */
+static inline struct tls_context *server_trusting(struct server *server, const char *authority,
+                                                  const char *leaf, bool serves)
 {
     char cert[128], key[128], ca[128], name[64];
     snprintf(name, sizeof name, "%s.pem", leaf);
     cert_path(cert, server->folder, name);
     snprintf(name, sizeof name, "%s.key", leaf);
     cert_path(key, server->folder, name);
+    snprintf(name, sizeof name, "%s.pem", authority);
     const struct tls_settings settings = {.cert_file = cert,
                                           .key_file = key,
-                                          .ca_file = cert_path(ca, server->folder, "ca.pem"),
+                                          .ca_file = cert_path(ca, server->folder, name),
                                           .alpn = "h2",
                                           .server = serves};
     struct tls_context *context = NULL;
     int rc = tls_context_new(&server->ctx, &settings, &context);
     ck_assert_msg(rc == OK, "%s", ctx_fault_text(&server->ctx));
     return context;
+}
+
+static inline struct tls_context *server_context(struct server *server, const char *leaf,
+                                                 bool serves)
+{
+    return server_trusting(server, "ca", leaf, serves);
 }
 
 static inline void server_listen(struct server *server, struct loop *loop,

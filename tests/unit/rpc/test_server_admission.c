@@ -230,6 +230,32 @@ START_TEST(failed_handshakes_are_offences)
     }
 END_TEST
 
+/* Whose CA goes or whose certificate is revoked has done nothing: it comes back with a new one, and at once. */
+START_TEST(who_is_trusted_no_longer_has_not_offended)
+    {
+        struct rpc_limits limits = rpc_limits_default;
+        limits.offender_burst = 1;
+        limits.offender_rate = 1;
+        struct server server;
+        struct remote remote;
+        server_open(&server, &limits);
+        remote_open(&remote, &server);
+        (void)remote_finish(&remote, pair_call(server.pair, "Echo", 1));
+        tls_context_replace(server.tls, server_trusting(&server, "other", "leaf", true));
+        remote_wait_end(&remote);
+        ck_assert_uint_eq(server.pair->goaway_error, NGHTTP2_INADEQUATE_SECURITY);
+        remote_close(&remote);
+        tls_context_replace(server.tls, server_trusting(&server, "ca", "leaf", true));
+        while (rpc_worker_connections(server.pair->worker) > 0)
+            loop_turn(server.pair->loop, NS_PER_MS);
+        for (int i = 0; i < 3; i++)
+            ck_assert(gets_in(&server, INADDR_LOOPBACK));
+        ck_assert_uint_eq(pair_limit(server.pair, "offender_rate"), 0);
+        ck_assert_uint_eq(pair_limit(server.pair, "offender_queue"), 0);
+        server_close(&server);
+    }
+END_TEST
+
 Suite *suite_rpc_server_admission(void);
 Suite *suite_rpc_server_admission(void)
 {
@@ -244,6 +270,7 @@ Suite *suite_rpc_server_admission(void)
     tcase_add_test(tests, an_offender_is_paced);
     tcase_add_test(tests, the_queue_of_offenders_is_bounded);
     tcase_add_test(tests, failed_handshakes_are_offences);
+    tcase_add_test(tests, who_is_trusted_no_longer_has_not_offended);
     suite_add_tcase(suite, tests);
     return suite;
 }
