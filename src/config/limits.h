@@ -22,6 +22,10 @@ struct config_limits {
     uint32_t header_fields;            /* per request; 64 */
     size_t header_bytes;               /* per request, decoded, + 32 per field; 16 KiB */
     size_t header_field_bytes;         /* name and value of one field; 8 KiB */
+    size_t header_table_bytes;         /* HPACK's table of what clients send; 4 KiB */
+    size_t frame_bytes;                /* payload of one frame; 16 KiB */
+    size_t stream_window;              /* of request bytes that nobody has read; 64 KiB */
+    size_t connection_window;          /* of all its streams; 1 MiB */
     size_t message_bytes;              /* one request message; 1 MiB */
     size_t response_bytes;             /* one response message; 4 MiB */
     size_t queued_response_bytes;      /* unsent, then new requests are held; 256 KiB */

@@ -17,6 +17,7 @@ static void check_relay(struct config_loading *loading);
 static void check_ports(struct config_loading *loading);
 static void check_orders(struct config_loading *loading);
 static void check_order(struct config_loading *loading, const struct order *order);
+static void check_windows(struct config_loading *loading);
 static void check_epochs(struct config_loading *loading);
 static void check_seed(struct config_loading *loading);
 static void check_stream(struct config_loading *loading);
@@ -28,6 +29,7 @@ void config_check_rules(struct config_loading *loading)
     check_relay(loading);
     check_ports(loading);
     check_orders(loading);
+    check_windows(loading);
     check_epochs(loading);
     check_seed(loading);
     check_stream(loading);
@@ -84,6 +86,11 @@ static void check_orders(struct config_loading *loading)
          limits->deadline_cap_ns},
         {"limits.header_field_bytes", "limits.header_bytes", limits->header_field_bytes,
          limits->header_bytes},
+        {"limits.frame_bytes", "limits.stream_window", limits->frame_bytes, limits->stream_window},
+        {"limits.stream_window", "limits.connection_window", limits->stream_window,
+         limits->connection_window},
+        {"limits.connection_window", "limits.connection_memory", limits->connection_window,
+         limits->connection_memory},
         {"limits.connections_per_identity", "limits.connections_total",
          limits->connections_per_identity, limits->connections_total},
         {"limits.running_handlers", "server.max_tasks", limits->running_handlers,
@@ -107,6 +114,27 @@ static void check_order(struct config_loading *loading, const struct order *orde
                  buf_str(&lower_text));
     buf_deinit(&upper_text);
     buf_deinit(&lower_text);
+}
+
+/* What is unread fills a window at most: one client with all its streams must not hold what all connections
+ * together may. */
+static void check_windows(struct config_loading *loading)
+{
+    const struct config_limits *limits = &loading->config->limits;
+    if (limits->stream_window <= limits->connection_memory / limits->concurrent_streams)
+        return;
+    size_t window = key_of("limits.stream_window");
+    struct buf memory_text = BUF_EMPTY;
+    struct buf window_text = BUF_EMPTY;
+    config_show(loading->config, &config_keys[key_of("limits.connection_memory")], &memory_text);
+    config_show(loading->config, &config_keys[window], &window_text);
+    config_error(loading,
+                 "%skey limits.stream_window: expected at most limits.connection_memory (%s) "
+                 "divided by limits.concurrent_streams (%u), got %s",
+                 config_place(loading, window), buf_str(&memory_text), limits->concurrent_streams,
+                 buf_str(&window_text));
+    buf_deinit(&memory_text);
+    buf_deinit(&window_text);
 }
 
 /* With an interval as long as the age, the knowledge of changes would be too old before the next look, and

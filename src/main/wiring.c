@@ -15,6 +15,7 @@
 /* how long a read with a consistency token waits for a replica's knowledge before it asks the
  * database */
 
+static void wire_times(const struct config_limits *from, struct rpc_limits *limits);
 static void wire_identity_limits(const struct config *config, struct rpc_limits *limits);
 static struct jetstream_settings nats_settings(const struct app *app);
 static const char *name_of_uri(void *owner, const char *uri);
@@ -40,45 +41,54 @@ void wiring_limits(const struct config *config, struct rpc_limits *limits)
         .header_fields = from->header_fields,
         .header_bytes = from->header_bytes,
         .header_field_bytes = from->header_field_bytes,
+        .header_table_bytes = from->header_table_bytes,
+        .frame_bytes = from->frame_bytes,
+        .stream_window = from->stream_window,
+        .connection_window = from->connection_window,
         .message_bytes = from->message_bytes,
         .response_bytes = from->response_bytes,
         .queued_response_bytes = from->queued_response_bytes,
         .settings_entries = from->settings_entries,
         .settings_per_10s = from->settings_per_10s,
         .outbound_acks = from->outbound_acks,
-        .ping_interval_ns = from->ping_interval_ns,
         .ping_strikes = from->ping_strikes,
         .empty_data = from->empty_data,
         .priority_frames = from->priority_frames,
         .window_updates = from->window_updates,
         .control_frames = from->control_frames,
         .key_updates = from->key_updates,
-        .handshake_timeout_ns = from->handshake_timeout_ns,
-        .preface_timeout_ns = from->preface_timeout_ns,
-        .headers_timeout_ns = from->headers_timeout_ns,
-        .body_progress_ns = from->body_progress_ns,
         .body_rate = from->body_rate,
-        .write_stall_ns = from->write_stall_ns,
         .write_rate = from->write_rate,
         .stalled_bytes = from->stalled_bytes,
-        .tcp_user_timeout_ns = from->tcp_user_timeout_ns,
-        .keepalive_ns = from->keepalive_ns,
-        .keepalive_timeout_ns = from->keepalive_timeout_ns,
-        .idle_ns = from->idle_ns,
-        .age_ns = from->age_ns,
-        .age_grace_ns = from->age_grace_ns,
         .requests_per_connection = from->requests_per_connection,
         .connections_per_identity = from->connections_per_identity,
         .connections_total = from->connections_total,
         .accepts_per_second = from->accepts_per_second,
         .offender_burst = from->offender_burst,
         .offender_rate = from->offender_rate,
-        .offender_time_ns = from->offender_time_ns,
         .connection_memory = from->connection_memory,
-        .deadline_default_ns = from->deadline_default_ns,
-        .deadline_cap_ns = from->deadline_cap_ns,
     };
+    wire_times(from, limits);
     wire_identity_limits(config, limits);
+}
+
+static void wire_times(const struct config_limits *from, struct rpc_limits *limits)
+{
+    limits->ping_interval_ns = from->ping_interval_ns;
+    limits->handshake_timeout_ns = from->handshake_timeout_ns;
+    limits->preface_timeout_ns = from->preface_timeout_ns;
+    limits->headers_timeout_ns = from->headers_timeout_ns;
+    limits->body_progress_ns = from->body_progress_ns;
+    limits->write_stall_ns = from->write_stall_ns;
+    limits->tcp_user_timeout_ns = from->tcp_user_timeout_ns;
+    limits->keepalive_ns = from->keepalive_ns;
+    limits->keepalive_timeout_ns = from->keepalive_timeout_ns;
+    limits->idle_ns = from->idle_ns;
+    limits->age_ns = from->age_ns;
+    limits->age_grace_ns = from->age_grace_ns;
+    limits->offender_time_ns = from->offender_time_ns;
+    limits->deadline_default_ns = from->deadline_default_ns;
+    limits->deadline_cap_ns = from->deadline_cap_ns;
 }
 
 static void wire_identity_limits(const struct config *config, struct rpc_limits *limits)

@@ -90,7 +90,8 @@ struct h2 {
     struct list held;           /* whole requests waiting for a handler slot, first come first */
     struct list waiting;        /* streams waiting for room for their message, first come first */
     struct h2_budgets budgets;
-    uint32_t concurrent_streams; /* as the client was told */
+    uint32_t concurrent_streams; /* as the client was told, like … */
+    size_t stream_window;        /* … this, whatever the limits are by now */
     int32_t highest_stream;
     struct h2_wire wire;
     struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */

@@ -35,6 +35,7 @@ static void note_goaway(struct h2 *h2, uint32_t error);
 static void note_reset(struct h2 *h2, const nghttp2_frame *frame);
 static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head);
 static uint64_t tiny_frames(const struct h2_budgets *budgets);
+static void check_windows(struct h2 *h2, const nghttp2_frame_hd *head);
 static int on_extension_chunk(nghttp2_session *session, const nghttp2_frame_hd *head,
                               const uint8_t *data, size_t size, void *user);
 static int on_extension_end(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head,
@@ -112,8 +113,22 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
      * The library ignores all of them once RFC 7540's priorities are declined. */
     if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
         h2_give_up(h2, NGHTTP2_PROTOCOL_ERROR, "invalid_frame");
+    if (head->type == NGHTTP2_DATA)
+        check_windows(h2, head);
     check_frame_budgets(h2, head);
     return read_on(h2);
+}
+
+/* RFC 9113 section 6.9.1: "A sender MUST NOT send a flow-controlled frame with a length that exceeds the space
+ * available".  A stream that does is reset by the library; here it is counted. */
+static void check_windows(struct h2 *h2, const nghttp2_frame_hd *head)
+{
+    int32_t room = nghttp2_session_get_local_window_size(h2->session);
+    int32_t of_stream = nghttp2_session_get_stream_local_window_size(h2->session, head->stream_id);
+    if (room < 0 || head->length > (size_t)room)
+        h2_give_up(h2, NGHTTP2_FLOW_CONTROL_ERROR, "connection_window");
+    else if (of_stream >= 0 && head->length > (size_t)of_stream) /* else it is not open */
+        rpc_metrics_limit(h2->worker->metrics->set, "stream_window");
 }
 
 /* The library refuses one too many; here it is counted. */

@@ -6,8 +6,8 @@
  *
  * Windows, in bytes that a client may have under way:
  *
- *      connection  1 MiB   given back always: it only has to keep a fast link busy
- *      stream      64 KiB  given back as the message is read, for large ones when there is room
+ *      connection_window  given back always: it only has to keep a fast link busy
+ *      stream_window      given back as the message is read, for large ones when there is room
  *
  * What is held per connection is bounded by the streams' windows and the reservations
  * (h2_stream.c). */
@@ -21,9 +21,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define CONNECTION_WINDOW (1 << 20)
-#define STREAM_WINDOW (64 << 10)
-#define FRAME_MAX (16 << 10)
 #define FIRST_UNKNOWN_TYPE 0x0a /* RFC 9113 defines types up to CONTINUATION, 0x09 */
 
 static nghttp2_option *session_options(const struct rpc_limits *limits);
@@ -163,18 +160,20 @@ static void session_begin(struct h2 *h2)
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     h2->concurrent_streams = limits_of_identity(limits, h2->caller).concurrent_streams;
+    h2->stream_window = limits->stream_window;
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2->concurrent_streams},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
-        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, FRAME_MAX},
+        {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, (uint32_t)limits->header_table_bytes},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)limits->stream_window},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, (uint32_t)limits->frame_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
     rc = nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
                                  sizeof settings / sizeof settings[0]);
     assert(rc == 0);
-    rc =
-        nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
+    rc = nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                               (int32_t)limits->connection_window);
     assert(rc == 0);
 }
 

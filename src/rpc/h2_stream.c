@@ -18,10 +18,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* As announced in h2_session.c: what a client may send of a message before anybody looks at its
- * length. */
-#define STREAM_WINDOW (64u << 10)
-
 static struct h2_stream *stream_take(struct rpc_worker *worker);
 static void stream_give(struct rpc_worker *worker, struct h2_stream *stream);
 static void stream_leave_call(struct h2_stream *stream);
@@ -218,7 +214,8 @@ static void give_windows(struct h2_stream *stream)
 /* A bare body that does not tell its size asks for room only when the first window runs out: most never do. */
 static bool is_small_so_far(const struct h2_stream *stream)
 {
-    return stream->framing.bare && buf_size(&stream->framing.message) < STREAM_WINDOW / 2;
+    return stream->framing.bare &&
+           buf_size(&stream->framing.message) < stream->h2->stream_window / 2;
 }
 
 /* Two of the largest messages at once per connection.  Only the first in line is let in,
@@ -228,7 +225,7 @@ bool h2_stream_may_grow(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
     size_t size = stream->framing.message_size;
-    if (size + FRAME_PREFIX_SIZE <= STREAM_WINDOW || stream->reserved > 0)
+    if (size + FRAME_PREFIX_SIZE <= h2->stream_window || stream->reserved > 0)
         return true;
     if (!list_is_linked(&stream->room_node))
         list_push_back(&h2->waiting, &stream->room_node);

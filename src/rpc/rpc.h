@@ -38,6 +38,10 @@ struct rpc_limits {
     uint32_t header_fields;        /* per request */
     size_t header_bytes;           /* per request: name + value + 32 each */
     size_t header_field_bytes;     /* one field */
+    size_t header_table_bytes;     /* SETTINGS_HEADER_TABLE_SIZE: of what the client sends */
+    size_t frame_bytes;            /* SETTINGS_MAX_FRAME_SIZE, at most stream_window */
+    size_t stream_window;          /* SETTINGS_INITIAL_WINDOW_SIZE, at most connection_window */
+    size_t connection_window;      /* 64 KiB or more: HTTP/2 cannot begin with less */
     size_t message_bytes;          /* one request message */
     size_t response_bytes;         /* one response message */
     size_t queued_response_bytes;  /* unsent answers per connection: beyond, requests are held */

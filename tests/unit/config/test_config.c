@@ -11,6 +11,10 @@ START_TEST(defaults_are_those_of_the_documentation)
         ck_assert_uint_eq(f.config->server.drain_grace_ns, 25 * NS_PER_S);
         ck_assert_uint_eq(f.config->redis.op_timeout_ns, 10 * NS_PER_MS);
         ck_assert_uint_eq(f.config->limits.header_bytes, 16384);
+        ck_assert_uint_eq(f.config->limits.header_table_bytes, 4096);
+        ck_assert_uint_eq(f.config->limits.frame_bytes, 16384);
+        ck_assert_uint_eq(f.config->limits.stream_window, 65536);
+        ck_assert_uint_eq(f.config->limits.connection_window, 1048576);
         ck_assert_uint_eq(f.config->limits.message_bytes, 1048576);
         ck_assert_uint_eq(f.config->limits.age_ns, 1800 * NS_PER_S);
         ck_assert_uint_eq(f.config->nats.replicas, 3);
@@ -206,6 +210,56 @@ START_TEST(rules_between_keys_hold)
     }
 END_TEST
 
+/* Each would make another limit a promise that is not kept. */
+START_TEST(windows_fit_into_each_other)
+    {
+        ck_assert_int_eq(load("limits: {header_table_bytes: 0, frame_bytes: 1MiB,"
+                              " stream_window: 1MiB, connection_window: 2MiB}\n",
+                              no_environment),
+                         OK);
+        ck_assert_uint_eq(f.config->limits.header_table_bytes, 0);
+        ck_assert_uint_eq(f.config->limits.frame_bytes, 1048576);
+        ck_assert_uint_eq(f.config->limits.stream_window, 1048576);
+        ck_assert_uint_eq(f.config->limits.connection_window, 2097152);
+        tear_down();
+        set_up();
+        expect_errors("limits:\n  frame_bytes: 65KiB\n", no_environment,
+                      "FILE:2: key limits.frame_bytes: expected at most limits.stream_window "
+                      "(64KiB), got 65KiB\n");
+        tear_down();
+        set_up();
+        expect_errors("limits:\n  stream_window: 128KiB\n  connection_window: 64KiB\n",
+                      no_environment,
+                      "FILE:2: key limits.stream_window: expected at most "
+                      "limits.connection_window (64KiB), got 128KiB\n");
+        tear_down();
+        set_up();
+        expect_errors("limits:\n  connection_window: 32MiB\n  connection_memory: 16MiB\n",
+                      no_environment,
+                      "FILE:2: key limits.connection_window: expected at most "
+                      "limits.connection_memory (16MiB), got 32MiB\n");
+        tear_down();
+        set_up();
+        expect_errors("limits:\n  concurrent_streams: 5000\n", no_environment,
+                      "FILE: key limits.stream_window: expected at most "
+                      "limits.connection_memory (256MiB) divided by limits.concurrent_streams "
+                      "(5000), got 64KiB\n");
+        tear_down();
+        set_up();
+        expect_errors("limits: {frame_bytes: 16383, stream_window: 0, connection_window: 63KiB,"
+                      " header_table_bytes: 65KiB}\n",
+                      no_environment,
+                      "FILE:1: key limits.header_table_bytes: expected a size from 0 to 64KiB, "
+                      "got \"65KiB\"\n"
+                      "FILE:1: key limits.frame_bytes: expected a size from 16KiB to 1MiB, got "
+                      "\"16383\"\n"
+                      "FILE:1: key limits.stream_window: expected a size from 16KiB to 16MiB, got "
+                      "\"0\"\n"
+                      "FILE:1: key limits.connection_window: expected a size from 64KiB to 64MiB, "
+                      "got \"63KiB\"\n");
+    }
+END_TEST
+
 START_TEST(looks_for_changes_come_within_the_age_they_vouch_for)
     {
         ck_assert_int_eq(load("cache: {max_age: 50001us}\n", no_environment), OK);
@@ -239,6 +293,7 @@ Suite *suite_config_config(void)
     tcase_add_test(tcase, what_a_use_needs_must_be_there);
     tcase_add_test(tcase, serving_with_the_relay_needs_its_servers);
     tcase_add_test(tcase, rules_between_keys_hold);
+    tcase_add_test(tcase, windows_fit_into_each_other);
     tcase_add_test(tcase, looks_for_changes_come_within_the_age_they_vouch_for);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -93,6 +93,56 @@ START_TEST(memory_refuses_calls)
     }
 END_TEST
 
+/* Requests that leave twelve fields of a kilobyte each in HPACK's table. */
+static void fill_table(struct remote *remote, struct slice update, int requests)
+{
+    struct buf bytes = BUF_EMPTY;
+    struct buf block = BUF_EMPTY;
+    raw_preface(&bytes);
+    raw_frame(&bytes, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, slice_make("", 0));
+    buf_put_slice(&block, update);
+    for (int i = 0; i < requests; i++) {
+        raw_block(&block, "/test.v1.Pair/Echo", NULL);
+        for (int k = 0; k < 12; k++) {
+            buf_put_str(&block, "\x40\x01x\x7f\xe9\x06"); /* literal, kept; 127 + 873 bytes */
+            memset(buf_reserve(&block, 1000), 'v', 1000);
+            buf_commit(&block, 1000);
+        }
+        raw_frame(&bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+                  (uint32_t)(2 * i + 1), buf_slice(&block));
+        buf_clear(&block);
+    }
+    remote_write(remote, buf_slice(&bytes));
+    buf_deinit(&block);
+    buf_deinit(&bytes);
+}
+
+/* A table that a client may fill is memory like any other. */
+START_TEST(a_large_table_is_accounted)
+    {
+        static const size_t sizes[] = {4u << 10, 64u << 10};
+        for (size_t i = 0; i < 2; i++) {
+            struct rpc_limits limits = rpc_limits_default;
+            limits.header_table_bytes = sizes[i];
+            struct server server;
+            struct remote remote;
+            server_open(&server, &limits);
+            remote_dial(&remote, &server);
+            remote_secure(&remote, server.client_tls);
+            ck_assert(remote_shake(&remote));
+            fill_table(&remote, slice_make("\x3f\xe1\xff\x03", i == 0 ? 0 : 4), 5);
+            remote_weigh(&remote);
+            if (i == 0)
+                ck_assert_uint_lt(shared_memory(server.pair->shared), 150u << 10);
+            else
+                ck_assert_uint_ge(shared_memory(server.pair->shared), 500u << 10);
+            ck_assert(!remote.ended);
+            remote_close(&remote);
+            server_close(&server);
+        }
+    }
+END_TEST
+
 Suite *suite_rpc_server_memory(void);
 Suite *suite_rpc_server_memory(void)
 {
@@ -102,6 +152,7 @@ Suite *suite_rpc_server_memory(void)
     tcase_add_test(tests, memory_is_accounted);
     tcase_add_test(tests, memory_pauses_accepting);
     tcase_add_test(tests, memory_refuses_calls);
+    tcase_add_test(tests, a_large_table_is_accounted);
     suite_add_tcase(suite, tests);
     return suite;
 }
