@@ -27,6 +27,8 @@ def dial(address, source):
 
 
 class Connection:
+    hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0)
+
     def __init__(self, address, pki, identity, source):
         context = ssl.create_default_context(cafile=pki / "ca.pem")
         context.load_cert_chain(pki / f"{identity}.pem", pki / f"{identity}.key")
@@ -35,7 +37,7 @@ class Connection:
         self.socket.settimeout(2)
         self.encoder = hpack.Encoder()
         self.stream = -1
-        self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0))
+        self.send(self.hello)
 
     def close(self):
         self.socket.close()
@@ -123,6 +125,15 @@ def settings(connection):
     return repeated(connection, lambda: frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535)))
 
 
+def acknowledgements(connection):
+    """PINGs while a call is open, which pass for keepalive: more at once than may wait for their answers."""
+    connection.send(connection.begin([("grpc-timeout", "29S")]))
+    while True:
+        connection.send(frame(PING, 0, 0, b"12345678") * 3 * PORTION)
+        connection.drain()
+        yield 3 * PORTION
+
+
 def ping(connection):
     return repeated(connection, lambda: frame(PING, 0, 0, b"12345678"))
 
@@ -144,6 +155,21 @@ def tiny_data(connection):
     """A message that comes byte by byte."""
     connection.send(connection.begin() + frame(DATA, 0, connection.stream, b"\0\0\0\xff\xff"))
     return repeated(connection, lambda: frame(DATA, 0, connection.stream, b"x"))
+
+
+def large_frames(connection):
+    return repeated_slowly(connection, lambda: connection.begin() + frame(DATA, 0, connection.stream, bytes(16385)))
+
+
+def beyond_windows(connection):
+    """Bodies that go on when their window is used up."""
+    return repeated_slowly(connection, lambda: connection.begin() + frame(DATA, 0, connection.stream, bytes(16384)) * 5)
+
+
+def large_tables(connection):
+    """A larger table of HPACK's than was offered."""
+    return repeated_slowly(connection, lambda: frame(
+        HEADERS, END_HEADERS | END_STREAM, connection.next_stream(), b"\x3f\xe1\xff\x03" + connection.request()))
 
 
 def window_update(connection):
@@ -199,6 +225,54 @@ class OwnKeys:
         self.library.SSL_CTX_free(self.context)
 
 
+class HalfPreface(Connection):
+    """Shakes hands, and then is in no hurry."""
+
+    hello = b"PRI * HTTP/2.0\r\n"
+
+
+class HalfHandshakes:
+    """Forty connections at once, each with the beginning of a ClientHello."""
+
+    def __init__(self, address, _pki, _identity, source):
+        self.sockets = [dial(address, source) for _ in range(40)]
+        for one in self.sockets:
+            one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            one.settimeout(0)
+
+    def drain(self):
+        """Until the last of them is closed."""
+        for one in list(self.sockets):
+            try:
+                if not one.recv(4096):
+                    self.sockets.remove(one)
+            except BlockingIOError:
+                pass
+            except ConnectionResetError:
+                self.sockets.remove(one)
+        if not self.sockets:
+            raise ConnectionResetError("closed")
+
+    def close(self):
+        for one in self.sockets:
+            one.close()
+
+
+class Several:
+    """Connections, as many as one asks for."""
+
+    def __init__(self, *where):
+        self.where, self.connections = where, []
+
+    def another(self):
+        self.connections.append(Connection(*self.where))
+        return self.connections[-1]
+
+    def close(self):
+        for connection in self.connections:
+            connection.close()
+
+
 def key_updates(connection):
     while True:
         for _ in range(PORTION):
@@ -218,6 +292,10 @@ def repeated_slowly(connection, make):
 
 def held(connection, data):
     connection.send(data)
+    yield from waiting(connection)
+
+
+def waiting(connection):
     while True:
         connection.drain()
         yield 0
@@ -279,6 +357,52 @@ def dripping_answers(connection):
                                  for stream in range(1, connection.stream + 1, 2)))
 
 
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+
+def asking_much(connection):
+    """A request of fifty bytes for thousands: of the file with our service, and what that stands on."""
+    symbol = b"tenant.v1.TenantService"
+    body = b"\x22" + bytes([len(symbol)]) + symbol
+    return connection.begin(path=REFLECTION) + frame(DATA, END_STREAM, connection.stream,
+                                                     b"\0" + struct.pack(">I", len(body)) + body)
+
+
+def hoarded_answers(connection):
+    """Large ones, and a window of nothing: they lie there."""
+    return held(connection, frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) +
+                b"".join(asking_much(connection) for _ in range(90)))
+
+
+def answers_on_answers(connection):
+    """The same, and once they lie there more is asked for."""
+    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    for _ in range(2):
+        connection.send(b"".join(asking_much(connection) for _ in range(30)))  # fewer than requests_per_turn
+        for _ in range(10):
+            connection.drain()
+            yield 0
+    for _ in range(30):
+        connection.send(asking_much(connection))
+        connection.drain()
+        yield 1
+    yield from held(connection, b"")
+
+
+def hoarded_memory(several):
+    """A hundred bodies on each connection, which stop short of their windows' ends."""
+    while True:
+        connection = several.another()
+        for _ in range(100):
+            connection.send(connection.begin([("grpc-timeout", "29S")]) +
+                            frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff") +
+                            frame(DATA, 0, connection.stream, bytes(16384)) * 3)
+            connection.drain()
+            yield 4
+        for _ in range(10):
+            yield 0
+
+
 # --- messages ---------------------------------------------------------------------------------------------------------------
 
 
@@ -330,8 +454,14 @@ def many_fields(connection):
 # attacks that only who may call the method can make, and those that hold things until a time limit
 BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "gzip bombs", "gzip to the limit",
             "gzip of nothing", "gzip padding", "deep nesting", "many fields", "unread answers", "held answers",
-            "dripping answers")
-SLOW = ("slow headers", "slow bodies", "dripping bodies", "held answers", "dripping answers")
+            "dripping answers", "acknowledgements", "hoarded answers", "answers on answers", "hoarded memory")
+SLOW = ("slow headers", "slow handshakes", "slow prefaces", "slow bodies", "dripping bodies", "held answers",
+        "dripping answers", "hoarded answers")
+# attackers that are more than one connection, or less
+KINDS = {"key updates": OwnKeys, "slow handshakes": HalfHandshakes, "slow prefaces": HalfPreface,
+         "hoarded memory": Several}
+# limits that one machine does not reach in seconds at their defaults: a service with others
+SETTINGS_OF = {"hoarded memory": {"LIMITS_CONNECTION_MEMORY": "8MiB"}}
 
 ON_A_CONNECTION = {
     "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
@@ -341,10 +471,15 @@ ON_A_CONNECTION = {
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
     "key updates": (key_updates, "key_updates"), "tiny data": (tiny_data, "control_frames"),
+    "large frames": (large_frames, "frame_size"), "beyond windows": (beyond_windows, "stream_window"),
+    "large tables": (large_tables, "compression"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
+    "slow handshakes": (waiting, "handshake_timeout"), "slow prefaces": (waiting, "preface_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),
-    "dripping answers": (dripping_answers, "write_rate"),
+    "dripping answers": (dripping_answers, "write_rate"), "hoarded answers": (hoarded_answers, "stalled_bytes"),
+    "answers on answers": (answers_on_answers, "queued_response_bytes"),
+    "acknowledgements": (acknowledgements, "outbound_acks"), "hoarded memory": (hoarded_memory, "connection_memory"),
     "gzip bombs": (gzip_bombs, "inflated_bytes"), "gzip to the limit": (gzip_large, "decoded_per_turn"),
     "gzip of nothing": (gzip_of_nothing, "decoded_per_turn"), "gzip padding": (gzip_padding, "MESSAGE_TOO_COMPLEX"),
     "deep nesting": (nested, ""),

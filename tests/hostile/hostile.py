@@ -48,29 +48,50 @@ def main(wanted):
         print(f"hostile.py: {', '.join(unknown)}: no such class; there are {', '.join(CLASSES)}", file=sys.stderr)
         return 2
     stack = Stack(dict(os.environ))
-    service = Service(stack, SERVER_WORKERS=1)
-    tenant = create(service, f"hostile-{int(time.time())}")
-    try:
-        if PREFER:
-            prefer(service, stack)
-        print(f"client, service and stack {'run before' if PREFER else 'share the processors with'} the attacker")
-    except PermissionError as error:
-        print(f"client, service and stack share the processors with the attacker: {error}")
+    service, tenant = begin(stack)
     failed = passed = 0
     print(f"{'attack':<18} {'frames':>9} {'cut off':>8} {'limit':<24} {'hits':>7} "
           f"{'quiet ms':>9} {'p99 ms':>7} {'ratio':>6} {'RSS':>10}  verdict")
     for name in wanted or CLASSES:
-        faults = one(service, stack, tenant, name)
+        own = attacks.SETTINGS_OF.get(name)
+        faults = one(service, stack, tenant, name) if own is None else one_with(stack, name, own)
         failed += bool(faults)
         passed += not faults
         for fault in faults:
             print(f"    FAIL {name}: {fault}", flush=True)
-    status = service.stop()
-    if status != 0:
+    if ended := end_of(service):
         failed += 1
-        print(f"    FAIL the service ended with status {status}")
+        print(f"    FAIL {ended}")
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
+
+
+def begin(stack, **settings):
+    """A service, and the tenant that its client asks for."""
+    service = Service(stack, SERVER_WORKERS=1, **settings)
+    tenant = create(service, f"hostile-{time.time_ns()}")
+    try:
+        if PREFER:
+            prefer(service, stack)
+        how = "run before" if PREFER else "share the processors with"
+        print(f"client, service{' with ' + str(settings) if settings else ''} and stack {how} the attacker", flush=True)
+    except PermissionError as error:
+        print(f"client, service and stack share the processors with the attacker: {error}", flush=True)
+    return service, tenant
+
+
+def end_of(service):
+    """What was wrong with it; empty: nothing."""
+    status = service.stop()
+    return f"the service ended with status {status}" if status != 0 else ""
+
+
+def one_with(stack, name, settings):
+    """A class that needs a service with settings of its own."""
+    service, tenant = begin(stack, **settings)
+    faults = one(service, stack, tenant, name)
+    ended = end_of(service)
+    return faults + [ended] if ended else faults
 
 
 def prefer(service, stack):
@@ -94,15 +115,16 @@ def one(service, stack, tenant, name):
     before = limit_hits(service)
     rounds = [a_round(service, stack, tenant, name) for _ in range(ROUNDS)]
     more = {key: value - before.get(key, 0) for key, value in limit_hits(service).items() if value > before.get(key, 0)}
+    named = [key for key in more if limit and key.startswith(limit)]
     faults = [fault for one_round in rounds for fault in one_round["faults"]]
-    if limit and not any(key.startswith(limit) for key in more):
+    if limit and not named:
         faults.append(f"the limit {limit} was not hit; hit were {more or 'none'}")
     if service.process.poll() is not None:
         faults.append("the service is gone")
     frames, cuts = (sum(one_round[key] for one_round in rounds) for key in ("frames", "cuts"))
     grown = max(one_round["grown"] for one_round in rounds)
     ratio = statistics.median(one_round["ratio"] for one_round in rounds)
-    shown = max(more, key=more.get) if more else "-"
+    shown = max(named or more, key=more.get) if more else "-"
     quiet, noisy = (statistics.median(one_round[key] for one_round in rounds) * 1000 for key in ("quiet", "noisy"))
     verdict = "FAILED" if faults else "ok" if ratio <= 2 else "ok, but the client waits"
     print(f"{name:<18} {frames:>9} {cuts:>8} {shown:<24} {sum(more.values()):>7.0f} "
@@ -164,7 +186,7 @@ def attacker(address, pki, name, seconds, results):
                 kept.append(attacks.dial(address, source))
                 frames, kept = frames + 1, kept[-500:]
                 continue
-            kind = attacks.OwnKeys if name == "key updates" else attacks.Connection
+            kind = attacks.KINDS.get(name, attacks.Connection)
             connection = kind(address, pki, identity, source)
             if name == "connections":
                 kept.append(connection)
