@@ -54,9 +54,10 @@ struct client_field {
 
 /* When a unary call is made again (gRFC A6).  Only what is safe to repeat is: a method without side
  * effects, a request with an idempotency-key, one that the caller vouches for, or one that no handler has
- * seen. */
+ * seen.  The last goes again at once and counts as no attempt of the policy: until it leaves us, and once
+ * more where the server refused it. */
 struct client_retry {
-    unsigned attempts_max; /* the first one counts; 1: none is repeated */
+    unsigned attempts_max; /* the first one counts; 1: none is repeated, whatever the reason */
     uint64_t
         pause_first_ns; /* grows twofold, with jitter; what the server asks for goes before it */
     uint64_t pause_max_ns;
@@ -77,13 +78,16 @@ struct client_call {
     uint64_t timeout_ns;  /* sent as grpc-timeout, over all attempts; 0: 10 s */
     bool waits_for_ready; /* while there is no connection, wait for one instead of failing */
     bool is_repeatable;   /* asking twice is as good as once */
-    const struct client_retry *retry; /* NULL: only what no handler has seen goes again, once */
+    const struct client_retry *retry; /* NULL: only what no handler has seen goes again */
     struct client_field metadata[CLIENT_METADATA_MAX]; /* request metadata */
     size_t metadata_count;
 
     int status;           /* gRPC status code, 0 to 16; -1: the call has none */
     bool unprocessed;     /* no handler has seen it: any call may be repeated */
+    bool unsent;          /* nor did it leave us: it waited for room on a connection that ended */
     unsigned attempts;    /* made */
+    unsigned transparent; /* of them, made because no handler had seen the one before */
+    bool was_refused;     /* … and the server had said so: it is asked once more, not for ever */
     const char *message;  /* grpc-message, decoded; "" when absent */
     struct slice details; /* grpc-status-details-bin, decoded */
     struct client_field answer[CLIENT_METADATA_MAX]; /* initial and trailing metadata */
@@ -107,7 +111,10 @@ const char *client_reason(const struct client_call *call);
 /* RetryInfo: when the service asks to be asked again.  False: it does not. */
 bool client_retry_delay(const struct client_call *call, uint64_t *delay_ns);
 
-/* --- streams: methods of any kind ------------------------------------------------------------------- */
+/* --- streams: methods of any kind -------------------------------------------------------------------
+ *
+ * One task at a time.  A stream that no handler has seen is begun again on its own (see client_retry) with all
+ * that was sent so far, of which 256 KiB are kept until the server answers: beyond that it is not. */
 
 /* Begins a call.  `call` must live as long as the stream.  Owner: the caller.  Suspends.
  * Faults: as client_channel_connect(). */
@@ -117,7 +124,7 @@ int client_stream_open(struct client_call *call, const struct rpc_method *method
 int client_stream_begin(struct client_call *call, const struct rpc_method *method,
                         const ProtobufCMessage *in, struct client_stream **stream) MUST_CHECK;
 /* Sends one message; waits while more than 64 KiB are on their way.  OK too when the server has ended the
- * call: client_stream_receive() tells.  Suspends.  Faults: FAULT_TIMEOUT, FAULT_CANCELLED. */
+ * call: client_stream_receive() tells.  Suspends.  Faults: as client_stream_open(). */
 int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message) MUST_CHECK;
 /* No message follows ("half-close"). */
 void client_stream_send_end(struct client_stream *stream);

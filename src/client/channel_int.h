@@ -31,9 +31,11 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
 /* How a call of the channel ended, for its budget of repetitions. */
 void retry_note(struct client_channel *channel, const struct client_call *call, int rc);
 /* The call may be made again after *pause_ns: by its policy, by what the server asks for, and by the
- * channel's budget. */
-bool retry_is_due(const struct client_call *call, const struct rpc_method *method, int rc,
+ * channel's budget; or as retry_is_transparent() says. */
+bool retry_is_due(struct client_call *call, const struct rpc_method *method, int rc,
                   uint64_t *pause_ns);
+/* The call may be made again after *pause_ns because no handler has seen it; counted in the call. */
+bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns);
 /* Waits.  False: cancelled, or the caller said no.  Suspends. */
 bool retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns);
 

@@ -149,7 +149,8 @@ int client_connection_wait(struct ctx *ctx, struct client_connection *connection
     return OK;
 }
 
-/* Push is off (RFC 9113 section 6.5.2): nothing here could take a pushed answer.  Windows are given back by
+/* Until the server's SETTINGS tell its limit one stream may go ahead: more might be too many, and refused.
+ * Push is off (RFC 9113 section 6.5.2): nothing here could take a pushed answer.  Windows are given back by
  * stream.c as messages are taken. */
 static void session_begin(struct client_connection *connection)
 {
@@ -159,6 +160,7 @@ static void session_begin(struct client_connection *connection)
         abort();
     stream_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_peer_max_concurrent_streams(option, 1);
     int rc = nghttp2_session_client_new2(&connection->session, callbacks, connection, option);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);

@@ -1,8 +1,7 @@
-/* When a unary call is made again: gRFC A6, and RetryInfo of AIP-194, which says the same in a status'
- * details.
+/* When a call is made again: gRFC A6, and RetryInfo of AIP-194, which says the same in a status' details.
  *
- * Called by unary.c between two attempts.  Must never repeat what may have taken effect and was not safe
- * to ask twice. */
+ * Called between two attempts by unary.c, and by stream.c for what no handler has seen.  Must never repeat
+ * what may have taken effect and was not safe to ask twice. */
 #include "base/random.h"
 
 #include "client/channel_int.h"
@@ -39,19 +38,15 @@ void retry_note(struct client_channel *channel, const struct client_call *call, 
     channel->retry_tokens = tokens < RETRY_TOKENS_MAX ? tokens : RETRY_TOKENS_MAX;
 }
 
-/* What never reached a handler goes again without a pause, but once: "a server that refuses for good"
- * would be asked for ever (A6, "Transparent Retries"). */
-bool retry_is_due(const struct client_call *call, const struct rpc_method *method, int rc,
+bool retry_is_due(struct client_call *call, const struct rpc_method *method, int rc,
                   uint64_t *pause_ns)
 {
-    *pause_ns = 0;
     struct client_channel *channel = call->channel;
     const struct client_retry *retry = call->retry;
-    if (retry != NULL && call->attempts >= retry->attempts_max)
-        return false;
-    if (call->unprocessed && call->attempts == 1 && channel->failures == 0)
+    if (retry_is_transparent(call, pause_ns))
         return true;
-    if (retry == NULL)
+    unsigned attempts = call->attempts - call->transparent;
+    if (retry == NULL || attempts >= retry->attempts_max)
         return false;
     bool forbidden = false;
     bool told = rc == OK && has_server_said(call, &forbidden, pause_ns);
@@ -62,11 +57,31 @@ bool retry_is_due(const struct client_call *call, const struct rpc_method *metho
     if (channel->retry_tokens <= RETRY_TOKENS_MAX / 2)
         return false;
     if (!told)
-        *pause_ns = backoff_ns(call->attempts - 1, retry->pause_first_ns, retry->pause_max_ns);
+        *pause_ns = backoff_ns(attempts - 1, retry->pause_first_ns, retry->pause_max_ns);
     /* sooner it would only meet the channel's own pause between connects */
     uint64_t connect_in = deadline_left(channel->not_before_ns, clock_now());
     if (channel->failures > 0 && connect_in > *pause_ns)
         *pause_ns = connect_in;
+    return true;
+}
+
+/* A6, "Transparent Retries": without limit what never left us, though not as fast as connections can be made
+ * and lost; once what the server refused, for one that "refuses for good" would be asked for ever. */
+bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns)
+{
+    const struct client_retry *policy = &client_retry_default;
+    *pause_ns = 0;
+    if (!call->unprocessed || (call->retry != NULL && call->retry->attempts_max <= 1))
+        return false;
+    if (call->channel->failures > 0 && !(call->unsent && call->waits_for_ready))
+        return false;
+    if (!call->unsent && call->was_refused)
+        return false;
+    if (!call->unsent)
+        call->was_refused = true;
+    else if (call->transparent > 0)
+        *pause_ns = backoff_ns(call->transparent - 1, policy->pause_first_ns, policy->pause_max_ns);
+    call->transparent++;
     return true;
 }
 

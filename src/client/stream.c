@@ -2,6 +2,7 @@
  *
  *    stream_open ──> send … send_end            (DATA is fetched by on_read as windows allow)
  *               └──> receive … receive ──> answer_judge
+ *    revive: what no handler has seen, on another stream with all that was sent
  *    close: RST_STREAM for what is not over; the connection goes on
  *
  * Called by unary.c and by callers of streaming methods; must never hand out a message that is not whole. */
@@ -27,7 +28,13 @@ static void resume(struct client_stream *stream);
 static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields);
 static struct slice metadata_text(struct client_call *call, const struct client_field *field);
 static void put_field(nghttp2_nv *item, const char *name, struct slice value);
+static void attach(struct client_stream *stream, struct client_connection *connection);
+static void detach(struct client_stream *stream);
+static int revive(struct client_stream *stream);
+static int move(struct client_stream *stream);
+static size_t unsent_size(const struct client_stream *stream);
 static bool is_over(const struct client_stream *stream);
+static bool is_lost(const struct client_stream *stream);
 static int stream_wait(struct client_stream *stream);
 static int take_input(struct client_stream *stream);
 static int take_message(struct client_stream *stream, struct arena *arena,
@@ -37,12 +44,15 @@ static int finish(struct client_stream *stream);
 int client_stream_open(struct client_call *call, const struct rpc_method *method,
                        struct client_stream **stream)
 {
+    call_begin(call);
     call_reset(call);
     call->attempts = 1;
     uint64_t deadline = call_deadline(call);
     struct client_connection *connection = NULL;
     TRY(channel_connection(call, deadline, &connection));
-    return stream_open(call, connection, method, deadline, stream);
+    TRY(stream_open(call, connection, method, deadline, stream));
+    (*stream)->keeps = true;
+    return OK;
 }
 
 int client_stream_begin(struct client_call *call, const struct rpc_method *method,
@@ -59,14 +69,12 @@ int stream_open(struct client_call *call, struct client_connection *connection,
                 const struct rpc_method *method, uint64_t deadline_ns, struct client_stream **out)
 {
     struct client_stream *stream = xcalloc(1, sizeof *stream);
-    stream->connection = connection;
-    connection->references++;
     stream->call = call;
     stream->method = method;
     stream->deadline_ns = deadline_ns;
     framing_init(&stream->framing, CLIENT_MESSAGE_MAX);
     waitq_init(&stream->queue);
-    list_push_back(&connection->streams, &stream->node);
+    attach(stream, connection);
     int rc = submit(stream);
     if (rc != OK) {
         client_stream_close(stream);
@@ -76,13 +84,19 @@ int stream_open(struct client_call *call, struct client_connection *connection,
     return OK;
 }
 
+void call_begin(struct client_call *call)
+{
+    call->attempts = call->transparent = 0;
+    call->was_refused = false;
+}
+
 void call_reset(struct client_call *call)
 {
     call->status = -1;
     call->message = "";
     call->details = slice_make(NULL, 0);
     call->answer_count = 0;
-    call->unprocessed = false;
+    call->unprocessed = call->unsent = false;
 }
 
 uint64_t call_deadline(const struct client_call *call)
@@ -105,12 +119,15 @@ struct slice client_answer(const struct client_call *call, const char *key)
 int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message)
 {
     assert(!stream->output_ended);
+    TRY(revive(stream));
     if (is_over(stream))
         return OK;
     put_message(stream, message);
     resume(stream);
-    while (buf_size(&stream->output) > SEND_BUFFER && !is_over(stream))
+    while (unsent_size(stream) > SEND_BUFFER && !is_over(stream)) {
         TRY(stream_wait(stream));
+        TRY(revive(stream));
+    }
     return OK;
 }
 
@@ -156,6 +173,7 @@ int client_stream_receive(struct client_stream *stream, struct arena *arena,
         TRY(take_input(stream));
         if (framing_has_message(&stream->framing))
             return take_message(stream, arena, message);
+        TRY(revive(stream));
         if (is_over(stream) || stream->answer.overflown)
             return finish(stream);
         client_connection_flush(stream->connection); /* windows given back */
@@ -164,13 +182,30 @@ int client_stream_receive(struct client_stream *stream, struct arena *arena,
     }
 }
 
-/* The server is told at once, because the next call may be far.  The stream forgets us, so that what still
- * comes of it meets nobody; what nobody took is given back to the connection's window. */
 void client_stream_close(struct client_stream *stream)
 {
     if (stream == NULL)
         return;
     assert(stream->queue.waiters.count == 0);
+    if (stream->connection != NULL)
+        detach(stream);
+    buf_deinit(&stream->output);
+    buf_deinit(&stream->input);
+    framing_deinit(&stream->framing);
+    free(stream);
+}
+
+static void attach(struct client_stream *stream, struct client_connection *connection)
+{
+    stream->connection = connection;
+    connection->references++;
+    list_push_back(&connection->streams, &stream->node);
+}
+
+/* The server is told at once, because the next call may be far.  The stream forgets us, so that what still
+ * comes of it meets nobody; what nobody took is given back to the connection's window. */
+static void detach(struct client_stream *stream)
+{
     struct client_connection *connection = stream->connection;
     list_remove(&connection->streams, &stream->node);
     if (!connection->over && stream->id > 0) {
@@ -182,11 +217,64 @@ void client_stream_close(struct client_stream *stream)
                                             code);
         client_connection_flush(connection);
     }
-    buf_deinit(&stream->output);
-    buf_deinit(&stream->input);
-    framing_deinit(&stream->framing);
-    client_connection_unref(connection);
-    free(stream);
+    client_connection_unref(TAKE(stream->connection));
+}
+
+void stream_commit(struct client_stream *stream)
+{
+    if (!stream->keeps)
+        return;
+    stream->keeps = false;
+    buf_consume(&stream->output, stream->in_frames);
+    stream->in_frames = 0;
+}
+
+/* Where the call cannot be made again its end stays as it is, for client_stream_receive(). */
+static int revive(struct client_stream *stream)
+{
+    struct client_call *call = stream->call;
+    uint64_t pause = 0;
+    while (stream->keeps && is_over(stream)) {
+        if (is_lost(stream))
+            call->unprocessed = call->unsent = !stream->sent;
+        if (!retry_is_transparent(call, &pause) || !retry_pause(call, pause, stream->deadline_ns)) {
+            stream_commit(stream);
+            return OK;
+        }
+        int rc = move(stream);
+        if (rc != OK) {
+            stream_commit(stream);
+            return rc;
+        }
+    }
+    return OK;
+}
+
+/* The old connection may end as soon as its last stream has gone.  A failed connect leaves a refused one. */
+static int move(struct client_stream *stream)
+{
+    struct client_connection *connection = NULL;
+    detach(stream);
+    stream->closed = stream->answer.was_reset = true;
+    stream->answer.close_code = NGHTTP2_REFUSED_STREAM;
+    call_reset(stream->call);
+    stream->call->attempts++;
+    TRY(channel_connection(stream->call, stream->deadline_ns, &connection));
+    buf_clear(&stream->input);
+    framing_recycle(&stream->framing);
+    stream->answer = (struct answer){.http_status = 0};
+    stream->id = 0;
+    stream->sent = stream->answered = stream->closed = false;
+    stream->in_frames = 0;
+    attach(stream, connection);
+    TRY(submit(stream));
+    client_connection_flush(connection);
+    return OK;
+}
+
+static size_t unsent_size(const struct client_stream *stream)
+{
+    return buf_size(&stream->output) - stream->in_frames;
 }
 
 /* PROTOCOL-HTTP2.md: "te" is "used to detect incompatible proxies"; custom metadata comes behind the call's
@@ -262,6 +350,12 @@ static bool is_over(const struct client_stream *stream)
     return stream->closed || stream->answered || stream->connection->over;
 }
 
+/* Without a word about this stream. */
+static bool is_lost(const struct client_stream *stream)
+{
+    return !stream->closed && !stream->answered && stream->connection->over;
+}
+
 static int stream_wait(struct client_stream *stream)
 {
     return client_connection_wait(stream->call->ctx, stream->connection, &stream->queue,
@@ -314,9 +408,8 @@ static int take_message(struct client_stream *stream, struct arena *arena,
 static int finish(struct client_stream *stream)
 {
     struct client_call *call = stream->call;
-    bool judged = stream->answered || stream->closed || stream->answer.overflown;
-    if (!judged) {
-        call->unprocessed = !stream->sent;
+    if (is_lost(stream) && !stream->answer.overflown) {
+        call->unprocessed = call->unsent = !stream->sent;
         return client_connection_fault(call->ctx, stream->connection);
     }
     if (stream->answer.is_grpc && framing_is_cut(&stream->framing))

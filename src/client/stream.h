@@ -9,16 +9,21 @@
 
 /* as much as the server sends at most (limits.response_bytes) */
 #define CLIENT_MESSAGE_MAX (4u << 20)
+/* Of what was sent, to be sent again (as gRPC's "per_rpc_retry_buffer_size"). */
+#define CLIENT_KEPT_MAX (256u << 10)
 
 /* Heap; has a reference of its connection. */
 struct client_stream {
-    struct list_node node; /* of connection->streams */
-    struct client_connection *connection;
+    struct list_node node;                /* of connection->streams */
+    struct client_connection *connection; /* NULL: it moves, and is closed */
     struct client_call *call;
     const struct rpc_method *method;
     uint64_t deadline_ns;
     int32_t id;
-    struct buf output; /* framed messages that are not in DATA frames yet */
+    struct buf
+        output; /* framed messages: those in DATA frames, while it keeps them, and the others */
+    size_t in_frames;  /* bytes of `output` that are in DATA frames: kept to be sent again */
+    bool keeps;        /* … until the server answers, or they are too many */
     bool output_ended; /* none follows */
     struct buf input;  /* of DATA frames, not yet taken; at most a window */
     struct framing framing;
@@ -33,7 +38,10 @@ struct client_stream {
 /* lint-allow parameters: nghttp2's type */
 ssize_t stream_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                     uint32_t *flags, nghttp2_data_source *source, void *user);
-/* The second part of a call as it is before the first attempt. */
+/* The server has begun to handle it, or there is no room: it cannot be made again. */
+void stream_commit(struct client_stream *stream);
+/* A call before its first attempt, and its second part before each. */
+void call_begin(struct client_call *call);
 void call_reset(struct client_call *call);
 /* The moment at which all of the call's time is used up. */
 uint64_t call_deadline(const struct client_call *call);

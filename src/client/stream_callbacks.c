@@ -43,13 +43,19 @@ ssize_t stream_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t s
     struct client_stream *stream = stream_of(session, id);
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* given up: there are no bytes any more */
-    struct slice bytes = buf_slice(&stream->output);
+    struct slice bytes = slice_skip(buf_slice(&stream->output), stream->in_frames);
     size_t count = bytes.size < size ? bytes.size : size;
     if (count == 0 && !stream->output_ended)
         return NGHTTP2_ERR_DEFERRED;
     if (count > 0)
         memcpy(out, bytes.data, count);
-    buf_consume(&stream->output, count);
+    stream->in_frames += count;
+    if (!stream->keeps) {
+        buf_consume(&stream->output, stream->in_frames);
+        stream->in_frames = 0;
+    } else if (stream->in_frames > CLIENT_KEPT_MAX) {
+        stream_commit(stream);
+    }
     if (bytes.size == count && stream->output_ended)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (bytes.size - count <= SENDER_WAKES)
@@ -73,6 +79,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (stream == NULL)
         return 0;
     const struct slice field[2] = {slice_make(name, name_size), slice_make(value, value_size)};
+    stream_commit(stream);
     bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     bool taken = answer_take_field(&stream->answer, stream->call, last, field);
     if (!taken)
@@ -104,10 +111,14 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     if (stream == NULL)
         return 0;
     stream->closed = true;
-    /* a GOAWAY without our stream, or no room: "can be retried" (RFC 9113 section 6.8, 8.7) */
-    stream->call->unprocessed = code == NGHTTP2_REFUSED_STREAM || !stream->sent;
-    stream->answer.was_reset = stream->call->unprocessed || !stream->answered;
-    stream->answer.close_code = stream->call->unprocessed ? NGHTTP2_REFUSED_STREAM : code;
+    /* a GOAWAY without our stream, or no room: "can be retried" (RFC 9113 section 6.8, 8.7), unless an answer
+     * had begun in spite of that */
+    struct client_call *call = stream->call;
+    bool refused = code == NGHTTP2_REFUSED_STREAM && stream->answer.header_bytes == 0;
+    call->unsent = !stream->sent;
+    call->unprocessed = refused || call->unsent;
+    stream->answer.was_reset = call->unprocessed || !stream->answered;
+    stream->answer.close_code = call->unprocessed ? NGHTTP2_REFUSED_STREAM : code;
     (void)waitq_wake_all(&stream->queue, NULL);
     return 0;
 }

@@ -22,7 +22,7 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
     assert(in->descriptor == method->request);
     assert(!method->client_streaming && !method->server_streaming);
     uint64_t deadline = call_deadline(call);
-    call->attempts = 0;
+    call_begin(call);
     for (;;) {
         uint64_t pause = 0;
         call_reset(call);

@@ -66,7 +66,7 @@ struct scripted {
     struct buf body;     /* … and its DATA */
 };
 
-enum reply_rest { REPLY_ENDS, REPLY_GOES_ON, REPLY_IS_RESET };
+enum reply_rest { REPLY_ENDS, REPLY_GOES_ON, REPLY_IS_RESET, REPLY_IS_REFUSED };
 
 struct reply {
     const char *fields;   /* "name: value\n…", the ":status" first */
@@ -153,6 +153,8 @@ static inline ssize_t scripted_read(nghttp2_session *session, int32_t id, uint8_
     body->sent += count;
     if (count == left && body->reply.rest == REPLY_IS_RESET) /* leaves after this frame */
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+    if (count == left && body->reply.rest == REPLY_IS_REFUSED)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
     if (count == 0 && body->reply.rest != REPLY_ENDS)
         return NGHTTP2_ERR_DEFERRED;
     if (count < left || body->reply.rest != REPLY_ENDS)
