@@ -58,8 +58,9 @@ struct tenant_client_options {
     const char *ca_file;     /* PEM: whom we believe */
     const char *server_name; /* the server's certificate must carry it; NULL: the address's host */
     unsigned connect_timeout_ms; /* for name, TCP and TLS together; 0: 20,000 */
-    unsigned
-        keepalive_ms; /* PING after such a silence during calls; 0: none, servers expect >= 10,000 */
+    /* For watches: PING after such a silence during calls, whose answer has 20 s, or they are
+     * TENANT_UNAVAILABLE; 0: none.  Less than 10,000 counts as that, for servers do not bear more. */
+    unsigned keepalive_ms;
 };
 
 /* No input or output.  NULL: an option that must be given is not.  Owner: the caller. */

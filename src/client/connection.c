@@ -145,7 +145,6 @@ int client_connection_wait(struct ctx *ctx, struct client_connection *connection
         result = WAIT_READY; /* a look at the keepalive, not the end of the call's time */
     TRY(wait_fault(ctx, result, "the answer"));
     keepalive(connection);
-    client_connection_drive(connection);
     return OK;
 }
 
@@ -275,9 +274,11 @@ static uint64_t keepalive_due(const struct client_connection *connection)
     return connection->heard_ns + connection->keepalive_ns;
 }
 
-/* Any byte proves the peer alive, not only the PING's answer. */
+/* A step of the connection, and what its silence asks for.  Any byte proves the peer alive, not only the
+ * PING's answer; what waits in the socket is read first, for it may be we who were away. */
 static void keepalive(struct client_connection *connection)
 {
+    client_connection_drive(connection);
     uint64_t now = clock_now();
     if (connection->ping_ns != 0 && connection->heard_ns > connection->ping_ns)
         connection->ping_ns = 0;
@@ -290,11 +291,10 @@ static void keepalive(struct client_connection *connection)
     static const uint8_t payload[8] = "alive?";
     (void)nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, payload);
     connection->ping_ns = now;
+    client_connection_flush(connection);
 }
 
 static void on_timer(void *owner)
 {
-    struct client_connection *connection = owner;
-    keepalive(connection);
-    client_connection_drive(connection);
+    keepalive(owner);
 }

@@ -39,6 +39,7 @@ struct tenant_stream {
     bool over;
 };
 
+static uint64_t keepalive_of(const struct tenant_client_options *options);
 static struct tenant_answer *answer_new(struct tenant_client *client,
                                         const struct tenant_call *call);
 static void add_fields(struct client_call *inner, const struct tenant_call *call);
@@ -59,11 +60,17 @@ struct tenant_client *tenant_client_new(const struct tenant_client_options *opti
         .ca_file = options->ca_file,
         .server_name = options->server_name,
         .connect_timeout_ns = options->connect_timeout_ms * NS_PER_MS,
-        .keepalive_ns = options->keepalive_ms * NS_PER_MS,
+        .keepalive_ns = keepalive_of(options),
     };
     struct tenant_client *client = xcalloc(1, sizeof *client);
     client->channel = client_channel_new(&settings);
     return client;
+}
+
+static uint64_t keepalive_of(const struct tenant_client_options *options)
+{
+    uint64_t pause = options->keepalive_ms * NS_PER_MS;
+    return pause > 0 && pause < CLIENT_KEEPALIVE_MIN_NS ? CLIENT_KEEPALIVE_MIN_NS : pause;
 }
 
 void tenant_client_free(struct tenant_client *client)

@@ -20,6 +20,11 @@
 #define INTERVAL_NS (5 * NS_PER_S)
 #define EXPORT_NS (10 * NS_PER_S)
 #define BACKOFF_MAX_NS (5 * NS_PER_S)
+/* A connection that was quiet for so long is asked as a batch begins, and one that does not answer leaves
+ * time to send the batch on another.  Collectors want 5 minutes between PINGs "without data": every answer
+ * is data, and a call without one has one PING before the channel is given up. */
+#define KEEPALIVE_NS CLIENT_KEEPALIVE_MIN_NS
+#define KEEPALIVE_TIMEOUT_NS (3 * NS_PER_S)
 #define DELAY_MAX_NS (60 * NS_PER_S) /* of what a collector may ask for */
 #define SAY_EVERY_NS (60 * NS_PER_S)
 
@@ -178,6 +183,8 @@ static void channel_renew(struct otlp *otlp)
         .crl_file = files->crl_file[0] == '\0' ? NULL : files->crl_file,
         .connect_timeout_ns = EXPORT_NS,
         .backoff_max_ns = BACKOFF_MAX_NS,
+        .keepalive_ns = KEEPALIVE_NS,
+        .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
     };
     otlp->channel = client_channel_new(&settings);
 }

@@ -14,6 +14,9 @@
 
 #define CONNECT_PAUSE_FIRST_NS (100 * NS_PER_MS)
 #define CONNECT_PAUSE_MAX_NS (2 * NS_PER_S)
+/* A person waits: a server that is gone is found within 20 s of a long call. */
+#define KEEPALIVE_NS CLIENT_KEEPALIVE_MIN_NS
+#define KEEPALIVE_TIMEOUT_NS (10 * NS_PER_S)
 
 static struct client_channel *channel_new(struct cli *cli);
 static bool pause_between(void *owner, unsigned attempt, uint64_t ns);
@@ -79,6 +82,8 @@ static struct client_channel *channel_new(struct cli *cli)
         .server_name = values[SETTING_SERVER_NAME][0] == '\0' ? NULL : values[SETTING_SERVER_NAME],
         .backoff_first_ns = CONNECT_PAUSE_FIRST_NS,
         .backoff_max_ns = CONNECT_PAUSE_MAX_NS,
+        .keepalive_ns = KEEPALIVE_NS,
+        .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
     };
     return client_channel_new(&settings);
 }

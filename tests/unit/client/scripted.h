@@ -305,8 +305,9 @@ static inline void scripted_talk(struct scripted *server, struct ctx *ctx,
     while (scripted_write(server, ctx, stream, io) && !server->hangs_up &&
            !scripted_stops(server)) {
         size_t count = 0;
-        if (server->is_deaf) {
-            (void)poll(NULL, 0, 5);
+        if (server->is_deaf) { /* until the client has had enough */
+            if (poll(&(struct pollfd){.fd = io_fd(io), .events = POLLRDHUP}, 1, 5) > 0)
+                return;
             continue;
         }
         enum tls_status status = tls_stream_read(stream, bytes, sizeof bytes, &count);
@@ -347,7 +348,7 @@ static inline void scripted_serve(struct scripted *server, struct tls_context *t
         (void)nghttp2_submit_settings(server->session, NGHTTP2_FLAG_NONE, server->settings,
                                       server->setting_count);
         scripted_note(server, SEEN_CONNECTION);
-        server->hangs_up = false;
+        server->hangs_up = server->is_deaf = false;
         scripted_talk(server, &ctx, stream, io);
         nghttp2_session_del(server->session);
         scripted_linger(fd);

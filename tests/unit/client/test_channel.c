@@ -328,6 +328,31 @@ START_TEST(a_peer_that_went_silent_is_found_by_tasks_too)
 }
 END_TEST
 
+static void go_deaf_at_first(struct scripted *self, int32_t id, bool whole)
+{
+    if (whole && self->requests == 1)
+        self->is_deaf = true;
+    else
+        answer_well(self, id, whole);
+}
+
+/* A lost connection is UNAVAILABLE to the policy: the rest of the call's time is for another one. */
+START_TEST(a_call_on_a_silent_connection_is_made_elsewhere)
+{
+    serve(go_deaf_at_first);
+    channel_again((struct client_settings){.keepalive_ns = 50 * NS_PER_MS,
+                                           .keepalive_timeout_ns = 50 * NS_PER_MS});
+    struct client_call call = call_make();
+    call.retry = &client_retry_default;
+    call.is_repeatable = true;
+    Grpc__Health__V1__HealthCheckResponse *out;
+    ck_assert_msg(ask(&call, &out) == OK, "%s", ctx.fault.text);
+    ck_assert_int_eq(call.status, GRPC_OK);
+    ck_assert_uint_eq(call.attempts, 2);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
+END_TEST
+
 static void send_away(struct scripted *self, int32_t id, const char *why)
 {
     scripted_reply(self, id, (struct reply){GRPC_FIELDS, serving(), TRAILERS_OK, REPLY_ENDS});
@@ -510,6 +535,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(connects, a_failed_connect_is_followed_by_a_pause);
     tcase_add_test(connects, a_call_may_wait_until_the_server_is_there);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_keepalive);
+    tcase_add_test(connects, a_call_on_a_silent_connection_is_made_elsewhere);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_tasks_too);
     tcase_add_test(connects, a_server_that_has_enough_of_pings_gets_half_as_many);
     suite_add_tcase(suite, connects);

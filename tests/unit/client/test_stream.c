@@ -304,6 +304,90 @@ START_TEST(a_lost_connection_ends_every_stream)
 }
 END_TEST
 
+/* --- a peer that says nothing --------------------------------------------------------------------------- */
+
+static void channel_with_keepalive(uint64_t timeout_ns)
+{
+    client_channel_free(channel);
+    channel = scripted_channel(&server,
+                               (struct client_settings){.keepalive_ns = 50 * NS_PER_MS,
+                                                        .keepalive_timeout_ns = timeout_ns});
+}
+
+static void answer_and_go_deaf(struct scripted *self, int32_t id, bool whole)
+{
+    answer_and_go_on(self, id, whole);
+    self->is_deaf = whole;
+}
+
+START_TEST(a_watch_notices_a_silent_server)
+{
+    serve(answer_and_go_deaf);
+    channel_with_keepalive(50 * NS_PER_MS);
+    struct client_call call = call_make();
+    call.timeout_ns = CLIENT_NO_TIMEOUT;
+    struct client_stream *stream = NULL;
+    Response *message;
+    ck_assert_int_eq(health_watch_open(&call, &watched, &stream), OK);
+    ck_assert_int_eq(next_of(stream, &message), OK);
+    ck_assert_int_ne(next_of(stream, &message), OK);
+    ck_assert_int_eq(ctx.fault.kind, FAULT_IO);
+    ck_assert_ptr_nonnull(strstr(ctx.fault.text, "keepalive"));
+    ck_assert(!call.unprocessed);
+    client_stream_close(stream);
+}
+END_TEST
+
+static void go_deaf_at_once(struct scripted *self, int32_t id, bool whole)
+{
+    (void)id;
+    self->is_deaf = !whole;
+}
+
+START_TEST(a_sender_notices_a_silent_server)
+{
+    serve(go_deaf_at_once);
+    channel_with_keepalive(50 * NS_PER_MS);
+    struct client_call call = call_make();
+    call.timeout_ns = CLIENT_NO_TIMEOUT;
+    ck_assert_int_ne(talk(&call, 500, 10000), OK);
+    ck_assert_int_eq(ctx.fault.kind, FAULT_IO);
+    ck_assert_ptr_nonnull(strstr(ctx.fault.text, "keepalive"));
+}
+END_TEST
+
+static void answer_late(struct scripted *self, int32_t id, bool whole)
+{
+    if (id > 1)
+        (void)poll(NULL, 0, 500);
+    else
+        answer_and_go_on(self, id, whole);
+}
+
+/* Regression: a thread that was away while the PING's answer waited in the socket took its server for dead. */
+START_TEST(who_was_away_reads_before_it_judges)
+{
+    serve(answer_late);
+    channel_with_keepalive(NS_PER_S);
+    struct client_call call = call_make(), brief = call_make();
+    struct client_stream *stream = NULL, *other = NULL;
+    Response *message;
+    call.timeout_ns = 3 * NS_PER_S;
+    brief.timeout_ns = 200 * NS_PER_MS;
+    ck_assert_int_eq(health_watch_open(&call, &watched, &stream), OK);
+    ck_assert_int_eq(next_of(stream, &message), OK);
+    ck_assert_int_eq(health_watch_open(&brief, &watched, &other), OK);
+    ck_assert_int_ne(next_of(other, &message), OK); /* sends the PING and leaves */
+    ck_assert_msg(ctx.fault.kind == FAULT_TIMEOUT, "%s", ctx.fault.text);
+    client_stream_close(other);
+    scripted_await(&server, SEEN_PING, 1);
+    (void)poll(NULL, 0, 1100);
+    ck_assert_int_ne(next_of(stream, &message), OK);
+    ck_assert_msg(ctx.fault.kind == FAULT_TIMEOUT, "%s", ctx.fault.text);
+    client_stream_close(stream);
+}
+END_TEST
+
 Suite *suite_client_stream(void);
 Suite *suite_client_stream(void)
 {
@@ -322,5 +406,10 @@ Suite *suite_client_stream(void)
     tcase_add_test(sending, an_answer_ends_the_sending);
     tcase_add_test(sending, a_lost_connection_ends_every_stream);
     suite_add_tcase(suite, sending);
+    TCase *silence = caller_case("silence");
+    tcase_add_test(silence, a_watch_notices_a_silent_server);
+    tcase_add_test(silence, a_sender_notices_a_silent_server);
+    tcase_add_test(silence, who_was_away_reads_before_it_judges);
+    suite_add_tcase(suite, silence);
     return suite;
 }
