@@ -30,8 +30,8 @@ static inline size_t utf8_length(struct slice text)
 
 #define UTF8_WORD_ONES (UINT64_MAX / 255)
 
-/* Bytes at the front that are ASCII, and not NUL.  A multiple of eight, up to seven too few: the eight bytes of a word
- * are judged at once (Mycroft's test for a byte that is zero). */
+/* Bytes at the front that are ASCII, and not NUL.  A multiple of eight, up to seven too few: the eight bytes of
+ * a word are judged at once (Mycroft's test for a byte that is zero). */
 static inline size_t utf8_ascii(struct slice text)
 {
     size_t size = 0;

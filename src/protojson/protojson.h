@@ -12,7 +12,7 @@
 
 #define PROTOJSON_DEPTH_MAX 64 /* objects and arrays inside each other */
 #define PROTOJSON_ELEMENTS_MAX                                                                     \
-    5000                        /* members and elements in the whole document, ignored ones too */
+    2000                        /* members and elements in the whole document, ignored ones too */
 #define PROTOJSON_PATH_SIZE 160 /* bytes, terminator included */
 
 /* The messages that a google.protobuf.Any may hold.  Borrowed, never changed.  An Any's bytes are packed

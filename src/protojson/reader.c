@@ -108,7 +108,7 @@ bool reader_next(struct reader *reader, char closing, bool first)
     if (!first && !reader_expect(reader, ','))
         return false;
     if (reader->elements == PROTOJSON_ELEMENTS_MAX)
-        return reader_refuse_limit(reader, "must not come after 5000 other members and elements");
+        return reader_refuse_limit(reader, "must not come after 2000 other members and elements");
     reader->elements++;
     return true;
 }

@@ -12,8 +12,8 @@
 #include <assert.h>
 
 /* What a field, or a byte of JSON, costs to read, in bytes that are only copied. */
-#define FIELD_WEIGHT 32
-#define JSON_WEIGHT 8
+#define FIELD_WEIGHT 64
+#define JSON_WEIGHT 16
 #define INFLATED_KEPT                                                                              \
     ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
 

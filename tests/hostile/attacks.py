@@ -13,6 +13,8 @@ import hpack
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 0x1, 0x4
 PATH = "/tenant.v1.TenantService/GetTenant"
+UPDATE = "/tenant.v1.TenantService/UpdateTenant"  # takes larger messages than others
+UPDATE_BYTES = 256 << 10
 PORTION = 100  # frames in one write
 
 
@@ -411,7 +413,7 @@ def message(connection, payload, extra=(), flag=0):
     data = prefix + payload
 
     def one():
-        head = connection.begin(extra)
+        head = connection.begin(extra, path=UPDATE)
         parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
         body = b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, connection.stream, part)
                         for i, part in enumerate(parts))
@@ -424,8 +426,8 @@ def gzip_bombs(connection):
 
 
 def gzip_large(connection):
-    """The most that passes: a kilobyte that becomes all but a megabyte, an unknown field to be skipped."""
-    payload = b"\x7a" + bytes([0xf0, 0xff, 0x3f]) + bytes((1 << 20) - 16)
+    """The most that passes: half a kilobyte that becomes all but 256 KiB, an unknown field to be skipped."""
+    payload = b"\x7a" + bytes([0xf0, 0xff, 0x0f]) + bytes(UPDATE_BYTES - 16)
     return message(connection, gzip.compress(payload), [("grpc-encoding", "gzip")], 1)
 
 
@@ -436,7 +438,7 @@ def gzip_of_nothing(connection):
 
 def gzip_padding(connection):
     """The same in a message of the largest size."""
-    return message(connection, gzip.compress(b"") * 50000, [("grpc-encoding", "gzip")], 1)
+    return message(connection, gzip.compress(b"") * (UPDATE_BYTES // 20 - 1), [("grpc-encoding", "gzip")], 1)
 
 
 def nested(connection):
@@ -451,10 +453,41 @@ def many_fields(connection):
     return message(connection, b"\x7a\x00" * 25000)
 
 
+def passing_fields(connection):
+    """As many as may be, each with memory of its own: the paths of an update mask."""
+    paths = b"\x0a\x01a" * 1990
+    return message(connection, b"\x12" + bytes([len(paths) & 127 | 128, len(paths) >> 7]) + paths)
+
+
+def json_message(connection, text):
+    data = text.encode()
+
+    def one():
+        head = frame(HEADERS, END_HEADERS, connection.next_stream(), connection.encoder.encode(
+            [(":method", "POST"), (":scheme", "https"), (":path", UPDATE), (":authority", "localhost"),
+             ("content-type", "application/json")]))
+        parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
+        return head + b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, connection.stream, part)
+                               for i, part in enumerate(parts))
+    return repeated_slowly(connection, one)
+
+
+def json_members(connection):
+    """As many as may be, too."""
+    labels = ",".join(f'"k{n}":"v"' for n in range(1990))
+    return json_message(connection, '{"tenant":{"labels":{' + labels + "}}}")
+
+
+def json_escapes(connection):
+    """The slowest bytes, as many as a window takes."""
+    return json_message(connection, '{"tenant":{"displayName":"' + "\\u0041" * 10000 + '"}}')
+
+
 # attacks that only who may call the method can make, and those that hold things until a time limit
 BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "gzip bombs", "gzip to the limit",
-            "gzip of nothing", "gzip padding", "deep nesting", "many fields", "unread answers", "held answers",
-            "dripping answers", "acknowledgements", "hoarded answers", "answers on answers", "hoarded memory")
+            "gzip of nothing", "gzip padding", "deep nesting", "many fields", "fields that pass", "JSON members",
+            "JSON escapes", "unread answers", "held answers", "dripping answers", "acknowledgements", "hoarded answers",
+            "answers on answers", "hoarded memory")
 SLOW = ("slow headers", "slow handshakes", "slow prefaces", "slow bodies", "dripping bodies", "held answers",
         "dripping answers", "hoarded answers")
 # attackers that are more than one connection, or less
@@ -483,6 +516,7 @@ ON_A_CONNECTION = {
     "gzip bombs": (gzip_bombs, "inflated_bytes"), "gzip to the limit": (gzip_large, "decoded_per_turn"),
     "gzip of nothing": (gzip_of_nothing, "decoded_per_turn"), "gzip padding": (gzip_padding, "MESSAGE_TOO_COMPLEX"),
     "deep nesting": (nested, ""),
-    "many fields": (many_fields, "MESSAGE_TOO_COMPLEX"),
+    "many fields": (many_fields, "MESSAGE_TOO_COMPLEX"), "fields that pass": (passing_fields, "decoded_per_turn"),
+    "JSON members": (json_members, "decoded_per_turn"), "JSON escapes": (json_escapes, "decoded_per_turn"),
     "shared address": (rapid_reset, "client_resets"),
 }
