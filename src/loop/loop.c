@@ -94,6 +94,11 @@ uint64_t loop_now(const struct loop *loop)
     return uv_now(&loop->uv) * NS_PER_MS;
 }
 
+uint64_t loop_turns(const struct loop *loop)
+{
+    return loop->turns;
+}
+
 uint64_t loop_lag_take(struct loop *loop)
 {
     uint64_t lag = loop->lag_ns;
@@ -146,6 +151,7 @@ static void on_turn_end(uv_check_t *check)
     if (list_is_empty(&loop->ready) && list_is_empty(&loop->deferred))
         uv_idle_stop(&loop->keep_going);
     note_turn(loop);
+    loop->turns++;
 }
 
 static void run(struct loop *loop, uv_run_mode mode)

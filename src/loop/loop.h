@@ -27,6 +27,8 @@ void loop_run(struct loop *loop);
 void loop_turn(struct loop *loop, uint64_t timeout_ns);
 /* Makes loop_run() return at the end of this turn. */
 void loop_stop(struct loop *loop);
+/* Turns that have ended. */
+uint64_t loop_turns(const struct loop *loop);
 /* The monotonic time of this turn, in ns: cheaper than clock_now(), at most one turn old. */
 uint64_t loop_now(const struct loop *loop);
 

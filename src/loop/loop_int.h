@@ -32,6 +32,7 @@ struct loop {
     size_t lookups;               /* of names, under way on libuv's threads; see resolve.c */
     uint64_t task_refusals;       /* task_start() calls that met the cap */
     bool in_timers;               /* a timer's callback runs: see loop_timer_arm() */
+    uint64_t turns;               /* that have ended */
     uint64_t turn_end_ns;         /* when the last turn ended, and … */
     uint64_t idle_ns;             /* … libuv's idle time then */
     uint64_t lag_ns;              /* the longest turn since loop_lag_take() */

@@ -134,7 +134,7 @@ static int message_begin(struct running_call *running)
 /* Other connections have their turn between two large messages of one. */
 static bool may_decode(const struct h2 *h2)
 {
-    bool may = h2->decoded_this_turn < h2->worker->limits.decoded_per_turn;
+    bool may = h2_may_decode(h2);
     if (!may)
         rpc_metrics_limit(h2->worker->metrics->set, "decoded_per_turn");
     return may;

@@ -98,8 +98,9 @@ struct h2 {
     uint64_t received_ns;      /* clock_now() of the last h2_receive(), or of the beginning */
     uint64_t asked_ns;         /* when a PING asked whether the peer is there; 0: nothing is owed */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
-    uint32_t started_this_turn; /* requests, since h2_turn() … */
-    size_t decoded_this_turn;   /* … and bytes of messages */
+    uint32_t started_this_turn; /* requests, since h2_turn() */
+    size_t decoded;             /* bytes of messages, in the turn of the loop of … */
+    uint64_t decoded_turn;      /* … this number */
     uint64_t request_count;
     size_t buffered;           /* request bytes in message buffers */
     size_t reserved;           /* of large messages that were let in */
@@ -143,9 +144,11 @@ void h2_retire(struct h2 *h2, const char *limit);
 void h2_end(struct h2 *h2, uint32_t error);
 /* Stalls and time-outs.  False: close. */
 bool h2_sweep(struct h2 *h2, uint64_t now_ns);
-/* Once in each turn of the loop: what a turn may take is counted anew, and held requests start as far as the
- * limits allow. */
+/* Once in each turn of the loop: held requests start as far as the limits allow. */
 void h2_turn(struct h2 *h2);
+/* Whether a message may be read in this turn of the loop: whoever had his share waits for the next one. */
+bool h2_may_decode(const struct h2 *h2);
+void h2_charge(struct h2 *h2, size_t bytes);
 /* Held requests that only wait for the next turn: nothing else will say when it is time. */
 bool h2_waits_for_turn(const struct h2 *h2);
 

@@ -144,7 +144,6 @@ void h2_process(struct h2 *h2)
 void h2_turn(struct h2 *h2)
 {
     h2->started_this_turn = 0;
-    h2->decoded_this_turn = 0;
     while (!list_is_empty(&h2->held) && may_start(h2)) {
         struct list_node *node = list_pop_front(&h2->held);
         struct h2_stream *stream = list_entry(node, struct h2_stream, held_node);
@@ -249,6 +248,20 @@ static void wake_waiting(struct h2 *h2)
         h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
+/* By the loop's turns and not by h2_turn()'s: reads come before that, and would have a share of their own. */
+bool h2_may_decode(const struct h2 *h2)
+{
+    return h2->decoded_turn != loop_turns(h2->worker->loop) ||
+           h2->decoded < h2->worker->limits.decoded_per_turn;
+}
+
+void h2_charge(struct h2 *h2, size_t bytes)
+{
+    uint64_t turn = loop_turns(h2->worker->loop);
+    h2->decoded = bytes + (h2->decoded_turn == turn ? h2->decoded : 0);
+    h2->decoded_turn = turn;
+}
+
 static bool may_start(const struct h2 *h2)
 {
     return limit_in_the_way(h2) == NULL;
@@ -269,7 +282,7 @@ static const char *limit_in_the_way(const struct h2 *h2)
     const char *standing = standing_limit(h2);
     if (standing != NULL)
         return standing;
-    if (h2->decoded_this_turn >= limits->decoded_per_turn)
+    if (!h2_may_decode(h2))
         return "decoded_per_turn";
     return h2->started_this_turn < limits->requests_per_turn ? NULL : "requests_per_turn";
 }

@@ -54,7 +54,7 @@ int call_message_take(struct running_call *call, const struct framing *framing, 
 static void charge(struct running_call *call, size_t bytes)
 {
     if (call->h2 != NULL)
-        call->h2->decoded_this_turn += bytes;
+        h2_charge(call->h2, bytes);
 }
 
 /* The limit is the one for messages that come as they are: compressing must not get around it. */

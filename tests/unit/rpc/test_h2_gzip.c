@@ -273,9 +273,10 @@ START_TEST(messages_of_streams_take_turns)
         }
         int32_t id = pair_request(pair, "/test.v1.Pair/Sum", gzip_both, body);
         read_all(pair);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < 2; i++) {
+            ck_assert_int_eq(pair->finished, 0); /* two in a turn */
             loop_turn(pair->loop, 0);
-        ck_assert_int_eq(pair->finished, 0);
+        }
         ck_assert_uint_ge(pair_limit(pair, "decoded_per_turn"), 1);
         bool was_compressed;
         struct exchange *exchange = pair_finish(pair, id);
