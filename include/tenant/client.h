@@ -61,6 +61,9 @@ struct tenant_client_options {
     /* For watches: PING after such a silence during calls, whose answer has 20 s, or they are
      * TENANT_UNAVAILABLE; 0: none.  Less than 10,000 counts as that, for servers do not bear more. */
     unsigned keepalive_ms;
+    /* Messages of so many bytes and more are sent as gzip where that makes them smaller, and so may be the
+     * answers; 0: none.  A server that cannot read it is asked again without, if it says what it accepts. */
+    unsigned compress_from;
 };
 
 /* No input or output.  NULL: an option that must be given is not.  Owner: the caller. */
@@ -83,6 +86,7 @@ struct tenant_call {
     bool waits_for_ready;  /* while the service cannot be reached, wait instead of failing */
     bool is_repeatable;    /* asking twice is as good as once, though nothing says so */
     unsigned attempts_max; /* 0: 5; 1: never again */
+    bool is_uncompressed; /* whatever the client's compress_from: it mixes secrets with what others choose */
     const struct tenant_field *metadata; /* at most 24 more fields */
     size_t metadata_count;
 };

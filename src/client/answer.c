@@ -3,6 +3,7 @@
 #include "client/answer.h"
 
 #include "rpc/coding.h"
+#include "rpc/request_headers.h"
 #include "rpc/status.h"
 
 #include <nghttp2/nghttp2.h>
@@ -51,6 +52,10 @@ bool answer_take_field(struct answer *answer, struct client_call *call, bool las
         if (!base64_decode(arena, value, &call->details))
             answer->bad_field = "grpc-status-details-bin";
     } else {
+        if (slice_is(name, "grpc-encoding"))
+            answer->is_gzip = slice_is(value, "gzip");
+        if (slice_is(name, "grpc-accept-encoding"))
+            answer->knows_no_gzip = !header_list_has(value, "gzip");
         const char *key = arena_strndup(arena, name.data, name.size);
         if (name.size > 4 && memcmp(name.data + name.size - 4, "-bin", 4) == 0)
             take_binary(answer, call, key, value);

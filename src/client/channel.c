@@ -47,6 +47,7 @@ struct client_channel *client_channel_new(const struct client_settings *settings
         .backoff_max_ns = or_default(settings->backoff_max_ns, BACKOFF_MAX_NS),
         .keepalive_ns = settings->keepalive_ns,
         .keepalive_timeout_ns = or_default(settings->keepalive_timeout_ns, KEEPALIVE_TIMEOUT_NS),
+        .compress_from = settings->compress_from,
     };
     waitq_init(&channel->connected);
     channel->retry_tokens = RETRY_TOKENS_MAX;

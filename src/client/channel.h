@@ -31,6 +31,7 @@ struct client_settings {
      * ends as "too_many_pings" (gRFC A8). */
     uint64_t keepalive_ns;
     uint64_t keepalive_timeout_ns; /* how long its answer may take; 0: 20 s */
+    size_t compress_from;          /* of calls that name none; 0: nothing is compressed */
 };
 
 /* What gRPC's clients raise shorter ones to, and what our own server allows (limits.ping_interval). */
@@ -47,6 +48,7 @@ int client_channel_connect(struct ctx *ctx, struct client_channel *channel) MUST
 void client_channel_free(struct client_channel *channel);
 
 #define CLIENT_METADATA_MAX 32
+#define CLIENT_COMPRESS_NONE SIZE_MAX
 #define CLIENT_NO_TIMEOUT UINT64_MAX /* of a call that may go on for ever, such as a watch */
 
 /* Borrowed in a request; in the ctx's arena in an answer. */
@@ -82,6 +84,11 @@ struct client_call {
     uint64_t timeout_ns;  /* sent as grpc-timeout, over all attempts; 0: 10 s */
     bool waits_for_ready; /* while there is no connection, wait for one instead of failing */
     bool is_repeatable;   /* asking twice is as good as once */
+    /* Messages of so many bytes and more are sent as gzip where that makes them smaller, and so may be the
+     * answer's.  0: as the channel's; CLIENT_COMPRESS_NONE: none, for what mixes secrets with what others
+     * choose ("BREACH").  A server that does not accept it is asked again without, but for streams; it must
+     * say so (compression.md): UNIMPLEMENTED alone stands. */
+    size_t compress_from;
     const struct client_retry *retry; /* NULL: only what no handler has seen goes again */
     struct client_field metadata[CLIENT_METADATA_MAX]; /* request metadata */
     size_t metadata_count;
@@ -89,6 +96,8 @@ struct client_call {
     int status;           /* gRPC status code, 0 to 16; -1: the call has none */
     bool unprocessed;     /* no handler has seen it: any call may be repeated */
     bool unsent;          /* nor did it leave us: it waited for room on a connection that ended */
+    bool knows_no_gzip;   /* UNIMPLEMENTED, and the server accepts no gzip (compression.md) */
+    bool goes_plain;      /* … which a unary call was made again without */
     unsigned attempts;    /* made */
     unsigned transparent; /* of them, made because no handler had seen the one before */
     bool was_refused;     /* … and the server had said so: it is asked once more, not for ever */
@@ -130,6 +139,8 @@ int client_stream_begin(struct client_call *call, const struct rpc_method *metho
 /* Sends one message; waits while more than 64 KiB are on their way.  OK too when the server has ended the
  * call: client_stream_receive() tells.  Suspends.  Faults: as client_stream_open(). */
 int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message) MUST_CHECK;
+/* Whether the messages that follow are compressed as the call says, which they are at first. */
+void client_stream_compress(struct client_stream *stream, bool wanted);
 /* No message follows ("half-close"). */
 void client_stream_send_end(struct client_stream *stream);
 /* The next message, in `arena`; NULL: the call is over and has its status.  A caller that takes none holds

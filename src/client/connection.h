@@ -33,6 +33,7 @@ struct client_connection {
     char over_text[FAULT_TEXT_SIZE];
     bool going_away;       /* GOAWAY came: no new streams … */
     bool too_many_pings;   /* … because of our keepalive (gRFC A8) */
+    bool knows_no_gzip;    /* an answer said so */
     struct timer *timer;   /* keepalive; NULL on a plain thread */
     uint64_t keepalive_ns; /* a PING after so long a silence while calls are in flight; 0: none */
     uint64_t keepalive_timeout_ns;

@@ -61,6 +61,7 @@ struct tenant_client *tenant_client_new(const struct tenant_client_options *opti
         .server_name = options->server_name,
         .connect_timeout_ns = options->connect_timeout_ms * NS_PER_MS,
         .keepalive_ns = keepalive_of(options),
+        .compress_from = options->compress_from,
     };
     struct tenant_client *client = xcalloc(1, sizeof *client);
     client->channel = client_channel_new(&settings);
@@ -217,6 +218,7 @@ static struct tenant_answer *answer_new(struct tenant_client *client,
                                                             : call->timeout_ms * NS_PER_MS,
         .waits_for_ready = call->waits_for_ready,
         .is_repeatable = call->is_repeatable,
+        .compress_from = call->is_uncompressed ? CLIENT_COMPRESS_NONE : 0,
         .retry = &answer->retry,
     };
     add_fields(&answer->call, call);

@@ -66,12 +66,20 @@ bool retry_is_due(struct client_call *call, const struct rpc_method *method, int
 }
 
 /* A6, "Transparent Retries": without limit what never left us, though not as fast as connections can be made
- * and lost; once what the server refused, for one that "refuses for good" would be asked for ever. */
+ * and lost; once what the server refused, for one that "refuses for good" would be asked for ever; and once
+ * what it could not inflate. */
 bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns)
 {
     const struct client_retry *policy = &client_retry_default;
     *pause_ns = 0;
-    if (!call->unprocessed || (call->retry != NULL && call->retry->attempts_max <= 1))
+    if (call->retry != NULL && call->retry->attempts_max <= 1)
+        return false;
+    if (call->knows_no_gzip && !call->goes_plain) {
+        call->goes_plain = true;
+        call->transparent++;
+        return true;
+    }
+    if (!call->unprocessed)
         return false;
     if (call->channel->failures > 0 && !(call->unsent && call->waits_for_ready))
         return false;

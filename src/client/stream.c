@@ -12,6 +12,7 @@
 
 #include "client/channel_int.h"
 #include "rpc/coding.h"
+#include "rpc/gzip.h"
 #include "rpc/status.h"
 
 #include <assert.h>
@@ -20,8 +21,10 @@
 
 #define TIMEOUT_DEFAULT_NS (10 * NS_PER_S) /* as the server's own (limits.deadline_default) */
 #define SEND_BUFFER (64u << 10)
-#define FIELDS_MAX (CLIENT_METADATA_MAX + 8) /* the eight of every request, and the caller's */
+#define FIELDS_MAX (CLIENT_METADATA_MAX + 10) /* the ten of a request, and the caller's */
 
+static size_t compress_from(const struct client_call *call,
+                            const struct client_connection *connection);
 static int submit(struct client_stream *stream);
 static void put_message(struct client_stream *stream, const ProtobufCMessage *message);
 static void resume(struct client_stream *stream);
@@ -75,6 +78,7 @@ int stream_open(struct client_call *call, struct client_connection *connection,
     framing_init(&stream->framing, CLIENT_MESSAGE_MAX);
     waitq_init(&stream->queue);
     attach(stream, connection);
+    stream->compress_from = compress_from(call, connection);
     int rc = submit(stream);
     if (rc != OK) {
         client_stream_close(stream);
@@ -84,10 +88,20 @@ int stream_open(struct client_call *call, struct client_connection *connection,
     return OK;
 }
 
+/* Once per stream: what it keeps to send again may be compressed already. */
+static size_t compress_from(const struct client_call *call,
+                            const struct client_connection *connection)
+{
+    size_t from = call->compress_from != 0 ? call->compress_from
+                                           : call->channel->settings.compress_from;
+    bool none = from == CLIENT_COMPRESS_NONE || call->goes_plain || connection->knows_no_gzip;
+    return none ? 0 : from;
+}
+
 void call_begin(struct client_call *call)
 {
     call->attempts = call->transparent = 0;
-    call->was_refused = false;
+    call->was_refused = call->goes_plain = false;
 }
 
 void call_reset(struct client_call *call)
@@ -96,7 +110,7 @@ void call_reset(struct client_call *call)
     call->message = "";
     call->details = slice_make(NULL, 0);
     call->answer_count = 0;
-    call->unprocessed = call->unsent = false;
+    call->unprocessed = call->unsent = call->knows_no_gzip = false;
 }
 
 uint64_t call_deadline(const struct client_call *call)
@@ -143,9 +157,18 @@ static void put_message(struct client_stream *stream, const ProtobufCMessage *me
     assert(message->descriptor == stream->method->request);
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *place = buf_reserve(&stream->output, FRAME_PREFIX_SIZE + size);
-    framing_prefix(place, size);
     protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
+    bool smaller = stream->compress_from > 0 && !stream->spares && size >= stream->compress_from &&
+                   gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
+    framing_prefix(place, size);
+    if (smaller)
+        place[0] = FRAME_COMPRESSED;
     buf_commit(&stream->output, FRAME_PREFIX_SIZE + size);
+}
+
+void client_stream_compress(struct client_stream *stream, bool wanted)
+{
+    stream->spares = !wanted;
 }
 
 void client_stream_send_end(struct client_stream *stream)
@@ -311,6 +334,10 @@ static size_t put_fields(struct client_stream *stream, const char *timeout, nght
         put_field(&fields[count++], "grpc-timeout", slice_of_str(timeout));
     put_field(&fields[count++], "content-type", slice_of_str("application/grpc"));
     put_field(&fields[count++], "user-agent", slice_of_str("libtenant/" TENANT_VERSION));
+    if (stream->compress_from > 0) {
+        put_field(&fields[count++], "grpc-encoding", slice_of_str("gzip"));
+        put_field(&fields[count++], "grpc-accept-encoding", slice_of_str("identity,gzip"));
+    }
     assert(call->metadata_count <= CLIENT_METADATA_MAX);
     for (size_t i = 0; i < call->metadata_count; i++)
         put_field(&fields[count++], call->metadata[i].key, metadata_text(call, &call->metadata[i]));
@@ -370,6 +397,7 @@ static int take_input(struct client_stream *stream)
     if (bytes.size == 0 || framing_has_message(&stream->framing) || !stream->answer.is_grpc)
         return OK;
     size_t before = bytes.size;
+    stream->framing.may_compress = stream->compress_from > 0 && stream->answer.is_gzip;
     enum framing_result result = framing_take(&stream->framing, &bytes);
     size_t taken = before - bytes.size;
     (void)nghttp2_session_consume(stream->connection->session, stream->id, taken);
@@ -381,7 +409,7 @@ static int take_input(struct client_stream *stream)
         stream->answer.too_large = true;
         stream->answer.overflown = true;
         return OK;
-    case FRAMING_COMPRESSED: /* grpc-accept-encoding was not sent */
+    case FRAMING_COMPRESSED: /* nobody asked for it, or nothing says how */
     case FRAMING_BAD_FLAG:
     case FRAMING_EXTRA:
         break;
@@ -395,9 +423,23 @@ static int take_message(struct client_stream *stream, struct arena *arena,
                         ProtobufCMessage **message)
 {
     struct slice bytes = buf_slice(&stream->framing.message);
-    *message = protobuf_c_message_unpack(stream->method->response, arena_protobuf(arena),
-                                         bytes.size, bytes.data);
+    struct buf plain = BUF_EMPTY;
+    enum gzip_result result = GZIP_OK;
+    if (framing_is_compressed(&stream->framing) && bytes.size > 0) {
+        result = gzip_inflate(bytes, CLIENT_MESSAGE_MAX, &plain);
+        bytes = buf_slice(&plain);
+    }
+    if (result == GZIP_OK)
+        *message = protobuf_c_message_unpack(stream->method->response, arena_protobuf(arena),
+                                             bytes.size, bytes.data);
+    buf_deinit(&plain);
     framing_recycle(&stream->framing);
+    if (result == GZIP_TOO_LARGE) {
+        stream->answer.too_large = stream->answer.overflown = true;
+        return finish(stream);
+    }
+    if (result != GZIP_OK)
+        return FAULT(stream->call->ctx, FAULT_PROTOCOL, "the answer's message is not gzip");
     if (*message == NULL)
         return FAULT(stream->call->ctx, FAULT_PROTOCOL, "the answer is not a %s",
                      stream->method->response->name);
@@ -415,6 +457,10 @@ static int finish(struct client_stream *stream)
     if (stream->answer.is_grpc && framing_is_cut(&stream->framing))
         stream->answer.cut = true;
     answer_judge(&stream->answer, call);
+    if (stream->answer.knows_no_gzip && stream->connection != NULL)
+        stream->connection->knows_no_gzip = true;
+    call->knows_no_gzip = stream->answer.knows_no_gzip && stream->compress_from > 0 &&
+                          call->status == GRPC_UNIMPLEMENTED;
     /* a server that counts the same deadline may have been the first to act on it */
     bool is_late = deadline_left(stream->deadline_ns, clock_now()) == 0;
     if (is_late && !stream->answer.has_status && stream->answer.close_code == NGHTTP2_CANCEL) {

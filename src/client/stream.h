@@ -22,10 +22,12 @@ struct client_stream {
     int32_t id;
     struct buf
         output; /* framed messages: those in DATA frames, while it keeps them, and the others */
-    size_t in_frames;  /* bytes of `output` that are in DATA frames: kept to be sent again */
-    bool keeps;        /* … until the server answers, or they are too many */
-    bool output_ended; /* none follows */
-    struct buf input;  /* of DATA frames, not yet taken; at most a window */
+    size_t in_frames;     /* bytes of `output` that are in DATA frames: kept to be sent again */
+    bool keeps;           /* … until the server answers, or they are too many */
+    bool output_ended;    /* none follows */
+    size_t compress_from; /* bytes of a message; 0: grpc-encoding was not sent */
+    bool spares;          /* … but the messages that follow are not compressed */
+    struct buf input;     /* of DATA frames, not yet taken; at most a window */
     struct framing framing;
     struct answer answer;
     bool sent;          /* its HEADERS have left */

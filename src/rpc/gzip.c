@@ -170,6 +170,19 @@ void gzip_deflate(struct slice bytes, struct buf *out)
     (void)deflateEnd(&stream);
 }
 
+bool gzip_shrink(uint8_t *place, size_t *size)
+{
+    struct buf smaller = BUF_EMPTY;
+    gzip_deflate(slice_make(place, *size), &smaller);
+    bool shrinks = buf_size(&smaller) < *size;
+    if (shrinks) {
+        *size = buf_size(&smaller);
+        memcpy(place, buf_slice(&smaller).data, *size);
+    }
+    buf_deinit(&smaller);
+    return shrinks;
+}
+
 static int window_bits(size_t size)
 {
     int bits = WINDOW_BITS_MIN;

@@ -25,5 +25,8 @@ enum gzip_result gzip_inflate(struct slice bytes, size_t limit, struct buf *out)
 
 /* Appends `bytes` as one member. */
 void gzip_deflate(struct slice bytes, struct buf *out);
+/* Replaces the `*size` bytes at `place` by a member of them and sets *size.  False: it would not be smaller,
+ * and nothing has changed. */
+bool gzip_shrink(uint8_t *place, size_t *size);
 
 #endif

@@ -116,17 +116,9 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
 
 size_t call_message_frame(const struct running_call *call, uint8_t *place, size_t size)
 {
+    bool smaller = call->compresses && size > 0 && gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
     framing_prefix(place, size);
-    if (!call->compresses || size == 0)
-        return FRAME_PREFIX_SIZE + size;
-    struct buf smaller = BUF_EMPTY;
-    gzip_deflate(slice_make(place + FRAME_PREFIX_SIZE, size), &smaller);
-    if (buf_size(&smaller) < size) {
-        size = buf_size(&smaller);
-        framing_prefix(place, size);
+    if (smaller)
         place[0] = FRAME_COMPRESSED;
-        memcpy(place + FRAME_PREFIX_SIZE, buf_slice(&smaller).data, size);
-    }
-    buf_deinit(&smaller);
     return FRAME_PREFIX_SIZE + size;
 }

@@ -1,8 +1,9 @@
 /* A server's frames as the client's call sees them: a unary call or a stream that takes messages.  Whatever comes, the
  * call ends, its status is one of gRPC's, and it is a success only if the server's last block said so.
  *
- * Input: one byte of kind, then steps of a head and a body: two bits of what (HEADERS, DATA, any frame, a wait), one
- * bit END_STREAM, five of a size.  The body of HEADERS is "name:value\n" lines, that of any frame its type, its flags
+ * Input: one byte of kind (how many messages are taken; with its lowest bit they may be compressed), then steps of a
+ * head and a body: two bits of what (HEADERS, DATA, any frame, a wait), one bit END_STREAM, five of a size.  The body of
+ * HEADERS is "name:value\n" lines, that of any frame its type, its flags
  * and its payload. */
 #include "base/alloc.h"
 
@@ -231,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         NGHTTP2_SETTINGS}; /* "the server connection preface" */
     EXPECT(nghttp2_session_mem_recv(connection->session, settings, 9) == 9);
     play = (struct play){.left = slice_make(data + 1, size - 1)};
-    struct client_call call = {.ctx = &ctx, .channel = &channel};
+    struct client_call call = {.ctx = &ctx, .channel = &channel, .compress_from = data[0] & 1};
     call_reset(&call);
     Grpc__Health__V1__HealthCheckRequest in = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     struct client_stream *stream = NULL;

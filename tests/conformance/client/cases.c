@@ -67,6 +67,80 @@ bool large_unary(struct interop *interop)
     return true;
 }
 
+/* One unary call that says whether it is compressed.  The probe says so and is not. */
+static struct client_call compressed_unary(struct interop *interop, bool expected, bool sent)
+{
+    struct client_call call = call_of(interop);
+    Grpc__Testing__Payload payload = payload_of(271828);
+    Grpc__Testing__BoolValue expects = GRPC__TESTING__BOOL_VALUE__INIT;
+    Grpc__Testing__SimpleRequest in = GRPC__TESTING__SIMPLE_REQUEST__INIT;
+    Grpc__Testing__SimpleResponse *out = NULL;
+    expects.value = expected;
+    in.expect_compressed = &expects;
+    in.response_size = 314159;
+    in.payload = &payload;
+    call.compress_from = sent ? 1024 : 0;
+    if (test_service_unary_call(&call, &in, &out) != OK ||
+        (call.status == GRPC_OK && !is_payload(out->payload, 314159)))
+        call.status = -1;
+    return call;
+}
+
+static bool client_compressed_unary(struct interop *interop)
+{
+    EXPECT(compressed_unary(interop, true, false).status == GRPC_INVALID_ARGUMENT);
+    EXPECT(compressed_unary(interop, true, true).status == GRPC_OK);
+    EXPECT(compressed_unary(interop, false, false).status == GRPC_OK);
+    return true;
+}
+
+/* The answer is compressed too. */
+static bool large_unary_gzip(struct interop *interop)
+{
+    struct client_call call = call_of(interop);
+    Grpc__Testing__Payload payload = payload_of(271828);
+    Grpc__Testing__SimpleRequest in = GRPC__TESTING__SIMPLE_REQUEST__INIT;
+    Grpc__Testing__SimpleResponse *out = NULL;
+    in.response_size = 314159;
+    in.payload = &payload;
+    call.compress_from = 1024;
+    EXPECT(test_service_unary_call(&call, &in, &out) == OK);
+    EXPECT(call.status == GRPC_OK && is_payload(out->payload, 314159));
+    EXPECT(slice_is(client_answer(&call, "grpc-encoding"), "gzip"));
+    return true;
+}
+
+static int put_input(struct client_stream *stream, size_t size, bool compressed)
+{
+    Grpc__Testing__Payload payload = payload_of(size);
+    Grpc__Testing__BoolValue expects = GRPC__TESTING__BOOL_VALUE__INIT;
+    Grpc__Testing__StreamingInputCallRequest in =
+        GRPC__TESTING__STREAMING_INPUT_CALL_REQUEST__INIT;
+    expects.value = compressed;
+    in.expect_compressed = &expects;
+    in.payload = &payload;
+    client_stream_compress(stream, compressed);
+    return test_service_streaming_input_call_put(stream, &in);
+}
+
+static bool client_compressed_streaming(struct interop *interop)
+{
+    struct client_call call = call_of(interop);
+    struct client_stream *stream = NULL;
+    Grpc__Testing__StreamingInputCallResponse *out = NULL;
+    call.compress_from = 1024;
+    EXPECT(test_service_streaming_input_call_open(&call, &stream) == OK);
+    EXPECT(put_input(stream, 27182, true) == OK);
+    EXPECT(put_input(stream, 45904, false) == OK);
+    client_stream_send_end(stream);
+    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out != NULL && out->aggregated_payload_size == 73086);
+    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out == NULL && call.status == GRPC_OK);
+    client_stream_close(stream);
+    return true;
+}
+
 static bool client_streaming(struct interop *interop)
 {
     struct client_call call = call_of(interop);
@@ -320,20 +394,23 @@ static bool rpc_soak(struct interop *interop)
 }
 
 const struct interop_case interop_cases[] = {
-    {"empty_unary", empty_unary},
-    {"large_unary", large_unary},
-    {"client_streaming", client_streaming},
-    {"server_streaming", server_streaming},
-    {"ping_pong", ping_pong},
-    {"empty_stream", empty_stream},
-    {"custom_metadata", custom_metadata},
-    {"status_code_and_message", status_code_and_message},
-    {"special_status_message", special_status_message},
-    {"unimplemented_method", unimplemented_method},
-    {"unimplemented_service", unimplemented_service},
-    {"cancel_after_begin", cancel_after_begin},
-    {"cancel_after_first_response", cancel_after_first_response},
-    {"timeout_on_sleeping_server", timeout_on_sleeping_server},
-    {"rpc_soak", rpc_soak},
-    {NULL, NULL},
+    {"empty_unary", empty_unary, false},
+    {"large_unary", large_unary, false},
+    {"large_unary_gzip", large_unary_gzip, true},
+    {"client_compressed_unary", client_compressed_unary, true},
+    {"client_compressed_streaming", client_compressed_streaming, true},
+    {"client_streaming", client_streaming, false},
+    {"server_streaming", server_streaming, false},
+    {"ping_pong", ping_pong, false},
+    {"empty_stream", empty_stream, false},
+    {"custom_metadata", custom_metadata, false},
+    {"status_code_and_message", status_code_and_message, false},
+    {"special_status_message", special_status_message, false},
+    {"unimplemented_method", unimplemented_method, false},
+    {"unimplemented_service", unimplemented_service, false},
+    {"cancel_after_begin", cancel_after_begin, false},
+    {"cancel_after_first_response", cancel_after_first_response, false},
+    {"timeout_on_sleeping_server", timeout_on_sleeping_server, false},
+    {"rpc_soak", rpc_soak, false},
+    {NULL, NULL, false},
 };

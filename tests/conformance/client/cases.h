@@ -17,6 +17,7 @@ struct interop {
 struct interop_case {
     const char *name;
     bool (*run)(struct interop *interop); /* false: it said on standard error what was wrong */
+    bool needs_gzip; /* and that the server tells how a message came */
 };
 
 extern const struct interop_case interop_cases[]; /* ends with a NULL name */
