@@ -69,7 +69,7 @@ static enum gzip_result inflate_into(struct libdeflate_decompressor *inflater, s
 {
     uint8_t *place = buf_reserve(out, room + 1); /* never 0: an empty content has a place too */
     size_t taken = 0, made = 0;
-#ifdef PLANTED_BUG /* for tests/fuzz: the limit is looked at a byte too late */
+#if defined PLANTED_BUG && !defined GZIP_IS_SOUND /* for tests/fuzz: looked at a byte too late */
     room++;
 #endif
     switch (libdeflate_gzip_decompress_ex(inflater, bytes->data, bytes->size, place, room, &taken,

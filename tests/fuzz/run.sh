@@ -40,7 +40,7 @@ sources_of() {
     unpack) echo src/rpc/scan.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     session) echo src/rpc/*.c src/loop/*.c src/tls/*.c src/protojson/*.c src/base/*.c gen/*.c ;;
     answer) echo src/client/stream.c src/client/stream_callbacks.c src/client/answer.c src/client/retry.c src/client/details.c \
-        src/rpc/coding.c src/rpc/framing.c src/rpc/status.c src/loop/*.c gen/errors.c src/base/*.c ;;
+        src/rpc/coding.c src/rpc/gzip.c src/rpc/request_headers.c src/rpc/framing.c src/rpc/status.c src/loop/*.c gen/errors.c src/base/*.c ;;
     dead_letter) echo src/events/dead_letter.c src/events/message.c src/events/json_scan.c src/events/subjects.c \
         src/domain/time_text.c src/base/base64.c src/base/id.c src/base/clock.c src/base/hash.c src/base/random.c src/base/arena.c \
         src/base/buf.c src/base/alloc.c ;;
@@ -88,8 +88,8 @@ build() { # build TARGET VARIANT [FLAG...]
     gzip) libraries=$(pkg-config --libs zlib libdeflate) ;;
     unpack) libraries="$(all_types) $(generated) $(pkg-config --libs libprotobuf-c)" ;;
     answer)
-        libraries="$(generated) -D__SANITIZE_ADDRESS__ -DTENANT_VERSION=\"fuzz\" $(pkg-config --libs libnghttp2 libuv openssl \
-            libprotobuf-c) -lboost_context -lpthread -lm"
+        libraries="$(generated) -D__SANITIZE_ADDRESS__ -DTENANT_VERSION=\"fuzz\" -DGZIP_IS_SOUND $(pkg-config --libs libnghttp2 \
+            libuv openssl zlib libdeflate libprotobuf-c) -lboost_context -lpthread -lm"
         ;;
     session)
         libraries="$(generated) -D__SANITIZE_ADDRESS__ $(pkg-config --libs libnghttp2 libuv openssl zlib libdeflate \
