@@ -74,7 +74,7 @@ int protojson_parse(struct ctx *ctx, const ProtobufCMessageDescriptor *type, str
                     const struct protojson_parse_options *options, struct protojson_parsed *parsed)
 {
     struct parser parser = {.options = options};
-    reader_init(&parser.reader, json, ctx->arena);
+    reader_init(&parser.reader, json, options->elements_max, ctx->arena);
     *parsed = (struct protojson_parsed){.rule = NULL};
     ProtobufCMessage *message = message_new(&parser, type);
     bool read = message != NULL && message_begin(&parser, message) && frames_run(&parser);

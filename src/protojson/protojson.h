@@ -12,7 +12,7 @@
 
 #define PROTOJSON_DEPTH_MAX 64 /* objects and arrays inside each other */
 #define PROTOJSON_ELEMENTS_MAX                                                                     \
-    2000                        /* members and elements in the whole document, ignored ones too */
+    20000                       /* members and elements in the whole document, ignored ones too */
 #define PROTOJSON_PATH_SIZE 160 /* bytes, terminator included */
 
 /* The messages that a google.protobuf.Any may hold.  Borrowed, never changed.  An Any's bytes are packed
@@ -41,6 +41,7 @@ int protojson_print(struct ctx *ctx, const ProtobufCMessage *message,
 struct protojson_parse_options {
     const struct protojson_types *any_types; /* NULL: none */
     bool ignore_unknown;                     /* skip unknown members and enum names */
+    size_t elements_max;                     /* 0: PROTOJSON_ELEMENTS_MAX */
 };
 
 /* On a refusal the path names the place, "tenant.labels.env"; "" is the whole document.  A longer one ends at

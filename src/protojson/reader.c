@@ -24,12 +24,14 @@ static bool hex_read(struct slice *raw, uint32_t *unit);
 static bool value_skip(struct reader *reader, enum json_kind kind);
 static size_t value_next(struct reader *reader, uint64_t *arrays, size_t depth, bool *first);
 
-void reader_init(struct reader *reader, struct slice json, struct arena *arena)
+void reader_init(struct reader *reader, struct slice json, size_t elements_max,
+                 struct arena *arena)
 {
     *reader = (struct reader){
         .at = json.data,
         .end = json.size == 0 ? json.data : json.data + json.size,
         .arena = arena,
+        .elements_max = elements_max == 0 ? PROTOJSON_ELEMENTS_MAX : elements_max,
     };
 }
 
@@ -107,8 +109,12 @@ bool reader_next(struct reader *reader, char closing, bool first)
     }
     if (!first && !reader_expect(reader, ','))
         return false;
-    if (reader->elements == PROTOJSON_ELEMENTS_MAX)
-        return reader_refuse_limit(reader, "must not come after 2000 other members and elements");
+    if (reader->elements == reader->elements_max) {
+        const char *rule =
+            arena_printf(reader->arena, "must not come after %zu other members and elements",
+                         reader->elements_max);
+        return reader_refuse_limit(reader, rule);
+    }
     reader->elements++;
     return true;
 }

@@ -13,7 +13,8 @@ struct reader {
     const char *rule;    /* NULL: none broken so far */
     bool too_complex;    /* the broken rule is a limit */
     unsigned depth;      /* open objects and arrays; the caller's too */
-    size_t elements;     /* members and elements so far */
+    size_t elements;     /* members and elements so far, … */
+    size_t elements_max; /* … and at most */
 };
 
 enum json_kind {
@@ -28,7 +29,8 @@ enum json_kind {
 };
 
 /* Borrows the bytes. */
-void reader_init(struct reader *reader, struct slice json, struct arena *arena);
+void reader_init(struct reader *reader, struct slice json, size_t elements_max,
+                 struct arena *arena);
 
 /* Sets the rule, unless one is set.  Always false. */
 bool reader_refuse(struct reader *reader, const char *rule);

@@ -5,6 +5,7 @@
 #include "protojson/protojson.h"
 
 #include "rpc/rpc_int.h"
+#include "rpc/scan.h"
 
 #include <assert.h>
 
@@ -16,8 +17,11 @@ int codec_parse_json(struct running_call *call, struct slice bytes, struct arena
                      ProtobufCMessage **message)
 {
     struct ctx *ctx = &call->call.ctx;
-    const struct protojson_parse_options options = {.any_types = call->worker->any_types,
-                                                    .ignore_unknown = true};
+    const struct protojson_parse_options options = {
+        .any_types = call->worker->any_types,
+        .ignore_unknown = true,
+        .elements_max = SCAN_FIELDS_MAX,
+    };
     struct protojson_parsed parsed;
     struct arena *own = ctx->arena;
     ctx->arena = arena;

@@ -183,6 +183,14 @@ START_TEST(skipped_depth_and_elements_are_limited)
         buf_put_str(&json, "]}");
         int result = parse(&tenant__v1__tenant__descriptor, buf_slice(&json), true, &parsed);
         ck_assert_int_eq(result, MESSAGE_TOO_COMPLEX);
+        struct protojson_parse_options options = {.ignore_unknown = true};
+        for (options.elements_max = 3; options.elements_max < 5; options.elements_max++) {
+            result = protojson_parse(&ctx, &tenant__v1__tenant__descriptor,
+                                     slice_of_str("{\"x\":[1,2],\"y\":3}"), &options, &parsed);
+            ck_assert_int_eq(result, options.elements_max < 4 ? MESSAGE_TOO_COMPLEX : OK);
+            if (result != OK)
+                ck_assert_str_eq(parsed.rule, "must not come after 3 other members and elements");
+        }
     }
 END_TEST
 
