@@ -5,9 +5,12 @@ import signal
 import grpc
 import pytest
 
-from support import create, get, refused, wait_until
+from support import create, get, refused, update, wait_until
 from test_bad_client import COMPRESSION, DATA, END_STREAM, FLOW, SETTINGS, SIZE, WINDOW, Wire, frame, message
+from tenant.v1 import tenants_pb2 as pb
 
+UPDATE = "/tenant.v1.TenantService/UpdateTenant"  # takes the largest messages
+LONG = b"\x0a\xf5\xb8\x02\x0a\xf1\xb8\x02" + b"x" * 40049  # a tenant with a tenant_id of 40,049 bytes
 TABLE, STREAM_WINDOW, FRAME = 1, 4, 5
 ACK = frame(SETTINGS, 1)
 SETS = [  # table, frame, stream's window, connection's: as little as may be, and much
@@ -47,7 +50,8 @@ def test_stock_clients_live_with_any(settings, unique, values):
     tenant = create(service, unique())
     for _ in range(3):
         assert get(service, tenant.tenant_id) == tenant
-        assert refused(get, service, "x" * 1_000_000).code == grpc.StatusCode.INVALID_ARGUMENT
+        named = pb.Tenant(tenant_id=tenant.tenant_id, display_name="x" * 260_000)
+        assert refused(update, service, named, ["display_name"]).code == grpc.StatusCode.INVALID_ARGUMENT
     assert service.stop() == 0
 
 
@@ -57,8 +61,8 @@ def test_large_frames_are_taken_where_allowed(settings):
     with Wire(service) as wire:
         entries, window = told(wire)
         assert (entries[TABLE], entries[FRAME], entries[STREAM_WINDOW], window) == (4096, 40960, 65536, 1 << 20)
-        body = message(b"\x0a\xf1\xb8\x02" + b"x" * 40049)  # tenant_id, a long one
-        wire.send(ACK, wire.headers(1), frame(DATA, 0, 1, body[:40000]), frame(DATA, END_STREAM, 1, body[40000:]))
+        body = message(LONG)
+        wire.send(ACK, wire.headers(1, path=UPDATE), frame(DATA, 0, 1, body[:40000]), frame(DATA, END_STREAM, 1, body[40000:]))
         assert wire.answer(1)["grpc-status"] == "3"
         wire.send(wire.headers(3), frame(DATA, 0, 3, bytes(40961)))
         assert wire.goaway() == SIZE
@@ -77,8 +81,8 @@ def test_who_goes_beyond_is_stopped(settings):
         told(wire)
         wire.encoder.header_table_size = 0
         wire.send(ACK)
-        for stream in range(1, 80, 2):  # a megabyte each: more than a connection has room for, so the last ones wait
-            wire.send(wire.headers(stream), frame(DATA, 0, stream, b"\0\0\x0f\xff\xff"))
+        for stream in range(1, 80, 2):  # 256 KiB each: more than a connection has room for, so the last ones wait
+            wire.send(wire.headers(stream, path=UPDATE), frame(DATA, 0, stream, b"\0\0\x03\xff\xff"))
         wire.send(frame(DATA, 0, 79, bytes(16380)))
         assert wire.reset(79) == FLOW
         assert wire.alive()
@@ -94,7 +98,7 @@ def test_a_reload_is_for_new_connections(settings, unique):
         os.kill(service.process.pid, signal.SIGHUP)
         wait_until(lambda: service.metric("tenant_config_reload_total", result="success") == 1)
         wait_until(lambda: stream_window(service) == 16384)  # each worker learns of it by itself
-        before.send(ACK, before.headers(1), frame(DATA, 0, 1, message(b"\x0a\xf1\xb8\x02" + b"x" * 40049)[:16384]),
+        before.send(ACK, before.headers(1, path=UPDATE), frame(DATA, 0, 1, message(LONG)[:16384]),
                     frame(DATA, 0, 1, b"x" * 16384))
         assert before.alive()
     create(service, unique())
