@@ -126,6 +126,28 @@ enum group_claim group_claim_all(struct tenant_consumer *consumer)
     return written ? GROUP_CLAIMED : GROUP_WAIT;
 }
 
+enum group_claim group_keep_all(struct tenant_consumer *consumer)
+{
+    struct group *group = &consumer->group;
+    uint64_t now = clock_now();
+    bool written = false;
+    if (now < group->due_ns)
+        return GROUP_CLAIMED;
+    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    if (table_read(consumer, ctx) != OK)
+        return GROUP_FAILED;
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        if (strcmp(group->table.owners[i], consumer->member) != 0)
+            return GROUP_ALIVE;
+    }
+    (void)self_beat(consumer);
+    if (table_write(consumer, ctx, &written) != OK)
+        return GROUP_FAILED;
+    if (written) /* else another was faster, and we read again at the next call */
+        group->due_ns = deadline_after(now, ttl_ns(consumer) / BEATS_PER_TTL);
+    return GROUP_CLAIMED;
+}
+
 static uint64_t ttl_ns(const struct tenant_consumer *consumer)
 {
     return consumer->settings.lease_ttl_ms * NS_PER_MS;

@@ -11,7 +11,8 @@
 
 static enum tenant_consumer_result claim_all(struct tenant_consumer *consumer);
 static enum tenant_consumer_result claim_once(struct tenant_consumer *consumer, bool *claimed);
-static int consumers_remake(struct tenant_consumer *consumer);
+static enum tenant_consumer_result consumers_remake(struct tenant_consumer *consumer);
+static enum tenant_consumer_result result_of(enum group_claim claim);
 
 /* While this one has all partitions, a member that starts waits for its share. */
 enum tenant_consumer_result tenant_consumer_reset(const struct tenant_consumer_settings *settings,
@@ -24,8 +25,8 @@ enum tenant_consumer_result tenant_consumer_reset(const struct tenant_consumer_s
         return TENANT_CONSUMER_INVALID;
     enum tenant_consumer_result result = broker_ready(consumer) ? claim_all(consumer)
                                                                 : TENANT_CONSUMER_BROKER;
-    if (result == TENANT_CONSUMER_OK && consumers_remake(consumer) != OK)
-        result = TENANT_CONSUMER_BROKER;
+    if (result == TENANT_CONSUMER_OK)
+        result = consumers_remake(consumer);
     if (result == TENANT_CONSUMER_BUSY)
         snprintf(error->text, sizeof error->text, "the group has living members");
     if (result == TENANT_CONSUMER_BROKER)
@@ -51,10 +52,15 @@ static enum tenant_consumer_result claim_all(struct tenant_consumer *consumer)
 
 static enum tenant_consumer_result claim_once(struct tenant_consumer *consumer, bool *claimed)
 {
-    switch (group_claim_all(consumer)) {
+    enum group_claim claim = group_claim_all(consumer);
+    *claimed = claim == GROUP_CLAIMED;
+    return result_of(claim);
+}
+
+static enum tenant_consumer_result result_of(enum group_claim claim)
+{
+    switch (claim) {
     case GROUP_CLAIMED:
-        *claimed = true;
-        return TENANT_CONSUMER_OK;
     case GROUP_WAIT:
         return TENANT_CONSUMER_OK;
     case GROUP_ALIVE:
@@ -65,15 +71,21 @@ static enum tenant_consumer_result claim_once(struct tenant_consumer *consumer, 
     return TENANT_CONSUMER_BROKER;
 }
 
-/* A stream that is not there yet gets its consumer from the first member that meets it. */
-static int consumers_remake(struct tenant_consumer *consumer)
+/* A stream that is not there yet gets its consumer from the first member that meets it.  A server may be slow for
+ * longer than a lease: whoever is waiting for the partitions must not take us for dead, and if he has, what is his
+ * now is left alone. */
+static enum tenant_consumer_result consumers_remake(struct tenant_consumer *consumer)
 {
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
         struct pull_consumer_state state;
+        enum tenant_consumer_result kept = result_of(group_keep_all(consumer));
+        if (kept != TENANT_CONSUMER_OK)
+            return kept;
         const struct pull_consumer *wish = &consumer->sources[i].consumer;
         struct ctx *ctx = consumer_step(consumer, ASK_PATIENCE_NS);
-        TRY(pull_consumer_delete(ctx, consumer->js, wish));
-        TRY(pull_consumer_ensure(ctx, consumer->js, wish, &state));
+        if (pull_consumer_delete(ctx, consumer->js, wish) != OK ||
+            pull_consumer_ensure(ctx, consumer->js, wish, &state) != OK)
+            return TENANT_CONSUMER_BROKER;
     }
-    return OK;
+    return TENANT_CONSUMER_OK;
 }

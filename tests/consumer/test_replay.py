@@ -1,4 +1,8 @@
 """The past once more: beside a group, and for a group that begins anew."""
+import os
+import pathlib
+import signal
+import threading
 import time
 
 import pytest
@@ -7,9 +11,9 @@ from broker import tenant_in
 from follower import until
 
 
-def ended(follower):
+def ended(follower, seconds=30):
     """What the one-off run says at its end: (result, events handled, text)."""
-    follower.process.wait(30)
+    follower.process.wait(seconds)
     time.sleep(0.1)
     _, result, handled, *text = follower.others[-1].split(" ", 3)
     return int(result), int(handled), " ".join(text)
@@ -101,6 +105,43 @@ def test_positions_outlive_a_reset(broker, follow):
     broker.publish(tenant, 6)
     second.wait(1)
     assert second.sequences(tenant) == [6] and second.value("old_total") == 5
+    second.stop()
+
+
+class SlowServer:
+    """NATS that runs for two milliseconds in each seventh of a second."""
+
+    def __enter__(self):
+        self.pid = int((pathlib.Path(os.environ["STACK_DIR"]) / "run/nats.pid").read_text("ascii").split()[0])
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.hold)
+        self.thread.start()
+        return self
+
+    def hold(self):
+        while not self.over.is_set():
+            os.kill(self.pid, signal.SIGSTOP)
+            self.over.wait(0.15)
+            os.kill(self.pid, signal.SIGCONT)
+            self.over.wait(0.002)
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def test_who_waits_for_a_slow_reset_does_not_take_it_for_dead(broker, follow):
+    """Each of its 32 requests takes a seventh of a second here, and a lease lasts for three seconds."""
+    tenant = tenant_in(8)
+    broker.publish_many([(tenant, n) for n in range(1, 4)])
+    with SlowServer():
+        reset = follow("reset", member="r", lease_ttl_ms=3000)
+        until(lambda: set(broker.group()[0].values()) == {"r"}, 20)
+        second = follow(member="s", lease_ttl_ms=3000)
+        assert ended(reset, 60)[0] == 0
+    second.wait(3)
+    assert second.sequences(tenant) == [1, 2, 3]
+    assert not [line for line in second.notices if "dead" in line], second.notices
     second.stop()
 
 
