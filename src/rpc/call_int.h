@@ -39,6 +39,7 @@ struct running_call {
     struct h2 *h2;                 /* the connection while it lives; NULL after */
     struct h2_stream *stream;      /* weak: NULL once the client went away */
     struct list_node running_node; /* on h2->running_calls while its task runs */
+    struct list_node reader_node;  /* on h2->readers */
     bool running;                  /* its task was started and has not ended */
     bool reported;                 /* counted and logged: a call is so once */
     struct arena *arena;           /* owns this struct */

@@ -15,7 +15,6 @@ static int send_json(struct running_call *running, const ProtobufCMessage *messa
 static void send_placed(struct running_call *running, uint8_t *place, size_t size);
 static int wait_for_room(struct running_call *running);
 static int gone(struct call *call);
-static bool may_decode(const struct h2 *h2);
 static int message_begin(struct running_call *running);
 static int message_fill(struct running_call *running, struct h2_stream *stream, bool *whole);
 static int message_unpack(struct running_call *running, struct h2_stream *stream,
@@ -32,8 +31,8 @@ int call_receive(struct call *call, const ProtobufCMessage **message)
         if (stream == NULL)
             return gone(call);
         TRY(message_fill(running, stream, &whole));
-        if (whole && !may_decode(stream->h2)) {
-            stream->h2->wants_flush(stream->h2->owner); /* which begins the next turn's count */
+        if (whole && !h2_may_read(stream->h2, running)) {
+            stream->h2->wants_flush(stream->h2->owner); /* the turn that we leave is for who is held */
             task_yield(&call->ctx);
             continue;
         }
@@ -129,15 +128,6 @@ static int message_begin(struct running_call *running)
         worker_arena_give(running->worker, TAKE(running->message_arena));
     running->message_arena = worker_arena_take(running->worker);
     return OK;
-}
-
-/* Other connections have their turn between two large messages of one. */
-static bool may_decode(const struct h2 *h2)
-{
-    bool may = h2_may_decode(h2);
-    if (!may)
-        rpc_metrics_limit(h2->worker->metrics->set, "decoded_per_turn");
-    return may;
 }
 
 /* Moves what has come from the inbox into the message, and gives its window back.  A message larger than one

@@ -210,6 +210,8 @@ void call_free(struct running_call *call)
 void call_leave_stream(struct running_call *call)
 {
     assert(call->running);
+    if (call->h2 != NULL)
+        list_remove(&call->h2->readers, &call->reader_node);
     call->stream = NULL;
     call->call.wire = NULL;
     /* NULL before its first turn: run_handler() then sees that the stream is gone */

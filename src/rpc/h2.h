@@ -73,6 +73,13 @@ struct h2_stream {
     struct h2_flow *flow; /* of a method that streams, or of an answer that ends in the body */
 };
 
+/* By the loop's turns and not by h2_turn()'s: what is read before that would have a share of its own. */
+struct h2_turn_share {
+    uint64_t number;  /* of the turn, by loop_turns() */
+    uint32_t started; /* requests */
+    size_t decoded;   /* bytes of messages, as they are charged */
+};
+
 /* Owned by its connection; all functions belong to the worker's thread. */
 struct h2 {
     struct rpc_worker *worker;
@@ -98,9 +105,8 @@ struct h2 {
     uint64_t received_ns;      /* clock_now() of the last h2_receive(), or of the beginning */
     uint64_t asked_ns;         /* when a PING asked whether the peer is there; 0: nothing is owed */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
-    uint32_t started_this_turn; /* requests, since h2_turn() */
-    size_t decoded;             /* bytes of messages, in the turn of the loop of … */
-    uint64_t decoded_turn;      /* … this number */
+    struct h2_turn_share turn;  /* what this turn of the loop had of it */
+    struct list readers;        /* streaming calls whose next message waits for a turn, first come first */
     uint64_t request_count;
     size_t buffered;           /* request bytes in message buffers */
     size_t reserved;           /* of large messages that were let in */
@@ -146,9 +152,11 @@ void h2_end(struct h2 *h2, uint32_t error);
 bool h2_sweep(struct h2 *h2, uint64_t now_ns);
 /* Once in each turn of the loop: held requests start as far as the limits allow. */
 void h2_turn(struct h2 *h2);
-/* Whether a message may be read in this turn of the loop: whoever had his share waits for the next one. */
-bool h2_may_decode(const struct h2 *h2);
+/* Adds to what this turn of the loop has read. */
 void h2_charge(struct h2 *h2, size_t bytes);
+/* Whether the call may read a message in this turn of the loop; else it comes again in the next, and keeps its
+ * place among those that wait. */
+bool h2_may_read(struct h2 *h2, struct running_call *running);
 /* Held requests that only wait for the next turn: nothing else will say when it is time. */
 bool h2_waits_for_turn(const struct h2 *h2);
 

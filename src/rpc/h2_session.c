@@ -43,6 +43,7 @@ struct h2 *h2_new(struct rpc_worker *worker, const char *caller, void *owner,
     list_init(&h2->held);
     list_init(&h2->waiting);
     list_init(&h2->running_calls);
+    list_init(&h2->readers);
     session_begin(h2);
     return h2;
 }

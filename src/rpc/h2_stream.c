@@ -27,9 +27,10 @@ static void process_stream(struct h2_stream *stream);
 static void give_windows(struct h2_stream *stream);
 static bool is_small_so_far(const struct h2_stream *stream);
 static void wake_waiting(struct h2 *h2);
-static bool may_start(const struct h2 *h2);
+static struct h2_turn_share *turn_share(struct h2 *h2);
+static bool may_start(struct h2 *h2);
 static const char *standing_limit(const struct h2 *h2);
-static const char *limit_in_the_way(const struct h2 *h2);
+static const char *limit_in_the_way(struct h2 *h2);
 
 /* The framing's limit is the default one until the path is known (dispatch_find_method). */
 struct h2_stream *h2_stream_open(struct h2 *h2, int32_t id)
@@ -143,11 +144,10 @@ void h2_process(struct h2 *h2)
  * oldest call would wait for its deadline. */
 void h2_turn(struct h2 *h2)
 {
-    h2->started_this_turn = 0;
     while (!list_is_empty(&h2->held) && may_start(h2)) {
         struct list_node *node = list_pop_front(&h2->held);
         struct h2_stream *stream = list_entry(node, struct h2_stream, held_node);
-        h2->started_this_turn++;
+        turn_share(h2)->started++;
         dispatch_message(stream);
     }
 }
@@ -186,7 +186,7 @@ static void process_stream(struct h2_stream *stream)
         h2->wants_flush(h2->owner); /* comes back at the end of the turn */
         return;
     }
-    h2->started_this_turn++;
+    turn_share(h2)->started++;
     dispatch_message(stream);
 }
 
@@ -248,21 +248,39 @@ static void wake_waiting(struct h2 *h2)
         h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
-/* By the loop's turns and not by h2_turn()'s: reads come before that, and would have a share of their own. */
-bool h2_may_decode(const struct h2 *h2)
+static struct h2_turn_share *turn_share(struct h2 *h2)
 {
-    return h2->decoded_turn != loop_turns(h2->worker->loop) ||
-           h2->decoded < h2->worker->limits.decoded_per_turn;
+    uint64_t number = loop_turns(h2->worker->loop);
+    if (h2->turn.number != number)
+        h2->turn = (struct h2_turn_share){.number = number};
+    return &h2->turn;
 }
 
 void h2_charge(struct h2 *h2, size_t bytes)
 {
-    uint64_t turn = loop_turns(h2->worker->loop);
-    h2->decoded = bytes + (h2->decoded_turn == turn ? h2->decoded : 0);
-    h2->decoded_turn = turn;
+    turn_share(h2)->decoded += bytes;
 }
 
-static bool may_start(const struct h2 *h2)
+/* Tasks come before held requests in a turn and would take the share in each, so those have every other one.
+ * Of several streams each reads in its turn: who must wait does so behind those that wait already. */
+bool h2_may_read(struct h2 *h2, struct running_call *running)
+{
+    const struct h2_turn_share *share = turn_share(h2);
+    const struct list_node *first = list_first(&h2->readers);
+    bool mine = first == NULL || first == &running->reader_node;
+    bool given_up = h2_waits_for_turn(h2) && share->number % 2 == 1;
+    if (mine && !given_up && share->decoded < h2->worker->limits.decoded_per_turn) {
+        list_remove(&h2->readers, &running->reader_node);
+        return true;
+    }
+    if (!list_is_linked(&running->reader_node)) {
+        list_push_back(&h2->readers, &running->reader_node);
+        rpc_metrics_limit(h2->worker->metrics->set, "decoded_per_turn");
+    }
+    return false;
+}
+
+static bool may_start(struct h2 *h2)
 {
     return limit_in_the_way(h2) == NULL;
 }
@@ -276,15 +294,16 @@ static const char *standing_limit(const struct h2 *h2)
     return h2->queued >= limits->queued_response_bytes ? "queued_response_bytes" : NULL;
 }
 
-static const char *limit_in_the_way(const struct h2 *h2)
+static const char *limit_in_the_way(struct h2 *h2)
 {
     const struct rpc_limits *limits = &h2->worker->limits;
     const char *standing = standing_limit(h2);
     if (standing != NULL)
         return standing;
-    if (!h2_may_decode(h2))
+    const struct h2_turn_share *share = turn_share(h2);
+    if (share->decoded >= limits->decoded_per_turn)
         return "decoded_per_turn";
-    return h2->started_this_turn < limits->requests_per_turn ? NULL : "requests_per_turn";
+    return share->started < limits->requests_per_turn ? NULL : "requests_per_turn";
 }
 
 void h2_stream_drop_message(struct h2_stream *stream)

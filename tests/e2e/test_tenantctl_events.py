@@ -54,7 +54,7 @@ def test_an_event_is_found_by_id_and_by_place(ctl, admin, story):
     assert (envelope.event_id, envelope.sequence, envelope.tenant_id) == (
         events[2]["eventId"], events[2]["sequence"], tenant)
     text = ctl("events", "get", events[2]["eventId"]).stdout
-    for part in (events[2]["eventId"], "tenant.org.suspended.v1", tenant, '"reason": "unpaid"', "incarnation 1"):
+    for part in (events[2]["eventId"], "tenant.org.suspended.v1", tenant, '"reason": "unpaid"', f"incarnation {envelope.incarnation}"):
         assert part in text, text
 
 

@@ -37,6 +37,7 @@ struct relay_report {
     _Atomic unsigned stopped;
     _Atomic uint64_t published;
     _Atomic uint64_t fenced;
+    _Atomic uint64_t duplicates;
     _Atomic uint64_t settled_late;
     _Atomic uint64_t stream_errors;
     _Atomic uint64_t rewinds;
@@ -328,6 +329,8 @@ static inline void relay_report_fill(struct relay *relay, struct metrics *metric
     report->database_up = status.database_up;
     report->fenced =
         metric_value(metric_named(metrics, "tenant_relay_fenced_publishes_total", NULL));
+    report->duplicates =
+        metric_value(metric_named(metrics, "tenant_relay_errors_total", "duplicate"));
     report->settled_late =
         metric_value(metric_named(metrics, "tenant_relay_stored_unacknowledged_total", NULL));
     report->rewinds =
