@@ -17,6 +17,7 @@ static void check_relay(struct config_loading *loading);
 static void check_ports(struct config_loading *loading);
 static void check_orders(struct config_loading *loading);
 static void check_order(struct config_loading *loading, const struct order *order);
+static uint32_t streams_most(const struct config *config, const char **name);
 static void check_windows(struct config_loading *loading);
 static void check_epochs(struct config_loading *loading);
 static void check_seed(struct config_loading *loading);
@@ -116,12 +117,31 @@ static void check_order(struct config_loading *loading, const struct order *orde
     buf_deinit(&lower_text);
 }
 
+/* Of whoever may have the most; *name: the setting that says so. */
+static uint32_t streams_most(const struct config *config, const char **name)
+{
+    static const char *const own[CONFIG_IDENTITIES] = {"limits-admin.concurrent_streams",
+                                                       "limits-api-gateway.concurrent_streams",
+                                                       "limits-sync-service.concurrent_streams"};
+    uint32_t most = config->limits.concurrent_streams;
+    *name = "limits.concurrent_streams";
+    for (size_t i = 0; i < CONFIG_IDENTITIES; i++) {
+        if (config->identity_limits[i].concurrent_streams <= most)
+            continue;
+        most = config->identity_limits[i].concurrent_streams;
+        *name = own[i];
+    }
+    return most;
+}
+
 /* What is unread fills a window at most: one client with all its streams must not hold what all connections
  * together may. */
 static void check_windows(struct config_loading *loading)
 {
     const struct config_limits *limits = &loading->config->limits;
-    if (limits->stream_window <= limits->connection_memory / limits->concurrent_streams)
+    const char *name;
+    uint32_t streams = streams_most(loading->config, &name);
+    if (limits->stream_window <= limits->connection_memory / streams)
         return;
     size_t window = key_of("limits.stream_window");
     struct buf memory_text = BUF_EMPTY;
@@ -130,8 +150,8 @@ static void check_windows(struct config_loading *loading)
     config_show(loading->config, &config_keys[window], &window_text);
     config_error(loading,
                  "%skey limits.stream_window: expected at most limits.connection_memory (%s) "
-                 "divided by limits.concurrent_streams (%u), got %s",
-                 config_place(loading, window), buf_str(&memory_text), limits->concurrent_streams,
+                 "divided by %s (%u), got %s",
+                 config_place(loading, window), buf_str(&memory_text), name, streams,
                  buf_str(&window_text));
     buf_deinit(&memory_text);
     buf_deinit(&window_text);

@@ -50,8 +50,8 @@ enum group_claim {
     GROUP_FAILED, /* NATS */
 };
 enum group_claim group_claim_all(struct tenant_consumer *consumer);
-/* For whoever claimed all of them and has long work to do: beats when it is time.  GROUP_CLAIMED: they are still
- * the caller's; GROUP_ALIVE: one is not, somebody took him for dead. */
+/* For whoever claimed all of them and has long work to do: beats when it is time.  GROUP_CLAIMED: they are
+ * still the caller's; GROUP_ALIVE: one is not, somebody took him for dead. */
 enum group_claim group_keep_all(struct tenant_consumer *consumer);
 /* Notes an attempt and, with `now`, writes it at once.  False: it could not be written. */
 bool group_note(struct tenant_consumer *consumer, const struct group_attempt *attempt, bool now);

@@ -71,9 +71,9 @@ static enum tenant_consumer_result result_of(enum group_claim claim)
     return TENANT_CONSUMER_BROKER;
 }
 
-/* A stream that is not there yet gets its consumer from the first member that meets it.  A server may be slow for
- * longer than a lease: whoever is waiting for the partitions must not take us for dead, and if he has, what is his
- * now is left alone. */
+/* A stream that is not there yet gets its consumer from the first member that meets it.  A server may be slow
+ * for longer than a lease: whoever is waiting for the partitions must not take us for dead, and if he has, what
+ * is his now is left alone. */
 static enum tenant_consumer_result consumers_remake(struct tenant_consumer *consumer)
 {
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {

@@ -73,13 +73,6 @@ struct h2_stream {
     struct h2_flow *flow; /* of a method that streams, or of an answer that ends in the body */
 };
 
-/* By the loop's turns and not by h2_turn()'s: what is read before that would have a share of its own. */
-struct h2_turn_share {
-    uint64_t number;  /* of the turn, by loop_turns() */
-    uint32_t started; /* requests */
-    size_t decoded;   /* bytes of messages, as they are charged */
-};
-
 /* Owned by its connection; all functions belong to the worker's thread. */
 struct h2 {
     struct rpc_worker *worker;

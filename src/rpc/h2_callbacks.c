@@ -6,6 +6,7 @@
 
 #include <assert.h>
 
+#define GOAWAY_BYTES_MAX 1024
 #define FIELD_OVERHEAD 32 /* RFC 9113 section 10.5.1: "an overhead of 32 octets for each field" */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user);
@@ -182,8 +183,11 @@ static void check_frame_budgets(struct h2 *h2, const nghttp2_frame_hd *head)
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_PING:
-    case NGHTTP2_GOAWAY:
     case NGHTTP2_CONTINUATION:
+        return;
+    case NGHTTP2_GOAWAY: /* the library makes room for its words, which nobody reads */
+        if (head->length > GOAWAY_BYTES_MAX)
+            h2_give_up(h2, NGHTTP2_ENHANCE_YOUR_CALM, "goaway_bytes");
         return;
     default: /* PRIORITY and unknown types */
         if (++budgets->priorities > limits->priority_frames + 10 * budgets->requests)

@@ -31,6 +31,13 @@ size_t method_message_bytes(const struct rpc_method *method, const struct rpc_li
 /* Takes one token; false when there is none. */
 bool budget_take(struct budget *budget, uint32_t burst, double rate, uint64_t now_ns);
 
+/* By the loop's turns and not by h2_turn()'s: what is read before that would have a share of its own. */
+struct h2_turn_share {
+    uint64_t number;  /* of the turn, by loop_turns() */
+    uint32_t started; /* requests */
+    size_t decoded;   /* bytes of messages, as they are charged */
+};
+
 struct h2_budgets {
     struct budget client_resets;
     struct budget server_resets;

@@ -246,6 +246,12 @@ START_TEST(windows_fit_into_each_other)
                       "(5000), got 64KiB\n");
         tear_down();
         set_up();
+        expect_errors("limits-api-gateway:\n  concurrent_streams: 5000\n", no_environment,
+                      "FILE: key limits.stream_window: expected at most "
+                      "limits.connection_memory (256MiB) divided by "
+                      "limits-api-gateway.concurrent_streams (5000), got 64KiB\n");
+        tear_down();
+        set_up();
         expect_errors("limits: {frame_bytes: 16383, stream_window: 0, connection_window: 63KiB,"
                       " header_table_bytes: 65KiB}\n",
                       no_environment,

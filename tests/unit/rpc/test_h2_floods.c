@@ -27,6 +27,25 @@ START_TEST(test_header_fields)
     }
 END_TEST
 
+/* The library would keep as much as a frame may have. */
+START_TEST(test_last_words_are_short)
+    {
+        struct script script;
+        char words[1024] = {0};
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_GOAWAY, 0, 0, slice_make(words, 1024));
+        play(&script);
+        ck_assert_uint_eq(pair_limit(script.pair, "goaway_bytes"), 0);
+        finish(&script);
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_GOAWAY, 0, 0, slice_make(words, 1024));
+        raw_frame(&script.bytes, NGHTTP2_GOAWAY, 0, 0, slice_make((char[1025]){0}, 1025));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "goaway_bytes");
+        finish(&script);
+    }
+END_TEST
+
 /* CVE-2026-49975: one entry of the dynamic table, then one byte per copy of it. */
 START_TEST(test_header_bomb)
     {
@@ -537,6 +556,7 @@ Suite *suite_rpc_h2_floods(void)
     TCase *tests = tcase_create("floods");
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, test_header_fields);
+    tcase_add_test(tests, test_last_words_are_short);
     tcase_add_test(tests, test_header_bomb);
     tcase_add_test(tests, test_header_bomb_of_malformed_fields);
     tcase_add_test(tests, test_one_large_field);
