@@ -42,16 +42,19 @@ static const char table[] =
     /* Whose rows are in doubt: also of tenants that have none, because it was their first event that was withheld. */
     "CREATE TABLE IF NOT EXISTS tenant_doubt (\n"
     "    tenant_id text PRIMARY KEY,\n"
+    "    incarnation bigint NOT NULL,\n" /* of the event that left it */
+    "    sequence bigint NOT NULL,\n"
     "    since timestamptz NOT NULL DEFAULT now()\n"
     ");\n";
 
 #define ROW_PUT                                                                                                        \
     "INSERT INTO tenant_replica (tenant_id, slug, display_name, type, home_region, status, plan_id, plan_addons,"      \
     " labels, default_locale, allowed_locales, mfa_required, offline_enabled, ai_enabled, branding_theme,"             \
-    " create_time, update_time, etag, incarnation, sequence, event_id)"                                                \
+    " create_time, update_time, etag, incarnation, sequence, event_id, is_stale)"                                      \
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], jsonb_object($9::text[]), $10, $11::text[], $12::boolean,"       \
     " $13::boolean, $14::boolean, jsonb_object($15::text[]), $16::timestamptz, $17::timestamptz, $18, $19::bigint,"    \
-    " $20::bigint, $21)"                                                                                               \
+    " $20::bigint, $21, EXISTS (SELECT FROM tenant_doubt d WHERE d.tenant_id = $1"                                     \
+    " AND (d.incarnation, d.sequence) > ($19::bigint, $20::bigint)))"                                                  \
     " ON CONFLICT (tenant_id) DO UPDATE SET slug = excluded.slug, display_name = excluded.display_name,"               \
     " type = excluded.type, home_region = excluded.home_region, status = excluded.status,"                             \
     " plan_id = excluded.plan_id, plan_addons = excluded.plan_addons, labels = excluded.labels,"                       \
@@ -60,27 +63,34 @@ static const char table[] =
     " ai_enabled = excluded.ai_enabled, branding_theme = excluded.branding_theme,"                                     \
     " create_time = excluded.create_time, update_time = excluded.update_time, etag = excluded.etag,"                   \
     " incarnation = excluded.incarnation, sequence = excluded.sequence, event_id = excluded.event_id,"                 \
-    " is_stale = false"
+    " is_stale = excluded.is_stale"
 #define DOUBT_END "WITH known AS (DELETE FROM tenant_doubt WHERE tenant_id = $1) "
 
-/* Any event ends the doubt.  What was read by RPC may be ahead of the events that follow: they take nothing back. */
-static const char upsert[] = DOUBT_END ROW_PUT
+/* A later event ends a doubt; a dead letter that was sent back may be an earlier one, and then the row stays stale.
+ * What was read by RPC may be ahead of the events that follow: they take nothing back. */
+static const char upsert[] =
+    "WITH known AS (DELETE FROM tenant_doubt WHERE tenant_id = $1"
+    " AND (incarnation, sequence) < ($19::bigint, $20::bigint)) " ROW_PUT
     ", events = tenant_replica.events + 1"
     " WHERE (tenant_replica.incarnation, tenant_replica.sequence) < (excluded.incarnation, excluded.sequence)"
     " AND (tenant_replica.incarnation < excluded.incarnation"
     " OR coalesce(tenant_replica.update_time <= excluded.update_time, true))";
 
-static const char doubt[] = "WITH row AS (UPDATE tenant_replica SET is_stale = true WHERE tenant_id = $1)"
-                            " INSERT INTO tenant_doubt (tenant_id) VALUES ($1) ON CONFLICT (tenant_id) DO NOTHING";
+static const char doubt[] =
+    "WITH row AS (UPDATE tenant_replica SET is_stale = true WHERE tenant_id = $1)"
+    " INSERT INTO tenant_doubt (tenant_id, incarnation, sequence) VALUES ($1, $2::bigint, $3::bigint)"
+    " ON CONFLICT (tenant_id) DO UPDATE SET incarnation = excluded.incarnation, sequence = excluded.sequence"
+    " WHERE (tenant_doubt.incarnation, tenant_doubt.sequence) < (excluded.incarnation, excluded.sequence)";
 
 /* In no order: of many, those that cannot be read must not stand before the others for ever. */
 static const char doubts[] = "SELECT d.tenant_id, i.incarnation, i.sequence FROM tenant_doubt d JOIN tenant_inbox i"
                              " ON i.consumer = $1 AND i.tenant_id = d.tenant_id ORDER BY random() LIMIT $2::bigint";
 
-/* Whoever applies an event has this row first. */
+/* Whoever applies an event has the first row first, and whoever settles a doubt the second: of two members that do, one
+ * finds it gone. */
 static const char still_at[] = "SELECT FROM tenant_inbox i JOIN tenant_doubt d USING (tenant_id) WHERE i.consumer = $1"
                                " AND i.tenant_id = $2 AND i.incarnation = $3::bigint AND i.sequence = $4::bigint"
-                               " FOR UPDATE OF i";
+                               " FOR UPDATE OF i, d";
 
 static const char read_row[] = DOUBT_END ROW_PUT;
 static const char no_row[] = DOUBT_END "DELETE FROM tenant_replica WHERE tenant_id = $1";
@@ -183,9 +193,11 @@ static PGresult *put(struct replica *replica, const char *text, const Tenant__V1
 static PGresult *effect(struct replica *replica, const struct tenant_event *event)
 {
     const Tenant__V1__Tenant *tenant = tenant_of(event);
-    const char *id = event->tenant_id;
+    char numbers[2][NUMBER_SIZE];
+    position_texts(&event->at, numbers);
+    const char *values[] = {event->tenant_id, numbers[0], numbers[1]};
     if (tenant == NULL && leaves_doubt(event))
-        return PQexecParams(replica->connection, doubt, 1, NULL, &id, NULL, NULL, 0);
+        return PQexecParams(replica->connection, doubt, 3, NULL, values, NULL, NULL, 0);
     if (tenant == NULL)
         return NULL; /* of no interest: only the position moves */
     return put(replica, upsert, tenant, &event->at, event->id);

@@ -21,15 +21,17 @@ struct reread {
     struct tenant_client *client;
     struct replica replica;
     pthread_t thread;
-    unsigned failures; /* looks in a row that settled nothing of what they should have */
+    unsigned failures; /* looks in a row that settled nothing of what they found */
     unsigned random;
     _Atomic bool stopping;
     _Atomic unsigned long long settled, failed;
     _Atomic size_t waiting;
 };
 
+enum outcome { SETTLED, FAILED, UNREACHABLE };
+
 /* Some answers are about the tenant; of the others each may be different in a moment. */
-static bool settle(struct reread *reread, const struct replica_doubt *one)
+static enum outcome settle(struct reread *reread, const struct replica_doubt *one)
 {
     const struct tenant_call call = {.timeout_ms = CALL_MS, .tenant_id = one->tenant_id};
     Tenant__V1__GetTenantRequest request = TENANT__V1__GET_TENANT_REQUEST__INIT;
@@ -38,27 +40,31 @@ static bool settle(struct reread *reread, const struct replica_doubt *one)
     enum tenant_code code = tenant_answer_code(answer);
     const Tenant__V1__GetTenantResponse *response = tenant_get_tenant_response(answer);
     const Tenant__V1__Tenant *tenant = response == NULL ? NULL : response->tenant;
-    bool good = false;
+    enum outcome outcome = code == TENANT_UNAVAILABLE || code == TENANT_DEADLINE_EXCEEDED ? UNREACHABLE : FAILED;
     if (tenant != NULL || code == TENANT_NOT_FOUND)
-        good = replica_settle(&reread->replica, one, tenant);
+        outcome = replica_settle(&reread->replica, one, tenant) ? SETTLED : UNREACHABLE;
     else
         fprintf(stderr, "sync-consumer: %s cannot be read: code %d, %s\n", one->tenant_id, (int)code,
                 tenant_answer_message(answer));
     tenant_answer_free(answer);
-    return good;
+    return outcome;
 }
 
+/* One that cannot be read does not slow down the others; a server that is away does, and is not asked 32 times. */
 static void look(struct reread *reread)
 {
     struct replica_doubts doubts;
-    bool good = replica_doubts(&reread->replica, &doubts);
+    enum outcome outcome = SETTLED;
+    bool found = replica_doubts(&reread->replica, &doubts);
+    size_t settled = 0;
     reread->waiting = doubts.count;
-    for (size_t i = 0; i < doubts.count && !reread->stopping; i++) {
-        bool settled = settle(reread, &doubts.items[i]);
-        atomic_fetch_add(settled ? &reread->settled : &reread->failed, 1);
-        reread->waiting -= settled;
-        good = good && settled;
+    for (size_t i = 0; i < doubts.count && !reread->stopping && outcome != UNREACHABLE; i++) {
+        outcome = settle(reread, &doubts.items[i]);
+        atomic_fetch_add(outcome == SETTLED ? &reread->settled : &reread->failed, 1);
+        settled += outcome == SETTLED;
     }
+    reread->waiting = doubts.count - settled;
+    bool good = found && (doubts.count == 0 || settled > 0);
     reread->failures = good ? 0 : reread->failures + (reread->failures < 16);
 }
 

@@ -30,7 +30,7 @@ async def connect(env, identity):
         nkeys_seed=f"{env['STACK_NATS_CREDS']}/{identity}.nk", connect_timeout=5)
 
 
-def publish(env, identity, subject, body):
+def publish(env, identity, subject, body, headers=None):
     """Returns when it is stored.  Its stream may be a moment away: services make theirs when they start."""
     async def send():
         client = await connect(env, identity)
@@ -38,7 +38,7 @@ def publish(env, identity, subject, body):
         try:
             while True:
                 try:
-                    return await client.jetstream().publish(subject, body)
+                    return await client.jetstream().publish(subject, body, headers=headers)
                 except nats.js.errors.NoStreamResponseError:
                     if time.monotonic() > end:
                         raise
