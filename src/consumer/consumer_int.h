@@ -155,6 +155,9 @@ bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
 uint64_t waiting_pause_ns(const struct tenant_consumer *consumer, unsigned attempts);
 /* The entry of a tenant that waits for this event; any other one of the tenant gives way. */
 struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event_view *view);
+/* The event goes back for a reason that is not its own: those behind it wait, or one of them might be taken for
+ * the first that this group gets of its tenant. */
+void waiting_mark(struct tenant_consumer *consumer, const struct event_view *view);
 /* The event is done with: nobody waits for it or one before it. */
 void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view);
 /* Those whose gap is old: tells the caller. */

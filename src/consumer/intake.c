@@ -169,6 +169,7 @@ static void decide(struct tenant_consumer *consumer, struct event_view *view)
         (void)batch_keep(consumer); /* either way the position is no longer the batch's */
         position_forget(consumer, &view->tenant);
     }
+    waiting_mark(consumer, view);
     send_back(consumer, view, AGAIN_NS);
 }
 
@@ -219,6 +220,7 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
 static bool unavailable(struct tenant_consumer *consumer, const struct event_view *view)
 {
     consumer_pause(consumer);
+    waiting_mark(consumer, view);
     send_back(consumer, view, 0);
     return true;
 }

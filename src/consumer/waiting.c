@@ -32,6 +32,16 @@ struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event
     return waiting;
 }
 
+void waiting_mark(struct tenant_consumer *consumer, const struct event_view *view)
+{
+    const struct waiting *known = id_map_find(&consumer->waiting, &view->tenant);
+    if (known != NULL && position_compare(view->event.at, known->at) >= 0)
+        return;
+    struct waiting *waiting = waiting_put(consumer, view);
+    waiting->not_before_ns = waiting->since_ns;
+    waiting->alarm_ns = NO_DEADLINE;
+}
+
 void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view)
 {
     const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);

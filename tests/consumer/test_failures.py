@@ -1,6 +1,8 @@
 """Handlers that fail, events that nobody can handle, dead letters and what comes back."""
 import time
 
+import pytest
+
 from broker import partition_of, tenant_in
 from follower import until
 
@@ -97,6 +99,20 @@ def test_a_letter_that_waits_for_the_database_is_not_given_up(broker, follow):
     assert [e.what for e in follower.events] == ["dead"] + 5 * ["away"] + 2 * ["retry"] + ["done"]
     assert [e.attempt for e in follower.events] == [1] + 5 * [1] + [1, 2, 3]
     assert len(broker.letters("TENANT.DLQ.consumer.")) == 1
+    follower.stop()
+
+
+@pytest.mark.parametrize("what, times", [("away", 2), ("stale", 9)])
+def test_nothing_begins_behind_an_event_that_was_sent_back(broker, follow, what, times):
+    """The group's first event of a tenant finds its database away; the second, fetched with it, finds it back."""
+    tenants = [tenant_in(partition) for partition in (3, 3, 9)]
+    follower = follow(positions=True)
+    for tenant in tenants:
+        follower.tell(f"{what} {tenant} 1 {times}")
+    broker.publish_many([(tenant, sequence) for sequence in (1, 2, 3) for tenant in tenants])
+    for tenant in tenants:
+        follower.wait(3, tenant, 60)
+        assert follower.sequences(tenant) == [1, 2, 3]
     follower.stop()
 
 
