@@ -70,7 +70,9 @@ bool answer_take_field(struct answer *answer, struct client_call *call, bool las
 void answer_judge(const struct answer *answer, struct client_call *call)
 {
     struct arena *arena = call->ctx->arena;
-    if (answer->too_large)
+    if (call->unsendable)
+        set_status(call, GRPC_RESOURCE_EXHAUSTED, "the request's metadata is too large to be sent");
+    else if (answer->too_large)
         set_status(call, GRPC_RESOURCE_EXHAUSTED, "the answer is larger than a message may be");
     else if (answer->overflown)
         set_status(call, GRPC_RESOURCE_EXHAUSTED, "the answer's metadata is too large");

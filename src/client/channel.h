@@ -96,6 +96,7 @@ struct client_call {
     int status;           /* gRPC status code, 0 to 16; -1: the call has none */
     bool unprocessed;     /* no handler has seen it: any call may be repeated */
     bool unsent;          /* nor did it leave us: it waited for room on a connection that ended */
+    bool unsendable;      /* its metadata is more than nghttp2 sends (64 KiB): never again */
     bool knows_no_gzip;   /* UNIMPLEMENTED, and the server accepts no gzip (compression.md) */
     bool goes_plain;      /* … which a unary call was made again without */
     unsigned attempts;    /* made */

@@ -43,6 +43,8 @@ bool retry_is_due(struct client_call *call, const struct rpc_method *method, int
 {
     struct client_channel *channel = call->channel;
     const struct client_retry *retry = call->retry;
+    if (call->unsendable)
+        return false;
     if (retry_is_transparent(call, pause_ns))
         return true;
     unsigned attempts = call->attempts - call->transparent;

@@ -110,7 +110,7 @@ void call_reset(struct client_call *call)
     call->message = "";
     call->details = slice_make(NULL, 0);
     call->answer_count = 0;
-    call->unprocessed = call->unsent = call->knows_no_gzip = false;
+    call->unprocessed = call->unsent = call->unsendable = call->knows_no_gzip = false;
 }
 
 uint64_t call_deadline(const struct client_call *call)

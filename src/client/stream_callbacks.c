@@ -16,6 +16,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static void take_goaway(struct client_connection *connection, const nghttp2_goaway *goaway);
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user);
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                             void *user);
 
 void stream_callbacks(nghttp2_session_callbacks *callbacks)
 {
@@ -24,6 +26,7 @@ void stream_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
 }
 
 void streams_wake(struct client_connection *connection)
@@ -114,8 +117,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     /* a GOAWAY without our stream, or no room: "can be retried" (RFC 9113 section 6.8, 8.7), unless an answer
      * had begun in spite of that */
     struct client_call *call = stream->call;
-    bool refused = code == NGHTTP2_REFUSED_STREAM && stream->answer.header_bytes == 0;
-    call->unsent = !stream->sent;
+    bool refused = code == NGHTTP2_REFUSED_STREAM && stream->answer.header_bytes == 0 &&
+                   !call->unsendable;
+    call->unsent = !stream->sent && !call->unsendable;
     call->unprocessed = refused || call->unsent;
     stream->answer.was_reset = call->unprocessed || !stream->answered;
     stream->answer.close_code = call->unprocessed ? NGHTTP2_REFUSED_STREAM : code;
@@ -158,5 +162,19 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct client_stream *stream = stream_of(session, frame->hd.stream_id);
     if (stream != NULL)
         stream->sent = true;
+    return 0;
+}
+
+/* Before on_stream_close(), whose REFUSED_STREAM is nghttp2's own.  A session that is ending may take the
+ * request on another connection; headers beyond what nghttp2 sends (64 KiB) will not become fewer there. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                             void *user)
+{
+    (void)user;
+    if (frame->hd.type != NGHTTP2_HEADERS || error != NGHTTP2_ERR_FRAME_SIZE_ERROR)
+        return 0;
+    struct client_stream *stream = stream_of(session, frame->hd.stream_id);
+    if (stream != NULL)
+        stream->call->unsendable = true;
     return 0;
 }

@@ -239,6 +239,35 @@ START_TEST(who_wants_one_attempt_has_one)
 }
 END_TEST
 
+/* HTTP/2's sender takes 64 KiB of headers: a local refusal that no other connection would lift. */
+START_TEST(headers_that_cannot_be_sent_are_told_at_once)
+{
+    static char large[70000];
+    serve(answer_well);
+    memset(large, 'x', sizeof large);
+    for (int i = 0; i < 2; i++) {
+        struct client_call call = call_make();
+        struct client_retry retry = client_retry_default;
+        retry.codes |= 1u << GRPC_RESOURCE_EXHAUSTED;
+        call.retry = &retry;
+        call.is_repeatable = true;
+        call.metadata[call.metadata_count++] =
+            (struct client_field){"x-large", slice_make(large, sizeof large)};
+        Grpc__Health__V1__HealthCheckResponse *out;
+        unsigned answers;
+        ck_assert_msg((i == 0 ? ask(&call, &out) : talk(&call, "abc", &answers)) == OK, "%s",
+                      ctx.fault.text);
+        ck_assert_msg(call.status == GRPC_RESOURCE_EXHAUSTED, "%d %s", call.status, call.message);
+        ck_assert_ptr_nonnull(strstr(call.message, "metadata"));
+        ck_assert_uint_eq(call.attempts, 1);
+        ck_assert(!call.unprocessed && !call.unsent);
+    }
+    ask_well();
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_HEADERS), 1);
+}
+END_TEST
+
 /* --- what never left ------------------------------------------------------------------------------------ */
 
 struct crowd {
@@ -309,6 +338,7 @@ Suite *suite_client_transparent(void)
     tcase_add_test(committed, a_stream_that_was_answered_is_not_made_again);
     tcase_add_test(committed, a_stream_that_outgrew_its_buffer_is_not_made_again);
     tcase_add_test(committed, who_wants_one_attempt_has_one);
+    tcase_add_test(committed, headers_that_cannot_be_sent_are_told_at_once);
     suite_add_tcase(suite, committed);
     TCase *unsent = caller_case("unsent");
     tcase_add_loop_test(unsent, what_never_left_is_made_again_until_it_does, 0, 2);
