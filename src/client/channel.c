@@ -78,7 +78,7 @@ void client_channel_free(struct client_channel *channel)
     assert(!channel->connecting && waitq_size(&channel->connected) == 0);
     assert(channel->connection == NULL || list_is_empty(&channel->connection->streams));
     client_connection_unref(channel->connection);
-    const char *texts[] = {channel->settings.address, channel->settings.cert_file,
+    const char *texts[] = {channel->settings.address,  channel->settings.cert_file,
                            channel->settings.key_file, channel->settings.ca_file,
                            channel->settings.crl_file, channel->settings.server_name};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -92,7 +92,6 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
     struct client_channel *channel = call->channel;
     struct ctx *ctx = call->ctx;
     for (;;) {
-        /* on a plain thread nobody has looked since the last call */
         if (channel->connection != NULL && channel->connection->loop == NULL)
             client_connection_drive(channel->connection);
         if (channel->connection != NULL && client_connection_is_usable(channel->connection)) {

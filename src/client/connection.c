@@ -33,7 +33,6 @@ static void write_all(struct client_connection *connection);
 static bool gather(struct client_connection *connection);
 static void set_watch(struct client_connection *connection);
 static uint64_t keepalive_due(const struct client_connection *connection);
-static void keepalive(struct client_connection *connection);
 static void on_timer(void *owner);
 
 int client_connection_open(struct ctx *ctx, const struct client_settings *settings,
@@ -144,7 +143,7 @@ int client_connection_wait(struct ctx *ctx, struct client_connection *connection
     if (result == WAIT_TIMEOUT && end == due && deadline_left(ctx->deadline_ns, clock_now()) > 0)
         result = WAIT_READY; /* a look at the keepalive, not the end of the call's time */
     TRY(wait_fault(ctx, result, "the answer"));
-    keepalive(connection);
+    client_connection_look(connection);
     return OK;
 }
 
@@ -274,9 +273,9 @@ static uint64_t keepalive_due(const struct client_connection *connection)
     return connection->heard_ns + connection->keepalive_ns;
 }
 
-/* A step of the connection, and what its silence asks for.  Any byte proves the peer alive, not only the
- * PING's answer; what waits in the socket is read first, for it may be we who were away. */
-static void keepalive(struct client_connection *connection)
+/* Any byte proves the peer alive, not only the PING's answer; what waits in the socket is read first, for
+ * it may be we who were away. */
+void client_connection_look(struct client_connection *connection)
 {
     client_connection_drive(connection);
     uint64_t now = clock_now();
@@ -296,5 +295,5 @@ static void keepalive(struct client_connection *connection)
 
 static void on_timer(void *owner)
 {
-    keepalive(owner);
+    client_connection_look(owner);
 }

@@ -55,6 +55,9 @@ bool client_connection_is_usable(const struct client_connection *connection);
 
 /* Reads what came and writes what the socket takes; streams hear of what concerns them. */
 void client_connection_drive(struct client_connection *connection);
+/* The same, and what its silence asks for: a PING, or the end.  A plain thread does it before it relies on
+ * the connection, for nobody has looked since. */
+void client_connection_look(struct client_connection *connection);
 /* Only writes. */
 void client_connection_flush(struct client_connection *connection);
 /* Ends it for all streams. */

@@ -27,6 +27,8 @@ static size_t compress_from(const struct client_call *call,
                             const struct client_connection *connection);
 static int submit(struct client_stream *stream);
 static void put_message(struct client_stream *stream, const ProtobufCMessage *message);
+static void look(const struct client_stream *stream);
+static void end_output(struct client_stream *stream);
 static void resume(struct client_stream *stream);
 static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields);
 static struct slice metadata_text(struct client_call *call, const struct client_field *field);
@@ -133,6 +135,7 @@ struct slice client_answer(const struct client_call *call, const char *key)
 int client_stream_send(struct client_stream *stream, const ProtobufCMessage *message)
 {
     assert(!stream->output_ended);
+    look(stream);
     TRY(revive(stream));
     if (is_over(stream))
         return OK;
@@ -149,7 +152,15 @@ void stream_send_whole(struct client_stream *stream, const ProtobufCMessage *mes
 {
     assert(!stream->output_ended);
     put_message(stream, message);
-    client_stream_send_end(stream);
+    end_output(stream);
+}
+
+/* A thread that only sends does not wait, and so does not read: an answer that came before the server hung
+ * up would be lost to the write that fails. */
+static void look(const struct client_stream *stream)
+{
+    if (stream->connection != NULL && stream->connection->loop == NULL)
+        client_connection_look(stream->connection);
 }
 
 static void put_message(struct client_stream *stream, const ProtobufCMessage *message)
@@ -175,6 +186,12 @@ void client_stream_send_end(struct client_stream *stream)
 {
     if (stream->output_ended)
         return;
+    look(stream);
+    end_output(stream);
+}
+
+static void end_output(struct client_stream *stream)
+{
     stream->output_ended = true;
     if (!is_over(stream))
         resume(stream);

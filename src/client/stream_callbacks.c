@@ -15,6 +15,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user);
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static void take_goaway(struct client_connection *connection, const nghttp2_goaway *goaway);
+static void leave_unsent(struct client_stream *stream);
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
                              void *user);
@@ -148,10 +149,28 @@ static void take_goaway(struct client_connection *connection, const nghttp2_goaw
 {
     static const char why[] = "too_many_pings";
     connection->going_away = true;
+    struct list *streams = &connection->streams;
+    for (struct list_node *node = list_first(streams); node != NULL;
+         node = list_next(streams, node)) {
+        struct client_stream *stream = list_entry(node, struct client_stream, node);
+        if (!stream->closed && stream->id > 0 &&
+            nghttp2_session_find_stream(connection->session, stream->id) == NULL)
+            leave_unsent(stream);
+    }
     if (goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
         goaway->opaque_data_len == sizeof why - 1 &&
         memcmp(goaway->opaque_data, why, sizeof why - 1) == 0)
         connection->too_many_pings = true;
+}
+
+/* A request that waits in nghttp2 for room has no stream yet.  It will not get any more, but nghttp2 finds
+ * out only when another one ends, which may be a watch: it goes elsewhere at once. */
+static void leave_unsent(struct client_stream *stream)
+{
+    stream->closed = stream->answer.was_reset = true;
+    stream->answer.close_code = NGHTTP2_REFUSED_STREAM;
+    stream->call->unsent = stream->call->unprocessed = true;
+    (void)waitq_wake_all(&stream->queue, NULL);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)

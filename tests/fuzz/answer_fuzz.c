@@ -49,6 +49,11 @@ void client_connection_flush(struct client_connection *connection)
         connection->over = true;
 }
 
+void client_connection_look(struct client_connection *connection)
+{
+    client_connection_flush(connection);
+}
+
 void client_connection_end(struct client_connection *connection, enum fault_kind kind,
                            const char *format, ...)
 {

@@ -1,6 +1,7 @@
 /* What no handler has seen is made again without the caller's doing (gRFC A6, "Transparent Retries"). */
 #include "caller.h"
 
+#include "client/channel_int.h"
 #include "client/stream.h"
 #include "gen/rpc/server_reflection.h"
 
@@ -70,9 +71,10 @@ static void refuse(struct scripted *self, int32_t id)
     nghttp2_submit_rst_stream(self->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 }
 
+static const struct slice empty = {(const uint8_t *)"\0\0\0\0\0", 5};
+
 static void answer(struct scripted *self, int32_t id)
 {
-    static const struct slice empty = {(const uint8_t *)"\0\0\0\0\0", 5};
     scripted_reply(self, id, (struct reply){GRPC_FIELDS, empty, TRAILERS_OK, REPLY_ENDS});
 }
 
@@ -323,6 +325,140 @@ START_TEST(what_never_left_is_made_again_until_it_does)
 }
 END_TEST
 
+/* Answers what has begun, and goes at its end without ending the answer. */
+static void hold_then_go(struct scripted *self, int32_t id, bool whole)
+{
+    bool is_first = scripted_count(self, SEEN_CONNECTION) == 1;
+    if (whole && !is_first)
+        answer(self, id);
+    else if (!whole && is_first)
+        scripted_reply(self, id, (struct reply){GRPC_FIELDS, empty, NULL, REPLY_GOES_ON});
+    else if (whole)
+        ck_assert_int_eq(
+            nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, NULL, 0),
+            0);
+}
+
+/* Holds its stream, sees the server go away, and lets go when the call that waits for room has left. */
+static void hold_room(struct task *task, void *argument)
+{
+    bool *moved = argument;
+    struct ctx own;
+    ctx_init(&own, NULL, NULL);
+    own.task = task;
+    own.arena = arena_new(0);
+    struct client_call call = call_make();
+    call.ctx = &own;
+    struct client_stream *stream = NULL;
+    Response *message = NULL;
+    ck_assert_int_eq(server_reflection_server_reflection_info_open(&call, &stream), OK);
+    ck_assert_int_eq(put(stream, 'a'), OK);
+    ck_assert_int_eq(server_reflection_server_reflection_info_next(stream, own.arena, &message),
+                     OK);
+    ck_assert_ptr_nonnull(message);
+    uint64_t end = clock_now() + PATIENCE_NS / 2;
+    while (stream->connection->streams.count < 2 && clock_now() < end)
+        (void)task_sleep(&own, NS_PER_MS);
+    client_stream_send_end(stream);
+    while (stream->connection->streams.count > 1 && clock_now() < end)
+        (void)task_sleep(&own, NS_PER_MS);
+    *moved = stream->connection->streams.count == 1 && !stream->closed;
+    client_stream_close(stream);
+    arena_free(own.arena);
+}
+
+/* The stream that goes on may be a watch, whose end nobody can wait for. */
+START_TEST(what_waits_for_room_leaves_at_a_goaway)
+{
+    server.settings[server.setting_count++] =
+        (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1};
+    serve(hold_then_go);
+    struct crowd crowd = {.unary = _i == 0};
+    bool moved = false;
+    struct loop *loop = loop_new(2);
+    ck_assert(task_start(loop, hold_room, &moved, NULL));
+    uint64_t end = clock_now() + 2 * PATIENCE_NS;
+    while (scripted_count(&server, SEEN_HEADERS) == 0 && clock_now() < end)
+        loop_turn(loop, NS_PER_MS);
+    ck_assert(task_start(loop, crowd_talk, &crowd, NULL));
+    while (task_count(loop) > 0 && clock_now() < end)
+        loop_turn(loop, 50 * NS_PER_MS);
+    ck_assert(moved);
+    ck_assert_uint_eq(crowd.well, 1);
+    ck_assert_uint_eq(crowd.most_attempts, 2);
+    client_channel_free(TAKE(channel));
+    loop_free(loop);
+}
+END_TEST
+
+/* --- a thread that only sends ----------------------------------------------------------------------------- */
+
+static void deny_and_hang_up(struct scripted *self, int32_t id, bool whole)
+{
+    if (!whole)
+        scripted_reply(self, id,
+                       (struct reply){GRPC_FIELDS "grpc-status: 7\n", {0}, NULL, REPLY_ENDS});
+    self->hangs_up = !whole;
+}
+
+static void leave_out_and_hang_up(struct scripted *self, int32_t id, bool whole)
+{
+    if (scripted_count(self, SEEN_CONNECTION) > 1) {
+        if (whole)
+            answer(self, id);
+        return;
+    }
+    ck_assert_int_eq(
+        nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0), 0);
+    self->hangs_up = true;
+}
+
+/* Sends until it has heard of the server's end; a write that meets a closed socket fails. */
+static struct client_stream *send_into_the_end(struct client_call *call)
+{
+    struct client_stream *stream = NULL;
+    ck_assert_int_eq(server_reflection_server_reflection_info_open(call, &stream), OK);
+    ck_assert_int_eq(put(stream, 'a'), OK);
+    struct pollfd hung = {.fd = stream->connection->fd, .events = POLLRDHUP};
+    ck_assert_int_eq(poll(&hung, 1, PATIENCE_NS / NS_PER_MS), 1);
+    uint64_t end = clock_now() + PATIENCE_NS;
+    while (!stream->answered && call->attempts == 1 && !stream->connection->over &&
+           clock_now() < end) {
+        (void)poll(NULL, 0, 150); /* longer than the server lingers */
+        ck_assert_msg(put(stream, 'b') == OK, "%s", ctx.fault.text);
+    }
+    client_stream_send_end(stream);
+    return stream;
+}
+
+START_TEST(who_only_sends_is_told_the_answer_that_came_first)
+{
+    serve(deny_and_hang_up);
+    struct client_call call = call_make();
+    Response *message = NULL;
+    struct client_stream *stream = send_into_the_end(&call);
+    ck_assert_msg(server_reflection_server_reflection_info_next(stream, ctx.arena, &message) == OK,
+                  "%s", ctx.fault.text);
+    ck_assert_int_eq(call.status, GRPC_PERMISSION_DENIED);
+    client_stream_close(stream);
+}
+END_TEST
+
+START_TEST(who_only_sends_is_made_elsewhere_after_a_goaway)
+{
+    serve(leave_out_and_hang_up);
+    struct client_call call = call_make();
+    Response *message = NULL;
+    struct client_stream *stream = send_into_the_end(&call);
+    ck_assert_msg(server_reflection_server_reflection_info_next(stream, ctx.arena, &message) == OK,
+                  "%s", ctx.fault.text);
+    ck_assert_msg(message != NULL, "%d %s", call.status, call.message);
+    ck_assert_uint_eq(call.attempts, 2);
+    client_stream_close(stream);
+    check_body("ab");
+}
+END_TEST
+
 Suite *suite_client_transparent(void);
 Suite *suite_client_transparent(void)
 {
@@ -342,6 +478,11 @@ Suite *suite_client_transparent(void)
     suite_add_tcase(suite, committed);
     TCase *unsent = caller_case("unsent");
     tcase_add_loop_test(unsent, what_never_left_is_made_again_until_it_does, 0, 2);
+    tcase_add_loop_test(unsent, what_waits_for_room_leaves_at_a_goaway, 0, 2);
     suite_add_tcase(suite, unsent);
+    TCase *sends = caller_case("sends");
+    tcase_add_test(sends, who_only_sends_is_told_the_answer_that_came_first);
+    tcase_add_test(sends, who_only_sends_is_made_elsewhere_after_a_goaway);
+    suite_add_tcase(suite, sends);
     return suite;
 }
