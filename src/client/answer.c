@@ -16,6 +16,7 @@ static void take_binary(struct answer *answer, struct client_call *call, const c
                         struct slice value);
 static void keep(struct answer *answer, struct client_call *call, const char *key,
                  struct slice value);
+static void take_encodings(struct answer *answer, struct slice names);
 static bool is_grpc_type(struct slice type);
 static int status_of_http(int http_status);
 static int status_of_reset(uint32_t code);
@@ -55,7 +56,7 @@ bool answer_take_field(struct answer *answer, struct client_call *call, bool las
         if (slice_is(name, "grpc-encoding"))
             answer->is_gzip = slice_is(value, "gzip");
         if (slice_is(name, "grpc-accept-encoding"))
-            answer->knows_no_gzip = !header_list_has(value, "gzip");
+            take_encodings(answer, value);
         const char *key = arena_strndup(arena, name.data, name.size);
         if (name.size > 4 && memcmp(name.data + name.size - 4, "-bin", 4) == 0)
             take_binary(answer, call, key, value);
@@ -134,6 +135,13 @@ static void keep(struct answer *answer, struct client_call *call, const char *ke
     const char *kept = arena_strndup(call->ctx->arena, value.data, value.size);
     call->answer[call->answer_count++] =
         (struct client_field){.key = key, .value = slice_make(kept, value.size)};
+}
+
+/* RFC 9110 section 5.3: the lines of one name are one list. */
+static void take_encodings(struct answer *answer, struct slice names)
+{
+    answer->knows_gzip = answer->knows_gzip || header_list_has(names, "gzip");
+    answer->knows_no_gzip = !answer->knows_gzip;
 }
 
 /* "Content-Type → "content-type" "application/grpc" [("+proto" / "+json" / {custom})]" */

@@ -12,7 +12,8 @@ struct answer {
     int http_status;       /* 0: none came */
     bool is_grpc;          /* the content-type is gRPC's: without it nothing else is believed */
     bool is_gzip;          /* grpc-encoding: messages may be compressed */
-    bool knows_no_gzip;    /* grpc-accept-encoding came without it */
+    bool knows_gzip;       /* grpc-accept-encoding has it … */
+    bool knows_no_gzip;    /* … came without it */
     bool has_status;       /* grpc-status came, with the end of the stream */
     int status;            /* meaningful with has_status */
     const char *message;   /* grpc-message, decoded; NULL: none */

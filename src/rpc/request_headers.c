@@ -39,6 +39,7 @@ static const uint8_t first_of_size[] = {
 #undef FIRST
 
 static enum header_name name_find(struct slice name);
+static bool is_blank(uint8_t byte);
 static struct header_field *other_new(struct request_headers *headers, struct arena *arena);
 
 void request_headers_add(struct request_headers *headers, struct arena *arena, struct slice name,
@@ -79,9 +80,9 @@ bool header_list_has(struct slice list, const char *name)
         size_t length = comma == NULL ? list.size : (size_t)(comma - list.data);
         struct slice item = slice_make(list.data, length);
         list = slice_skip(list, comma == NULL ? length : length + 1);
-        while (item.size > 0 && item.data[0] == ' ')
+        while (item.size > 0 && is_blank(item.data[0]))
             item = slice_skip(item, 1);
-        while (item.size > 0 && item.data[item.size - 1] == ' ')
+        while (item.size > 0 && is_blank(item.data[item.size - 1]))
             item.size--;
         if (item.size == size && memcmp(item.data, name, size) == 0)
             return true;
@@ -90,6 +91,12 @@ bool header_list_has(struct slice list, const char *name)
 }
 
 /* HEADER_NAMES: not one of ours. */
+/* OWS of RFC 9110 section 5.6.3 */
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
 static enum header_name name_find(struct slice name)
 {
     if (name.size >= sizeof first_of_size)

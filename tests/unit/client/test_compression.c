@@ -103,6 +103,29 @@ START_TEST(a_call_may_stay_as_it_is)
 }
 END_TEST
 
+static void name_encodings_in_lines(struct scripted *self, int32_t id, bool whole)
+{
+    static const char *const fields[] = {
+        GRPC_FIELDS "grpc-accept-encoding: gzip\ngrpc-accept-encoding: identity\n",
+        GRPC_FIELDS "grpc-accept-encoding: identity\ngrpc-accept-encoding: deflate,\tgzip\n",
+        GRPC_FIELDS,
+    };
+    if (whole)
+        scripted_reply(self, id,
+                       (struct reply){fields[self->requests - 1], serving(), TRAILERS_OK,
+                                      REPLY_ENDS});
+}
+
+START_TEST(encodings_may_be_named_in_several_lines)
+{
+    serve(name_encodings_in_lines);
+    for (int i = 0; i < 3; i++) {
+        (void)ask_name_for(GRPC_OK);
+        check_sent(true);
+    }
+}
+END_TEST
+
 /* --- servers that know none ----------------------------------------------------------------------------- */
 
 /* As compression.md wants it of servers. */
@@ -276,6 +299,7 @@ Suite *suite_client_compression(void)
     tcase_add_test(requests, large_messages_are_compressed);
     tcase_add_test(requests, what_would_not_be_smaller_is_not);
     tcase_add_test(requests, a_call_may_stay_as_it_is);
+    tcase_add_test(requests, encodings_may_be_named_in_several_lines);
     tcase_add_test(requests, a_server_without_gzip_is_asked_again_without);
     tcase_add_test(requests, a_stream_to_a_server_without_gzip_is_told);
     tcase_add_test(requests, a_method_that_is_missing_is_not_asked_again);

@@ -73,7 +73,7 @@ END_TEST
 START_TEST(lists_are_split_at_commas)
     {
         static const char *const with[] = {"gzip", "identity,gzip", "identity, gzip ", " gzip,x",
-                                           ",gzip"};
+                                           ",gzip", "identity,\tgzip\t"};
         static const char *const without[] = {"",      ",",     "gzi",          "gzip2",
                                               "xgzip", "gz ip", "identity;gzip"};
         for (size_t i = 0; i < sizeof with / sizeof with[0]; i++)
