@@ -1,7 +1,8 @@
 /* Which connection a call goes out on: the one there is, or a new one, with a pause between failures.
  *
  *    none ──connect──> usable ──lost, GOAWAY──> none        (calls in flight keep what they are on)
- *      └──failed──> backing off, until not_before_ns ──> none
+ *      ├──failed──────────┘ lost before its SETTINGS
+ *      └──> backing off, until not_before_ns ──> none
  *
  * The pauses are those of gRPC's connection-backoff.md.  Called for every attempt of a call. */
 #include "client/channel.h"
@@ -24,12 +25,11 @@
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise);
 static char *copy_of(const char *text);
-static void ping_less(struct client_channel *channel);
 static int channel_begin(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns);
 static int backed_off(struct ctx *ctx, struct client_channel *channel, bool waits,
                       uint64_t deadline_ns);
 static int await_connect(struct ctx *ctx, struct client_channel *channel, uint64_t deadline_ns);
-static void note_failure(struct ctx *ctx, struct client_channel *channel);
+static void note_failure(struct client_channel *channel, enum fault_kind kind, const char *text);
 static uint64_t backoff_of(const struct client_channel *channel);
 
 struct client_channel *client_channel_new(const struct client_settings *settings)
@@ -78,7 +78,7 @@ void client_channel_free(struct client_channel *channel)
     assert(!channel->connecting && waitq_size(&channel->connected) == 0);
     assert(channel->connection == NULL || list_is_empty(&channel->connection->streams));
     client_connection_unref(channel->connection);
-    const char *texts[] = {channel->settings.address,  channel->settings.cert_file,
+    const char *texts[] = {channel->settings.address, channel->settings.cert_file,
                            channel->settings.key_file, channel->settings.ca_file,
                            channel->settings.crl_file, channel->settings.server_name};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -92,15 +92,11 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
     struct client_channel *channel = call->channel;
     struct ctx *ctx = call->ctx;
     for (;;) {
-        if (channel->connection != NULL && channel->connection->loop == NULL)
-            client_connection_drive(channel->connection);
-        if (channel->connection != NULL && client_connection_is_usable(channel->connection)) {
+        channel_look(channel);
+        if (channel->connection != NULL) {
             *connection = channel->connection;
             return OK;
         }
-        if (channel->connection != NULL && channel->connection->too_many_pings)
-            ping_less(channel);
-        client_connection_unref(TAKE(channel->connection));
         if (channel->connecting) {
             TRY(await_connect(ctx, channel, deadline_ns));
             continue;
@@ -114,10 +110,31 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
     }
 }
 
+/* TLS alone is no success: a server that goes before its SETTINGS would be connected to without a pause. */
+void channel_look(struct client_channel *channel)
+{
+    struct client_connection *connection = channel->connection;
+    if (connection == NULL)
+        return;
+    if (connection->loop == NULL)
+        client_connection_look(connection);
+    if (connection->greeted)
+        channel->failures = 0;
+    if (client_connection_is_usable(connection))
+        return;
+    if (connection->over && !connection->greeted)
+        note_failure(channel, connection->over_kind, connection->over_text);
+    channel_ping_less(channel, connection);
+    client_connection_unref(TAKE(channel->connection));
+}
+
 /* gRFC A8: such a client "should double its KEEPALIVE_TIME". */
-static void ping_less(struct client_channel *channel)
+void channel_ping_less(struct client_channel *channel, struct client_connection *connection)
 {
     uint64_t *pause = &channel->settings.keepalive_ns;
+    if (!connection->too_many_pings)
+        return;
+    connection->too_many_pings = false;
     if (*pause <= KEEPALIVE_MAX_NS / 2)
         *pause *= 2;
 }
@@ -130,11 +147,9 @@ static int channel_begin(struct ctx *ctx, struct client_channel *channel, uint64
     channel->connecting = true;
     int rc = client_connection_open(ctx, &channel->settings, deadline, &channel->connection);
     channel->connecting = false;
-    if (rc == OK)
-        channel->failures = 0;
-    else if (ctx->fault.kind != FAULT_CANCELLED &&
-             !(ctx->fault.kind == FAULT_TIMEOUT && deadline != own))
-        note_failure(ctx, channel);
+    if (rc != OK && ctx->fault.kind != FAULT_CANCELLED &&
+        !(ctx->fault.kind == FAULT_TIMEOUT && deadline != own))
+        note_failure(channel, ctx->fault.kind, ctx->fault.text);
     (void)waitq_wake_all(&channel->connected, NULL);
     return rc;
 }
@@ -161,11 +176,11 @@ static int backed_off(struct ctx *ctx, struct client_channel *channel, bool wait
     return left < most ? OK : FAULT(ctx, FAULT_TIMEOUT, "connect: %s", channel->why);
 }
 
-static void note_failure(struct ctx *ctx, struct client_channel *channel)
+static void note_failure(struct client_channel *channel, enum fault_kind kind, const char *text)
 {
     channel->failures++;
-    channel->why_kind = ctx->fault.kind;
-    (void)snprintf(channel->why, sizeof channel->why, "%s", ctx->fault.text);
+    channel->why_kind = kind;
+    (void)snprintf(channel->why, sizeof channel->why, "%s", text);
     channel->not_before_ns = deadline_after(clock_now(), backoff_of(channel));
 }
 

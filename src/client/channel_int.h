@@ -13,7 +13,7 @@ struct client_channel {
         *connection; /* NULL: none yet, or the last one is lost or going away */
     bool connecting; /* a call of this channel does it; the others wait */
     struct waitq connected;
-    unsigned failures;        /* connects in a row */
+    unsigned failures;        /* connects in a row, and connections that ended before the server's SETTINGS */
     uint64_t not_before_ns;   /* of the next connect, after failures */
     enum fault_kind why_kind; /* of the last failure */
     char why[FAULT_TEXT_SIZE];
@@ -26,17 +26,23 @@ struct client_channel {
 int channel_connection(struct client_call *call, uint64_t deadline_ns,
                        struct client_connection **connection) MUST_CHECK;
 
+/* What has become of the connection: afterwards it is usable, or none. */
+void channel_look(struct client_channel *channel);
+/* PINGs become fewer if this one, the channel's or one that it gave up, has ended for them.  Once. */
+void channel_ping_less(struct client_channel *channel, struct client_connection *connection);
+
 #define RETRY_TOKENS_MAX 10000u
 
-/* How a call of the channel ended, for its budget of repetitions. */
-void retry_note(struct client_channel *channel, const struct client_call *call, int rc);
+/* How an attempt ended, for the channel's budget of repetitions; not for one that goes again transparently.
+ * retry_is_due() does it for failures. */
+void retry_note(const struct client_call *call, int rc);
 /* The call may be made again after *pause_ns: by its policy, by what the server asks for, and by the
  * channel's budget; or as retry_is_transparent() says. */
 bool retry_is_due(struct client_call *call, const struct rpc_method *method, int rc,
                   uint64_t *pause_ns);
 /* The call may be made again after *pause_ns because no handler has seen it; counted in the call. */
 bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns);
-/* Waits.  False: cancelled, or the caller said no.  Suspends. */
-bool retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns);
+/* Waits.  WAIT_TIMEOUT: the call has no time for it, or the caller said no.  Suspends. */
+enum wait_result retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "client/answer.h"
 #include "client/connect.h"
+#include "client/stream.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -33,6 +34,7 @@ static void write_all(struct client_connection *connection);
 static bool gather(struct client_connection *connection);
 static void set_watch(struct client_connection *connection);
 static uint64_t keepalive_due(const struct client_connection *connection);
+static bool has_calls(const struct client_connection *connection);
 static void on_timer(void *owner);
 
 int client_connection_open(struct ctx *ctx, const struct client_settings *settings,
@@ -205,6 +207,7 @@ static void read_all(struct client_connection *connection)
 static bool feed(struct client_connection *connection, size_t size)
 {
     connection->heard_ns = clock_now();
+    connection->ping_ns = 0;
     ssize_t taken = nghttp2_session_mem_recv(connection->session, connection->input, size);
     if (taken == (ssize_t)size)
         return true;
@@ -268,9 +271,19 @@ static uint64_t keepalive_due(const struct client_connection *connection)
         return NO_DEADLINE;
     if (connection->ping_ns != 0)
         return connection->ping_ns + connection->keepalive_timeout_ns;
-    if (list_is_empty(&connection->streams))
-        return NO_DEADLINE;
-    return connection->heard_ns + connection->keepalive_ns;
+    return has_calls(connection) ? connection->heard_ns + connection->keepalive_ns : NO_DEADLINE;
+}
+
+/* In flight: who holds a stream that has ended waits for nothing. */
+static bool has_calls(const struct client_connection *connection)
+{
+    const struct list *streams = &connection->streams;
+    for (struct list_node *node = list_first(streams); node != NULL;
+         node = list_next(streams, node)) {
+        if (!stream_is_over(list_entry(node, struct client_stream, node)))
+            return true;
+    }
+    return false;
 }
 
 /* Any byte proves the peer alive, not only the PING's answer; what waits in the socket is read first, for
@@ -279,8 +292,6 @@ void client_connection_look(struct client_connection *connection)
 {
     client_connection_drive(connection);
     uint64_t now = clock_now();
-    if (connection->ping_ns != 0 && connection->heard_ns > connection->ping_ns)
-        connection->ping_ns = 0;
     if (now < keepalive_due(connection))
         return;
     if (connection->ping_ns != 0) {

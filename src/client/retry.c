@@ -27,8 +27,9 @@ const struct client_retry client_retry_default = {
 
 /* A6, "Throttling Retry Attempts": a failure that could be repeated costs a token, a success gives a
  * tenth. */
-void retry_note(struct client_channel *channel, const struct client_call *call, int rc)
+void retry_note(const struct client_call *call, int rc)
 {
+    struct client_channel *channel = call->channel;
     const struct client_retry *retry = call->retry == NULL ? &client_retry_default : call->retry;
     unsigned tokens = channel->retry_tokens;
     if (is_retryable(retry, call, rc))
@@ -47,6 +48,7 @@ bool retry_is_due(struct client_call *call, const struct rpc_method *method, int
         return false;
     if (retry_is_transparent(call, pause_ns))
         return true;
+    retry_note(call, rc);
     unsigned attempts = call->attempts - call->transparent;
     if (retry == NULL || attempts >= retry->attempts_max)
         return false;
@@ -74,6 +76,7 @@ bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns)
 {
     const struct client_retry *policy = &client_retry_default;
     *pause_ns = 0;
+    channel_look(call->channel);
     if (call->retry != NULL && call->retry->attempts_max <= 1)
         return false;
     if (call->knows_no_gzip && !call->goes_plain) {
@@ -95,13 +98,14 @@ bool retry_is_transparent(struct client_call *call, uint64_t *pause_ns)
     return true;
 }
 
-bool retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns)
+enum wait_result retry_pause(struct client_call *call, uint64_t pause_ns, uint64_t deadline_ns)
 {
+    const struct client_retry *retry = call->retry;
     if (pause_ns >= deadline_left(deadline_ns, clock_now()))
-        return false;
-    if (call->retry != NULL && call->retry->pause != NULL)
-        return call->retry->pause(call->retry->owner, call->attempts + 1, pause_ns);
-    return pause_ns == 0 || task_sleep(call->ctx, pause_ns) == WAIT_READY;
+        return WAIT_TIMEOUT;
+    if (retry != NULL && retry->pause != NULL)
+        return retry->pause(retry->owner, call->attempts + 1, pause_ns) ? WAIT_READY : WAIT_TIMEOUT;
+    return pause_ns == 0 ? WAIT_READY : task_sleep(call->ctx, pause_ns);
 }
 
 static bool is_safe(const struct client_call *call, const struct rpc_method *method)

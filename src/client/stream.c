@@ -38,7 +38,6 @@ static void detach(struct client_stream *stream);
 static int revive(struct client_stream *stream);
 static int move(struct client_stream *stream);
 static size_t unsent_size(const struct client_stream *stream);
-static bool is_over(const struct client_stream *stream);
 static bool is_lost(const struct client_stream *stream);
 static int stream_wait(struct client_stream *stream);
 static int take_input(struct client_stream *stream);
@@ -137,11 +136,11 @@ int client_stream_send(struct client_stream *stream, const ProtobufCMessage *mes
     assert(!stream->output_ended);
     look(stream);
     TRY(revive(stream));
-    if (is_over(stream))
+    if (stream_is_over(stream))
         return OK;
     put_message(stream, message);
     resume(stream);
-    while (unsent_size(stream) > SEND_BUFFER && !is_over(stream)) {
+    while (unsent_size(stream) > SEND_BUFFER && !stream_is_over(stream)) {
         TRY(stream_wait(stream));
         TRY(revive(stream));
     }
@@ -193,7 +192,7 @@ void client_stream_send_end(struct client_stream *stream)
 static void end_output(struct client_stream *stream)
 {
     stream->output_ended = true;
-    if (!is_over(stream))
+    if (!stream_is_over(stream))
         resume(stream);
 }
 
@@ -214,10 +213,10 @@ int client_stream_receive(struct client_stream *stream, struct arena *arena,
         if (framing_has_message(&stream->framing))
             return take_message(stream, arena, message);
         TRY(revive(stream));
-        if (is_over(stream) || stream->answer.overflown)
+        if (stream_is_over(stream) || stream->answer.overflown)
             return finish(stream);
         client_connection_flush(stream->connection); /* windows given back */
-        if (!is_over(stream))
+        if (!stream_is_over(stream))
             TRY(stream_wait(stream));
     }
 }
@@ -248,6 +247,7 @@ static void detach(struct client_stream *stream)
 {
     struct client_connection *connection = stream->connection;
     list_remove(&connection->streams, &stream->node);
+    channel_ping_less(stream->call->channel, connection);
     if (!connection->over && stream->id > 0) {
         uint32_t code = stream->answered ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL;
         (void)nghttp2_session_consume_connection(connection->session, buf_size(&stream->input));
@@ -274,15 +274,18 @@ static int revive(struct client_stream *stream)
 {
     struct client_call *call = stream->call;
     uint64_t pause = 0;
-    while (stream->keeps && is_over(stream)) {
+    while (stream->keeps && stream_is_over(stream)) {
         if (is_lost(stream))
             call->unprocessed = call->unsent = !stream->sent;
-        if (!retry_is_transparent(call, &pause) || !retry_pause(call, pause, stream->deadline_ns)) {
-            stream_commit(stream);
-            return OK;
-        }
-        int rc = move(stream);
-        if (rc != OK) {
+        enum wait_result waited = WAIT_TIMEOUT;
+        if (retry_is_transparent(call, &pause))
+            waited = retry_pause(call, pause, stream->deadline_ns);
+        int rc = OK;
+        if (waited == WAIT_READY)
+            rc = move(stream);
+        else if (waited == WAIT_CANCELLED)
+            rc = wait_fault(call->ctx, waited, "the next attempt");
+        if (waited != WAIT_READY || rc != OK) {
             stream_commit(stream);
             return rc;
         }
@@ -386,12 +389,6 @@ static void put_field(nghttp2_nv *item, const char *name, struct slice value)
                          .namelen = strlen(name),
                          .value = value_cast.out,
                          .valuelen = value.size};
-}
-
-/* Answered whole while our side was still sending counts: the server needs no more of the request. */
-static bool is_over(const struct client_stream *stream)
-{
-    return stream->closed || stream->answered || stream->connection->over;
 }
 
 /* Without a word about this stream. */

@@ -40,6 +40,12 @@ struct client_stream {
 /* lint-allow parameters: nghttp2's type */
 ssize_t stream_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                     uint32_t *flags, nghttp2_data_source *source, void *user);
+/* Nothing more comes of it.  Answered whole while our side was still sending counts: the server needs no more
+ * of the request. */
+static inline bool stream_is_over(const struct client_stream *stream)
+{
+    return stream->closed || stream->answered || stream->connection->over;
+}
 /* The server has begun to handle it, or there is no room: it cannot be made again. */
 void stream_commit(struct client_stream *stream);
 /* A call before its first attempt, and its second part before each. */

@@ -133,6 +133,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct client_connection *connection = user;
+    if (frame->hd.type == NGHTTP2_SETTINGS)
+        connection->greeted = true;
     if (frame->hd.type == NGHTTP2_GOAWAY)
         take_goaway(connection, &frame->goaway);
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&

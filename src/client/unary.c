@@ -28,12 +28,18 @@ int client_unary(struct client_call *call, const struct rpc_method *method,
         call_reset(call);
         call->attempts++;
         int rc = attempt(call, method, in, deadline, out);
-        retry_note(call->channel, call, rc);
-        if (rc == OK && call->status == GRPC_OK)
+        if (rc == OK && call->status == GRPC_OK) {
+            retry_note(call, rc);
             return OK;
+        }
         struct fault fault =
             call->ctx->fault; /* why the call failed, not why it was not repeated */
-        if (!retry_is_due(call, method, rc, &pause) || !retry_pause(call, pause, deadline)) {
+        enum wait_result waited = WAIT_TIMEOUT;
+        if (retry_is_due(call, method, rc, &pause))
+            waited = retry_pause(call, pause, deadline);
+        if (waited == WAIT_CANCELLED)
+            return wait_fault(call->ctx, waited, "the next attempt");
+        if (waited != WAIT_READY) {
             call->ctx->fault = fault;
             return rc;
         }

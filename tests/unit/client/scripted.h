@@ -52,6 +52,7 @@ struct scripted {
     nghttp2_session *session;
     unsigned requests; /* whole ones, over all connections */
     bool hangs_up;     /* after what is queued was written */
+    unsigned slams;    /* so many connections end behind their handshake */
     bool is_deaf;      /* neither reads nor answers any more */
     struct buf bodies; /* of answers under way, kept to the end */
     /* of both threads */
@@ -336,7 +337,12 @@ static inline void scripted_serve(struct scripted *server, struct tls_context *t
     ctx_init(&ctx, NULL, NULL);
     struct io *io = io_open(NULL, fd);
     struct tls_stream *stream = tls_stream_accept(tls, fd);
-    if (tls_handshake_wait(&ctx, stream, io, clock_now() + PATIENCE_NS) == OK) {
+    bool secured = tls_handshake_wait(&ctx, stream, io, clock_now() + PATIENCE_NS) == OK;
+    if (secured && server->slams > 0) {
+        server->slams--;
+        scripted_note(server, SEEN_CONNECTION);
+        scripted_linger(fd);
+    } else if (secured) {
         nghttp2_session_callbacks *callbacks = NULL;
         ck_assert_int_eq(nghttp2_session_callbacks_new(&callbacks), 0);
         nghttp2_session_callbacks_set_on_header_callback(callbacks, scripted_on_header);

@@ -268,6 +268,28 @@ START_TEST(a_failed_connect_is_followed_by_a_pause)
 }
 END_TEST
 
+/* TLS alone is no success. */
+START_TEST(a_connection_without_settings_is_followed_by_a_pause)
+{
+    server.slams = 1;
+    serve(answer_well);
+    channel_again((struct client_settings){.backoff_first_ns = 3600 * NS_PER_S,
+                                           .backoff_max_ns = 3600 * NS_PER_S});
+    for (int i = 0; i < 2; i++) {
+        struct client_call call = call_make();
+        Grpc__Health__V1__HealthCheckResponse *out;
+        ck_assert_int_ne(ask(&call, &out), OK);
+        ck_assert((strstr(ctx.fault.text, "next connect in ") != NULL) == (i == 1));
+    }
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+    channel->not_before_ns = 0;
+    ask_well();
+    ck_assert_int_eq(client_channel_connect(&ctx, channel), OK);
+    ck_assert_uint_eq(channel->failures, 0);
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 2);
+}
+END_TEST
+
 static void *listen_later(void *argument)
 {
     (void)argument;
@@ -533,6 +555,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(connects, another_name_than_the_certificates_is_refused);
     tcase_add_test(connects, a_revoked_server_is_refused);
     tcase_add_test(connects, a_failed_connect_is_followed_by_a_pause);
+    tcase_add_test(connects, a_connection_without_settings_is_followed_by_a_pause);
     tcase_add_test(connects, a_call_may_wait_until_the_server_is_there);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_keepalive);
     tcase_add_test(connects, a_call_on_a_silent_connection_is_made_elsewhere);

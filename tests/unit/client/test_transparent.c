@@ -300,12 +300,14 @@ static void answer_and_go(struct scripted *self, int32_t id, bool whole)
 {
     if (!whole)
         return;
+    (void)poll(NULL, 0, 20); /* until the others wait for room */
     ck_assert_int_eq(
         nghttp2_submit_goaway(self->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR, NULL, 0), 0);
     answer(self, id);
 }
 
-/* Each connection serves one call and goes: the others wait for room on it and must not pay for that. */
+/* Each connection serves one call and goes: the others wait for room on it and must not pay for that, nor do
+ * later ones with the channel's retries. */
 START_TEST(what_never_left_is_made_again_until_it_does)
 {
     server.settings[server.setting_count++] =
@@ -320,6 +322,53 @@ START_TEST(what_never_left_is_made_again_until_it_does)
         loop_turn(loop, 50 * NS_PER_MS);
     ck_assert_uint_eq(crowd.well, 6);
     ck_assert_uint_gt(crowd.most_attempts, 2);
+    ck_assert_uint_eq(channel->retry_tokens, RETRY_TOKENS_MAX);
+    client_channel_free(TAKE(channel));
+    loop_free(loop);
+}
+END_TEST
+
+static void hang_up(struct scripted *self, int32_t id, bool whole)
+{
+    (void)id;
+    (void)whole;
+    self->hangs_up = true;
+}
+
+/* Two streams, of which the second never leaves, and is cancelled in the pause before it goes again. */
+static void cancel_in_pause(struct task *task, void *argument)
+{
+    enum fault_kind *kind = argument;
+    struct client_stream *streams[2] = {NULL, NULL};
+    Response *message = NULL;
+    ctx.task = task;
+    struct client_call calls[2] = {call_make(), call_make()};
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(server_reflection_server_reflection_info_open(&calls[i], &streams[i]), OK);
+    client_stream_send_end(streams[0]);
+    uint64_t end = clock_now() + PATIENCE_NS;
+    while (!streams[1]->connection->over && clock_now() < end)
+        (void)task_sleep(&ctx, NS_PER_MS);
+    calls[1].transparent = 1; /* the first time there is no pause */
+    task_cancel(task);
+    if (server_reflection_server_reflection_info_next(streams[1], ctx.arena, &message) != OK)
+        *kind = ctx.fault.kind;
+    for (int i = 0; i < 2; i++)
+        client_stream_close(streams[i]);
+    ctx.task = NULL;
+}
+
+START_TEST(a_stream_cancelled_in_its_pause_is_told_so)
+{
+    enum fault_kind kind = FAULT_INTERNAL;
+    server.settings[server.setting_count++] =
+        (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1};
+    serve(hang_up);
+    struct loop *loop = loop_new(1);
+    ck_assert(task_start(loop, cancel_in_pause, &kind, NULL));
+    while (task_count(loop) > 0)
+        loop_turn(loop, 50 * NS_PER_MS);
+    ck_assert_int_eq(kind, FAULT_CANCELLED);
     client_channel_free(TAKE(channel));
     loop_free(loop);
 }
@@ -479,6 +528,7 @@ Suite *suite_client_transparent(void)
     TCase *unsent = caller_case("unsent");
     tcase_add_loop_test(unsent, what_never_left_is_made_again_until_it_does, 0, 2);
     tcase_add_loop_test(unsent, what_waits_for_room_leaves_at_a_goaway, 0, 2);
+    tcase_add_test(unsent, a_stream_cancelled_in_its_pause_is_told_so);
     suite_add_tcase(suite, unsent);
     TCase *sends = caller_case("sends");
     tcase_add_test(sends, who_only_sends_is_told_the_answer_that_came_first);

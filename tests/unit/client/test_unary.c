@@ -458,6 +458,57 @@ START_TEST(an_early_answer_ends_a_large_request)
 }
 END_TEST
 
+/* --- cancelled ------------------------------------------------------------------------------------------ */
+
+static void be_unavailable(struct scripted *self, int32_t id, bool whole)
+{
+    if (whole)
+        scripted_reply(self, id,
+                       (struct reply){GRPC_FIELDS "grpc-status: 14\n", {0}, NULL, REPLY_ENDS});
+}
+
+struct patient {
+    struct task *task;
+    struct client_call call;
+    int rc;
+};
+
+static void ask_at_leisure(struct task *task, void *argument)
+{
+    struct patient *patient = argument;
+    struct client_retry retry = client_retry_default;
+    Grpc__Health__V1__HealthCheckResponse *out;
+    retry.pause_first_ns = retry.pause_max_ns = 3600 * NS_PER_S;
+    patient->task = ctx.task = task;
+    patient->call = call_make();
+    patient->call.timeout_ns = CLIENT_NO_TIMEOUT;
+    patient->call.retry = &retry;
+    patient->call.is_repeatable = true;
+    patient->rc = ask(&patient->call, &out);
+    patient->call.retry = NULL;
+    ctx.task = NULL;
+}
+
+START_TEST(a_call_cancelled_between_attempts_is_told_so)
+{
+    struct patient patient = {.task = NULL};
+    struct loop *loop = loop_new(1);
+    uint64_t end = clock_now() + PATIENCE_NS;
+    serve(be_unavailable);
+    ck_assert(task_start(loop, ask_at_leisure, &patient, NULL));
+    while (patient.call.status != GRPC_UNAVAILABLE && clock_now() < end)
+        loop_turn(loop, 5 * NS_PER_MS);
+    task_cancel(patient.task); /* it sleeps */
+    while (task_count(loop) > 0)
+        loop_turn(loop, 5 * NS_PER_MS);
+    ck_assert_int_ne(patient.rc, OK);
+    ck_assert_int_eq(ctx.fault.kind, FAULT_CANCELLED);
+    ck_assert_uint_eq(patient.call.attempts, 1);
+    client_channel_free(TAKE(channel));
+    loop_free(loop);
+}
+END_TEST
+
 Suite *suite_client_unary(void);
 Suite *suite_client_unary(void)
 {
@@ -483,5 +534,8 @@ Suite *suite_client_unary(void)
     tcase_add_test(calls, a_server_that_never_speaks_costs_the_deadline);
     tcase_add_test(calls, an_early_answer_ends_a_large_request);
     suite_add_tcase(suite, calls);
+    TCase *cancelled = caller_case("cancelled");
+    tcase_add_test(cancelled, a_call_cancelled_between_attempts_is_told_so);
+    suite_add_tcase(suite, cancelled);
     return suite;
 }
