@@ -61,13 +61,15 @@ struct tenant_client_options {
     /* For watches: PING after such a silence during calls, whose answer has 20 s, or they are
      * TENANT_UNAVAILABLE; 0: none.  Less than 10,000 counts as that, for servers do not bear more. */
     unsigned keepalive_ms;
-    /* Messages of so many bytes and more are sent as gzip where that makes them smaller, and so may be the
-     * answers; 0: none.  A server that cannot read it is asked again without, if it says what it accepts. */
-    unsigned compress_from;
 };
 
 /* No input or output.  NULL: an option that must be given is not.  Owner: the caller. */
 struct tenant_client *tenant_client_new(const struct tenant_client_options *options);
+/* Messages of so many bytes and more, of the calls that follow, are sent as gzip where that makes them smaller,
+ * and so may be the answers; 0: none, as at first.  A server that cannot read it, and says what it accepts, is
+ * asked again without by unary calls whose attempts_max is not 1; a stream is told TENANT_UNIMPLEMENTED.  From
+ * then on that connection gets none. */
+void tenant_client_compress(struct tenant_client *client, unsigned from);
 /* Every answer and stream of it must be gone.  Accepts NULL. */
 void tenant_client_free(struct tenant_client *client);
 
@@ -85,8 +87,10 @@ struct tenant_call {
     const char *consistency_token; /* x-consistency-token: read at least what it was given for */
     bool waits_for_ready;  /* while the service cannot be reached, wait instead of failing */
     bool is_repeatable;    /* asking twice is as good as once, though nothing says so */
-    unsigned attempts_max; /* 0: 5; 1: never again */
-    bool is_uncompressed; /* whatever the client's compress_from: it mixes secrets with what others choose */
+    bool is_uncompressed;  /* in spite of tenant_client_compress(): it mixes secrets with what others choose */
+    /* 0: 5; 1: never again.  Attempts that no handler has seen go again without counting: they come on top, but
+     * not with 1. */
+    unsigned attempts_max;
     const struct tenant_field *metadata; /* at most 24 more fields */
     size_t metadata_count;
 };
@@ -113,7 +117,7 @@ const ProtobufCMessage *tenant_answer_response(const struct tenant_answer *answe
 const void *tenant_answer_field(const struct tenant_answer *answer, const char *key, size_t *size);
 /* google.rpc.Status in protobuf; NULL when absent. */
 const void *tenant_answer_details(const struct tenant_answer *answer, size_t *size);
-/* Attempts made; 0 when none could be. */
+/* Attempts made, with those that no handler has seen: more than attempts_max may be; 0 when none could be. */
 unsigned tenant_answer_attempts(const struct tenant_answer *answer);
 
 /* --- streams ---------------------------------------------------------------------------------------- */
@@ -125,7 +129,9 @@ struct tenant_stream *tenant_client_stream(struct tenant_client *client,
                                            const struct tenant_call *call, const char *path,
                                            const ProtobufCMessageDescriptor *request,
                                            const ProtobufCMessageDescriptor *response);
-/* False: the call is over, see tenant_stream_end().  Blocks while 64 KiB are on their way. */
+/* False: the call is over, see tenant_stream_end().  Blocks while 64 KiB are on their way; and where no handler
+ * has seen the call, while it is made again on another connection, pause and connect included, up to its
+ * deadline. */
 bool tenant_stream_send(struct tenant_stream *stream, const ProtobufCMessage *message);
 /* No message follows. */
 void tenant_stream_send_end(struct tenant_stream *stream);

@@ -71,6 +71,11 @@ int client_channel_connect(struct ctx *ctx, struct client_channel *channel)
     return channel_connection(&call, ctx->deadline_ns, &connection);
 }
 
+void client_channel_compress(struct client_channel *channel, size_t from)
+{
+    channel->settings.compress_from = from;
+}
+
 void client_channel_free(struct client_channel *channel)
 {
     if (channel == NULL)

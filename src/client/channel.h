@@ -43,6 +43,8 @@ struct client_channel *client_channel_new(const struct client_settings *settings
  * Suspends. Faults: FAULT_CONFIG (the address, no such name), FAULT_TLS, FAULT_IO, FAULT_TIMEOUT,
  * FAULT_CANCELLED. */
 int client_channel_connect(struct ctx *ctx, struct client_channel *channel) MUST_CHECK;
+/* Changes compress_from of the settings, for the calls that follow. */
+void client_channel_compress(struct client_channel *channel, size_t from);
 /* Says GOAWAY when the socket takes it.  No call may be open and no task may wait (asserted).  Accepts
  * NULL. */
 void client_channel_free(struct client_channel *channel);
@@ -60,8 +62,8 @@ struct client_field {
 
 /* When a unary call is made again (gRFC A6).  Only what is safe to repeat is: a method without side
  * effects, a request with an idempotency-key, one that the caller vouches for, or one that no handler has
- * seen.  The last goes again at once and counts as no attempt of the policy: until it leaves us, and once
- * more where the server refused it. */
+ * seen.  The last counts as no attempt of the policy: it goes again until it leaves us, at once the first
+ * time and then with pauses as client_retry_default's, and once, at once, where the server refused it. */
 struct client_retry {
     unsigned attempts_max; /* the first one counts; 1: none is repeated, whatever the reason */
     uint64_t

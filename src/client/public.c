@@ -61,7 +61,6 @@ struct tenant_client *tenant_client_new(const struct tenant_client_options *opti
         .server_name = options->server_name,
         .connect_timeout_ns = options->connect_timeout_ms * NS_PER_MS,
         .keepalive_ns = keepalive_of(options),
-        .compress_from = options->compress_from,
     };
     struct tenant_client *client = xcalloc(1, sizeof *client);
     client->channel = client_channel_new(&settings);
@@ -72,6 +71,11 @@ static uint64_t keepalive_of(const struct tenant_client_options *options)
 {
     uint64_t pause = options->keepalive_ms * NS_PER_MS;
     return pause > 0 && pause < CLIENT_KEEPALIVE_MIN_NS ? CLIENT_KEEPALIVE_MIN_NS : pause;
+}
+
+void tenant_client_compress(struct tenant_client *client, unsigned from)
+{
+    client_channel_compress(client->channel, from);
 }
 
 void tenant_client_free(struct tenant_client *client)
