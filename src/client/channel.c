@@ -99,6 +99,7 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
     for (;;) {
         channel_look(channel);
         if (channel->connection != NULL) {
+            channel->connection->was_given = true;
             *connection = channel->connection;
             return OK;
         }
@@ -115,7 +116,8 @@ int channel_connection(struct client_call *call, uint64_t deadline_ns,
     }
 }
 
-/* TLS alone is no success: a server that goes before its SETTINGS would be connected to without a pause. */
+/* TLS alone is no success, nor is a GOAWAY before any call could begin: a server that goes before its SETTINGS,
+ * or with them, would be connected to without a pause. */
 void channel_look(struct client_channel *channel)
 {
     struct client_connection *connection = channel->connection;
@@ -123,12 +125,14 @@ void channel_look(struct client_channel *channel)
         return;
     if (connection->loop == NULL)
         client_connection_look(connection);
-    if (connection->greeted)
+    if (connection->greeted && connection->was_given)
         channel->failures = 0;
     if (client_connection_is_usable(connection))
         return;
-    if (connection->over && !connection->greeted)
+    if (connection->over && !(connection->greeted && connection->was_given))
         note_failure(channel, connection->over_kind, connection->over_text);
+    else if (!connection->was_given)
+        note_failure(channel, FAULT_IO, "the server sent us away");
     channel_ping_less(channel, connection);
     client_connection_unref(TAKE(channel->connection));
 }

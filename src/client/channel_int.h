@@ -13,7 +13,7 @@ struct client_channel {
         *connection; /* NULL: none yet, or the last one is lost or going away */
     bool connecting; /* a call of this channel does it; the others wait */
     struct waitq connected;
-    unsigned failures;        /* connects in a row, and connections that ended before the server's SETTINGS */
+    unsigned failures;        /* connects in a row, and connections that ended before they were of use */
     uint64_t not_before_ns;   /* of the next connect, after failures */
     enum fault_kind why_kind; /* of the last failure */
     char why[FAULT_TEXT_SIZE];

@@ -32,6 +32,7 @@ struct client_connection {
     enum fault_kind over_kind; /* why … */
     char over_text[FAULT_TEXT_SIZE];
     bool greeted;          /* the server's SETTINGS came */
+    bool was_given;        /* to a call, by the channel */
     bool going_away;       /* GOAWAY came: no new streams … */
     bool too_many_pings;   /* … because of our keepalive (gRFC A8) */
     bool knows_no_gzip;    /* an answer said so */

@@ -53,6 +53,7 @@ struct scripted {
     unsigned requests; /* whole ones, over all connections */
     bool hangs_up;     /* after what is queued was written */
     unsigned slams;    /* so many connections end behind their handshake */
+    unsigned leaves;   /* so many get a GOAWAY with the SETTINGS */
     bool is_deaf;      /* neither reads nor answers any more */
     struct buf bodies; /* of answers under way, kept to the end */
     /* of both threads */
@@ -353,6 +354,11 @@ static inline void scripted_serve(struct scripted *server, struct tls_context *t
         nghttp2_session_callbacks_del(callbacks);
         (void)nghttp2_submit_settings(server->session, NGHTTP2_FLAG_NONE, server->settings,
                                       server->setting_count);
+        if (server->leaves > 0) {
+            server->leaves--;
+            (void)nghttp2_submit_goaway(server->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR,
+                                        NULL, 0);
+        }
         scripted_note(server, SEEN_CONNECTION);
         server->hangs_up = server->is_deaf = false;
         scripted_talk(server, &ctx, stream, io);

@@ -290,6 +290,26 @@ START_TEST(a_connection_without_settings_is_followed_by_a_pause)
 }
 END_TEST
 
+/* The GOAWAY comes while the connection is made, or as if it had. */
+START_TEST(a_connection_that_takes_no_call_is_followed_by_a_pause)
+{
+    server.leaves = 1;
+    serve(answer_well);
+    channel_again((struct client_settings){.backoff_first_ns = 3600 * NS_PER_S,
+                                           .backoff_max_ns = 3600 * NS_PER_S});
+    if (client_channel_connect(&ctx, channel) == OK) {
+        while (!channel->connection->going_away)
+            client_connection_drive(channel->connection);
+        channel->connection->was_given = false;
+    }
+    ask_in_vain(FAULT_IO);
+    ck_assert_ptr_nonnull(strstr(ctx.fault.text, "next connect in "));
+    ck_assert_uint_eq(scripted_count(&server, SEEN_CONNECTION), 1);
+    channel->not_before_ns = 0;
+    ask_well();
+}
+END_TEST
+
 static void *listen_later(void *argument)
 {
     (void)argument;
@@ -556,6 +576,7 @@ Suite *suite_client_channel(void)
     tcase_add_test(connects, a_revoked_server_is_refused);
     tcase_add_test(connects, a_failed_connect_is_followed_by_a_pause);
     tcase_add_test(connects, a_connection_without_settings_is_followed_by_a_pause);
+    tcase_add_test(connects, a_connection_that_takes_no_call_is_followed_by_a_pause);
     tcase_add_test(connects, a_call_may_wait_until_the_server_is_there);
     tcase_add_test(connects, a_peer_that_went_silent_is_found_by_keepalive);
     tcase_add_test(connects, a_call_on_a_silent_connection_is_made_elsewhere);
