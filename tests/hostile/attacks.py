@@ -308,17 +308,17 @@ def slow_headers(connection):
 
 
 def slow_bodies(connection):
-    """A hundred streams, each a prefix that promises a megabyte."""
+    """A hundred streams, each a prefix that promises 256 KiB."""
     return held(connection, b"".join(
-        connection.begin([("grpc-timeout", "29S")]) + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100)
-        for _ in range(100)))
+        connection.begin([("grpc-timeout", "29S")], path=UPDATE) +
+        frame(DATA, 0, connection.stream, b"\0\0\x03\xff\xff" + b"x" * 100) for _ in range(100)))
 
 
 def dripping_bodies(connection):
     """The same, and a byte now and then: always some progress."""
     connection.send(b"".join(
-        connection.begin([("grpc-timeout", "29S")]) + frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff" + b"x" * 100)
-        for _ in range(100)))
+        connection.begin([("grpc-timeout", "29S")], path=UPDATE) +
+        frame(DATA, 0, connection.stream, b"\0\0\x03\xff\xff" + b"x" * 100) for _ in range(100)))
     while True:
         connection.send(b"".join(frame(DATA, 0, stream, b"x") for stream in range(1, connection.stream + 1, 2)))
         for _ in range(40):
@@ -396,8 +396,8 @@ def hoarded_memory(several):
     while True:
         connection = several.another()
         for _ in range(100):
-            connection.send(connection.begin([("grpc-timeout", "29S")]) +
-                            frame(DATA, 0, connection.stream, b"\0\0\x0f\xff\xff") +
+            connection.send(connection.begin([("grpc-timeout", "29S")], path=UPDATE) +
+                            frame(DATA, 0, connection.stream, b"\0\0\x03\xff\xff") +
                             frame(DATA, 0, connection.stream, bytes(16384)) * 3)
             connection.drain()
             yield 4
