@@ -81,6 +81,10 @@ void source_hold(struct tenant_consumer *consumer, unsigned number)
         return;
     source->held = true;
     source->ready = false;
+    /* Until inherit(): a pull of an earlier time may bring events of which others were given back. */
+    source->inherited_seq = UINT64_MAX;
+    source->inherited_count = UINT64_MAX;
+    source->floor_seq = 0;
     source->failures = 0;
     source->not_before_ns = 0;
     atomic_store(&source->shown_held, true);

@@ -1,7 +1,9 @@
 /* What an event's place means, and the table of tenants against a plain list. */
-#include "consumer/order.h"
+#include "consumer/consumer_int.h"
 #include "consumer/id_map.h"
+#include "consumer/order.h"
 
+#include "base/alloc.h"
 #include "base/random.h"
 
 #include <check.h>
@@ -94,6 +96,18 @@ START_TEST(a_table_of_tenants_is_a_list_of_pairs)
     }
 END_TEST
 
+/* Before the server has said what is out of sight, anything may be. */
+START_TEST(nothing_begins_before_the_consumer_was_looked_at)
+    {
+        struct tenant_consumer *consumer = xcalloc(1, sizeof *consumer);
+        ck_assert(source_may_begin(&consumer->sources[3], 7));
+        source_hold(consumer, 3);
+        ck_assert(!source_may_begin(&consumer->sources[3], 7));
+        ck_assert(!source_may_begin(&consumer->sources[3], UINT64_MAX - 1));
+        free(consumer);
+    }
+END_TEST
+
 Suite *suite_consumer_order(void);
 Suite *suite_consumer_order(void)
 {
@@ -101,6 +115,7 @@ Suite *suite_consumer_order(void)
     TCase *tcase = tcase_create("order");
     tcase_add_test(tcase, every_cell_of_the_table);
     tcase_add_test(tcase, a_history_in_any_delivery_order_is_applied_in_order);
+    tcase_add_test(tcase, nothing_begins_before_the_consumer_was_looked_at);
     tcase_add_test(tcase, a_table_of_tenants_is_a_list_of_pairs);
     suite_add_tcase(suite, tcase);
     return suite;
