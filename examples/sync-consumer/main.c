@@ -75,12 +75,9 @@ static void notice(void *context, int level, const char *text)
 
 static bool metrics_print(struct options *options, FILE *file)
 {
-    char *text = malloc(METRICS_SIZE);
-    if (text == NULL)
-        abort();
-    (void)tenant_consumer_metrics(running, text, METRICS_SIZE);
+    char text[METRICS_SIZE];
+    (void)tenant_consumer_metrics(running, text, sizeof text);
     bool good = fputs(text, file) >= 0;
-    free(text);
     if (options->reread != NULL)
         reread_metrics(options->reread, file);
     return good && ferror(file) == 0;

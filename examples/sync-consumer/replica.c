@@ -245,7 +245,8 @@ int replica_store(void *context, const struct tenant_position_change *changes, s
 
 bool replica_doubts(struct replica *replica, struct replica_doubts *out)
 {
-    static const char limit[] = REPLICA_DOUBTS_TEXT;
+    char limit[NUMBER_SIZE];
+    snprintf(limit, sizeof limit, "%d", REPLICA_DOUBTS_MAX);
     const char *values[] = {replica->group, limit};
     *out = (struct replica_doubts){.count = 0};
     if (!is_up(replica))

@@ -7,7 +7,6 @@
 #include <tenant/v1/tenants.pb-c.h>
 
 #define REPLICA_DOUBTS_MAX 32
-#define REPLICA_DOUBTS_TEXT "32"
 
 struct replica {
     const char *url;

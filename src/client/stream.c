@@ -170,9 +170,7 @@ static void put_message(struct client_stream *stream, const ProtobufCMessage *me
     protobuf_c_message_pack(message, place + FRAME_PREFIX_SIZE);
     bool smaller = stream->compress_from > 0 && !stream->spares && size >= stream->compress_from &&
                    gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
-    framing_prefix(place, size);
-    if (smaller)
-        place[0] = FRAME_COMPRESSED;
+    framing_prefix(place, smaller ? FRAME_COMPRESSED : FRAME_PLAIN, size);
     buf_commit(&stream->output, FRAME_PREFIX_SIZE + size);
 }
 

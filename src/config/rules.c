@@ -16,6 +16,15 @@ static void check_identities(struct config_loading *loading);
 static void check_relay(struct config_loading *loading);
 static void check_ports(struct config_loading *loading);
 static void check_orders(struct config_loading *loading);
+/* A setting that another one bounds: "expected at most b (16KiB), got 32KiB". */
+struct breach {
+    const char *key;
+    const char *bound; /* "at most", "less than" */
+    const char *by;    /* the other setting */
+    const char *more;  /* what the bound is besides, behind the other's value */
+};
+
+static void refuse(struct config_loading *loading, const struct breach *breach);
 static void check_order(struct config_loading *loading, const struct order *order);
 static uint32_t streams_most(const struct config *config, const char **name);
 static void check_windows(struct config_loading *loading);
@@ -105,16 +114,21 @@ static void check_order(struct config_loading *loading, const struct order *orde
 {
     if (order->lower_value <= order->upper_value)
         return;
-    size_t lower = key_of(order->lower);
-    struct buf upper_text = BUF_EMPTY;
-    struct buf lower_text = BUF_EMPTY;
-    config_show(loading->config, &config_keys[key_of(order->upper)], &upper_text);
-    config_show(loading->config, &config_keys[lower], &lower_text);
-    config_error(loading, "%skey %s: expected at most %s (%s), got %s",
-                 config_place(loading, lower), order->lower, order->upper, buf_str(&upper_text),
-                 buf_str(&lower_text));
-    buf_deinit(&upper_text);
-    buf_deinit(&lower_text);
+    refuse(loading, &(struct breach){order->lower, "at most", order->upper, ""});
+}
+
+static void refuse(struct config_loading *loading, const struct breach *breach)
+{
+    size_t key = key_of(breach->key);
+    struct buf bound_text = BUF_EMPTY;
+    struct buf text = BUF_EMPTY;
+    config_show(loading->config, &config_keys[key_of(breach->by)], &bound_text);
+    config_show(loading->config, &config_keys[key], &text);
+    config_error(loading, "%skey %s: expected %s %s (%s)%s, got %s", config_place(loading, key),
+                 breach->key, breach->bound, breach->by, buf_str(&bound_text), breach->more,
+                 buf_str(&text));
+    buf_deinit(&bound_text);
+    buf_deinit(&text);
 }
 
 /* Of whoever may have the most; *name: the setting that says so. */
@@ -143,18 +157,11 @@ static void check_windows(struct config_loading *loading)
     uint32_t streams = streams_most(loading->config, &name);
     if (limits->stream_window <= limits->connection_memory / streams)
         return;
-    size_t window = key_of("limits.stream_window");
-    struct buf memory_text = BUF_EMPTY;
-    struct buf window_text = BUF_EMPTY;
-    config_show(loading->config, &config_keys[key_of("limits.connection_memory")], &memory_text);
-    config_show(loading->config, &config_keys[window], &window_text);
-    config_error(loading,
-                 "%skey limits.stream_window: expected at most limits.connection_memory (%s) "
-                 "divided by %s (%u), got %s",
-                 config_place(loading, window), buf_str(&memory_text), name, streams,
-                 buf_str(&window_text));
-    buf_deinit(&memory_text);
-    buf_deinit(&window_text);
+    struct buf more = BUF_EMPTY;
+    buf_printf(&more, " divided by %s (%u)", name, streams);
+    refuse(loading, &(struct breach){"limits.stream_window", "at most", "limits.connection_memory",
+                                     buf_str(&more)});
+    buf_deinit(&more);
 }
 
 /* With an interval as long as the age, the knowledge of changes would be too old before the next look, and
@@ -164,16 +171,8 @@ static void check_epochs(struct config_loading *loading)
     const struct config_cache *cache = &loading->config->cache;
     if (cache->epoch_interval_ns < cache->max_age_ns)
         return;
-    size_t interval = key_of("cache.epoch_interval");
-    struct buf age_text = BUF_EMPTY;
-    struct buf interval_text = BUF_EMPTY;
-    config_show(loading->config, &config_keys[key_of("cache.max_age")], &age_text);
-    config_show(loading->config, &config_keys[interval], &interval_text);
-    config_error(loading,
-                 "%skey cache.epoch_interval: expected less than cache.max_age (%s), got %s",
-                 config_place(loading, interval), buf_str(&age_text), buf_str(&interval_text));
-    buf_deinit(&age_text);
-    buf_deinit(&interval_text);
+    refuse(loading,
+           &(struct breach){"cache.epoch_interval", "less than", "cache.max_age", ""});
 }
 
 /* NATS_CREDS is sometimes the secret itself.  Saying so beats "no such file", and the secret must not

@@ -276,19 +276,15 @@ static bool may_begin(const struct tenant_consumer *consumer, const struct event
 static void gap(struct tenant_consumer *consumer, const struct event_view *view,
                 struct tenant_position last, bool is_certain)
 {
-    uint64_t now = clock_now();
     struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
     if (waiting != NULL && position_compare(view->event.at, waiting->at) > 0) {
         consumer_count(consumer, COUNT_WAITED);
         send_back(consumer, view, AGAIN_NS);
         return;
     }
-    if (waiting == NULL) {
-        waiting = id_map_put(&consumer->waiting, &view->tenant);
-        waiting->source = view->source;
-        waiting->since_ns = now;
-        waiting->alarm_ns = NO_DEADLINE;
-    }
+    if (waiting == NULL)
+        waiting = waiting_put(consumer, view);
+    uint64_t now = clock_now();
     if (is_certain && waiting->alarm_ns == NO_DEADLINE) {
         waiting->alarm_ns = deadline_after(now, consumer->settings.gap_alarm_ms * NS_PER_MS);
         consumer_count(consumer, COUNT_GAPS);

@@ -27,7 +27,8 @@ struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event
         *waiting = (struct waiting){.tenant = view->tenant,
                                     .source = view->source,
                                     .at = view->event.at,
-                                    .since_ns = clock_now()};
+                                    .since_ns = clock_now(),
+                                    .alarm_ns = NO_DEADLINE};
     }
     return waiting;
 }
@@ -39,7 +40,6 @@ void waiting_mark(struct tenant_consumer *consumer, const struct event_view *vie
         return;
     struct waiting *waiting = waiting_put(consumer, view);
     waiting->not_before_ns = waiting->since_ns;
-    waiting->alarm_ns = NO_DEADLINE;
 }
 
 void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view)

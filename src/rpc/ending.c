@@ -157,8 +157,7 @@ static void values_put(struct buf *out, const struct call_header_list *list, siz
 static void envelope_put(struct buf *out, uint8_t flags, struct slice text)
 {
     uint8_t prefix[FRAME_PREFIX_SIZE];
-    framing_prefix(prefix, text.size);
-    prefix[0] = flags;
+    framing_prefix(prefix, flags, text.size);
     buf_put(out, prefix, sizeof prefix);
     buf_put_slice(out, text);
 }

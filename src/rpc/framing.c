@@ -5,7 +5,6 @@
 #include <assert.h>
 
 #define BUFFER_KEPT 512 /* bytes: most requests are smaller */
-#define FRAME_PLAIN 0
 
 static enum framing_result prefix_take(struct framing *framing, struct slice *bytes);
 static enum framing_result prefix_check(struct framing *framing);
@@ -164,10 +163,10 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size)
+void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], uint8_t flags, size_t size)
 {
     assert(size <= UINT32_MAX);
-    prefix[0] = FRAME_PLAIN;
+    prefix[0] = flags;
     for (size_t i = 1; i < FRAME_PREFIX_SIZE; i++)
         prefix[i] = (uint8_t)(size >> (8 * (FRAME_PREFIX_SIZE - 1 - i)));
 }
@@ -179,7 +178,7 @@ void framing_put(struct buf *out, struct slice message)
     uint8_t *place = buf_reserve(out, FRAME_PREFIX_SIZE + message.size);
     if (place == NULL)
         return;
-    framing_prefix(place, message.size);
+    framing_prefix(place, FRAME_PLAIN, message.size);
     if (message.size > 0)
         memcpy(place + FRAME_PREFIX_SIZE, message.data, message.size);
     buf_commit(out, FRAME_PREFIX_SIZE + message.size);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #define FRAME_PREFIX_SIZE 5
+#define FRAME_PLAIN 0
 #define FRAME_COMPRESSED 1 /* the first byte of a prefix: "Compressed-Flag" */
 
 enum framing_result {
@@ -42,8 +43,8 @@ void framing_recycle(struct framing *framing);
 enum framing_result framing_feed(struct framing *framing, struct slice bytes);
 /* The same for one message of several: takes what belongs to it and leaves the rest in *bytes. */
 enum framing_result framing_take(struct framing *framing, struct slice *bytes);
-/* The five bytes before a message of this size. */
-void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], size_t size);
+/* The five bytes before a message of this size; flags: FRAME_PLAIN, FRAME_COMPRESSED, or a protocol's own. */
+void framing_prefix(uint8_t prefix[FRAME_PREFIX_SIZE], uint8_t flags, size_t size);
 /* The whole message is there (it may be empty); of a bare one, if the body has ended. */
 bool framing_has_message(const struct framing *framing);
 /* Of a whole message: its flag was 1. */

@@ -117,8 +117,6 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
 size_t call_message_frame(const struct running_call *call, uint8_t *place, size_t size)
 {
     bool smaller = call->compresses && size > 0 && gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
-    framing_prefix(place, size);
-    if (smaller)
-        place[0] = FRAME_COMPRESSED;
+    framing_prefix(place, smaller ? FRAME_COMPRESSED : FRAME_PLAIN, size);
     return FRAME_PREFIX_SIZE + size;
 }

@@ -90,13 +90,13 @@ bool header_list_has(struct slice list, const char *name)
     return false;
 }
 
-/* HEADER_NAMES: not one of ours. */
-/* OWS of RFC 9110 section 5.6.3 */
+/* OWS of RFC 9110 section 5.6.3. */
 static bool is_blank(uint8_t byte)
 {
     return byte == ' ' || byte == '\t';
 }
 
+/* HEADER_NAMES: not one of ours. */
 static enum header_name name_find(struct slice name)
 {
     if (name.size >= sizeof first_of_size)

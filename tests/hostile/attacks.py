@@ -408,16 +408,19 @@ def hoarded_memory(several):
 # --- messages ---------------------------------------------------------------------------------------------------------------
 
 
+def last_frames(stream, data):
+    """All that a request has to send, in frames of the size that everybody takes."""
+    parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
+    return b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, stream, part) for i, part in enumerate(parts))
+
+
 def message(connection, payload, extra=(), flag=0):
     prefix = bytes([flag]) + struct.pack(">I", len(payload))
     data = prefix + payload
 
     def one():
         head = connection.begin(extra, path=UPDATE)
-        parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
-        body = b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, connection.stream, part)
-                        for i, part in enumerate(parts))
-        return head + body
+        return head + last_frames(connection.stream, data)
     return repeated_slowly(connection, one)
 
 
@@ -466,9 +469,7 @@ def json_message(connection, text):
         head = frame(HEADERS, END_HEADERS, connection.next_stream(), connection.encoder.encode(
             [(":method", "POST"), (":scheme", "https"), (":path", UPDATE), (":authority", "localhost"),
              ("content-type", "application/json")]))
-        parts = [data[i:i + 16384] for i in range(0, len(data), 16384)]
-        return head + b"".join(frame(DATA, END_STREAM if i == len(parts) - 1 else 0, connection.stream, part)
-                               for i, part in enumerate(parts))
+        return head + last_frames(connection.stream, data)
     return repeated_slowly(connection, one)
 
 

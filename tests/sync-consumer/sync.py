@@ -275,9 +275,14 @@ def text_of(uuid_text):
     return "tnt_" + digits
 
 
+def tables(world):
+    """The rows of source and replica, by tenant."""
+    return ({text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)},
+            {row[0]: row[1:] for row in world.ask(REPLICA)})
+
+
 def judge(world, victims, behind, statuses):
-    source = {text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)}
-    replica = {row[0]: row[1:] for row in world.ask(REPLICA)}
+    source, replica = tables(world)
     last = {text_of(t): (i, s) for t, i, s in world.ask(
         "SELECT tenant_id::text, incarnation, seq FROM tenant.tenant_seq", source=True)}
     books = collections.defaultdict(list)
@@ -347,8 +352,7 @@ def row_of(world, tenant, read=False):
 
 
 def differing(world):
-    source = {text_of(row[0]): row[1:] for row in world.ask(SOURCE, source=True)}
-    replica = {row[0]: row[1:] for row in world.ask(REPLICA)}
+    source, replica = tables(world)
     return [(t, source.get(t), replica.get(t)) for t in sorted(set(source) | set(replica)) if source.get(t) != replica.get(t)]
 
 

@@ -123,29 +123,35 @@ static int put_input(struct client_stream *stream, size_t size, bool compressed)
     return test_service_streaming_input_call_put(stream, &in);
 }
 
+/* The one answer to an upload, and its end. */
+static bool sum_is(struct interop *interop, const struct client_call *call,
+                   struct client_stream *stream, int size)
+{
+    Grpc__Testing__StreamingInputCallResponse *out = NULL;
+    client_stream_send_end(stream);
+    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out != NULL && out->aggregated_payload_size == size);
+    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out == NULL && call->status == GRPC_OK);
+    client_stream_close(stream);
+    return true;
+}
+
 static bool client_compressed_streaming(struct interop *interop)
 {
     struct client_call call = call_of(interop);
     struct client_stream *stream = NULL;
-    Grpc__Testing__StreamingInputCallResponse *out = NULL;
     call.compress_from = 1024;
     EXPECT(test_service_streaming_input_call_open(&call, &stream) == OK);
     EXPECT(put_input(stream, 27182, true) == OK);
     EXPECT(put_input(stream, 45904, false) == OK);
-    client_stream_send_end(stream);
-    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
-    EXPECT(out != NULL && out->aggregated_payload_size == 73086);
-    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
-    EXPECT(out == NULL && call.status == GRPC_OK);
-    client_stream_close(stream);
-    return true;
+    return sum_is(interop, &call, stream, 73086);
 }
 
 static bool client_streaming(struct interop *interop)
 {
     struct client_call call = call_of(interop);
     struct client_stream *stream = NULL;
-    Grpc__Testing__StreamingInputCallResponse *out = NULL, *second = NULL;
     EXPECT(test_service_streaming_input_call_open(&call, &stream) == OK);
     for (size_t i = 0; i < SIZES; i++) {
         Grpc__Testing__Payload payload = payload_of(request_sizes[i]);
@@ -154,13 +160,7 @@ static bool client_streaming(struct interop *interop)
         in.payload = &payload;
         EXPECT(test_service_streaming_input_call_put(stream, &in) == OK);
     }
-    client_stream_send_end(stream);
-    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &out) == OK);
-    EXPECT(out != NULL && out->aggregated_payload_size == 74922);
-    EXPECT(test_service_streaming_input_call_next(stream, interop->ctx->arena, &second) == OK);
-    EXPECT(second == NULL && call.status == GRPC_OK);
-    client_stream_close(stream);
-    return true;
+    return sum_is(interop, &call, stream, 74922);
 }
 
 static bool server_streaming(struct interop *interop)

@@ -38,6 +38,26 @@ static inline struct client_call call_make(void)
     return (struct client_call){.ctx = &ctx, .channel = channel, .timeout_ns = PATIENCE_NS};
 }
 
+/* Of a task of its own. */
+static inline struct ctx ctx_in(struct task *task)
+{
+    struct ctx own;
+    ctx_init(&own, NULL, NULL);
+    own.task = task;
+    own.arena = arena_new(0);
+    return own;
+}
+
+/* Turns until all tasks have ended. */
+static inline void loop_out(struct loop *loop)
+{
+    uint64_t end = clock_now() + 2 * PATIENCE_NS;
+    while (task_count(loop) > 0) {
+        loop_turn(loop, 50 * NS_PER_MS);
+        ck_assert_msg(clock_now() < end, "%zu tasks never ended", task_count(loop));
+    }
+}
+
 static inline int ask(struct client_call *call, Grpc__Health__V1__HealthCheckResponse **out)
 {
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;

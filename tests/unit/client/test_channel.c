@@ -18,10 +18,7 @@ struct crowd {
 static void crowd_ask(struct task *task, void *argument)
 {
     struct crowd *crowd = argument;
-    struct ctx own;
-    ctx_init(&own, NULL, NULL);
-    own.task = task;
-    own.arena = arena_new(0);
+    struct ctx own = ctx_in(task);
     struct client_call call = call_make();
     call.ctx = &own;
     call.timeout_ns = crowd->timeout_ns;
@@ -39,15 +36,6 @@ static void crowd_ask(struct task *task, void *argument)
     else
         crowd->failed++;
     arena_free(own.arena);
-}
-
-static void loop_out(struct loop *loop)
-{
-    uint64_t end = clock_now() + 2 * PATIENCE_NS;
-    while (task_count(loop) > 0) {
-        loop_turn(loop, 50 * NS_PER_MS);
-        ck_assert_msg(clock_now() < end, "%zu tasks never ended", task_count(loop));
-    }
 }
 
 static struct crowd crowd_run(unsigned count, uint64_t timeout_ns)

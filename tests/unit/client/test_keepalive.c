@@ -77,8 +77,7 @@ START_TEST(an_answered_ping_is_followed_by_the_next)
     channel_with(20 * NS_PER_MS, 3600 * NS_PER_S);
     struct loop *loop = loop_new(1);
     ck_assert(task_start(loop, watch_pings, &seen, NULL));
-    while (task_count(loop) > 0)
-        loop_turn(loop, 50 * NS_PER_MS);
+    loop_out(loop);
     ck_assert(seen);
     client_channel_free(TAKE(channel));
     loop_free(loop);

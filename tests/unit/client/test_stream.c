@@ -224,10 +224,7 @@ END_TEST
 
 static void talk_in_task(struct task *task, void *argument)
 {
-    struct ctx own;
-    ctx_init(&own, NULL, NULL);
-    own.task = task;
-    own.arena = arena_new(0);
+    struct ctx own = ctx_in(task);
     struct client_call call = call_make();
     call.ctx = &own;
     if (talk(&call, 100, 10000) == OK && call.status == GRPC_OK)
@@ -242,9 +239,7 @@ START_TEST(tasks_send_side_by_side)
     struct loop *loop = loop_new(10);
     for (int i = 0; i < 10; i++)
         ck_assert(task_start(loop, talk_in_task, &well, NULL));
-    uint64_t end = clock_now() + 2 * PATIENCE_NS;
-    while (task_count(loop) > 0 && clock_now() < end)
-        loop_turn(loop, 50 * NS_PER_MS);
+    loop_out(loop);
     ck_assert_uint_eq(well, 10);
     client_channel_free(TAKE(channel));
     loop_free(loop);

@@ -281,10 +281,7 @@ struct crowd {
 static void crowd_talk(struct task *task, void *argument)
 {
     struct crowd *crowd = argument;
-    struct ctx own;
-    ctx_init(&own, NULL, NULL);
-    own.task = task;
-    own.arena = arena_new(0);
+    struct ctx own = ctx_in(task);
     struct client_call call = call_make();
     call.ctx = &own;
     Grpc__Health__V1__HealthCheckResponse *out;
@@ -317,9 +314,7 @@ START_TEST(what_never_left_is_made_again_until_it_does)
     struct loop *loop = loop_new(6);
     for (int i = 0; i < 6; i++)
         ck_assert(task_start(loop, crowd_talk, &crowd, NULL));
-    uint64_t end = clock_now() + 2 * PATIENCE_NS;
-    while (task_count(loop) > 0 && clock_now() < end)
-        loop_turn(loop, 50 * NS_PER_MS);
+    loop_out(loop);
     ck_assert_uint_eq(crowd.well, 6);
     ck_assert_uint_gt(crowd.most_attempts, 2);
     ck_assert_uint_eq(channel->retry_tokens, RETRY_TOKENS_MAX);
@@ -366,8 +361,7 @@ START_TEST(a_stream_cancelled_in_its_pause_is_told_so)
     serve(hang_up);
     struct loop *loop = loop_new(1);
     ck_assert(task_start(loop, cancel_in_pause, &kind, NULL));
-    while (task_count(loop) > 0)
-        loop_turn(loop, 50 * NS_PER_MS);
+    loop_out(loop);
     ck_assert_int_eq(kind, FAULT_CANCELLED);
     client_channel_free(TAKE(channel));
     loop_free(loop);
@@ -392,10 +386,7 @@ static void hold_then_go(struct scripted *self, int32_t id, bool whole)
 static void hold_room(struct task *task, void *argument)
 {
     bool *moved = argument;
-    struct ctx own;
-    ctx_init(&own, NULL, NULL);
-    own.task = task;
-    own.arena = arena_new(0);
+    struct ctx own = ctx_in(task);
     struct client_call call = call_make();
     call.ctx = &own;
     struct client_stream *stream = NULL;
@@ -430,8 +421,7 @@ START_TEST(what_waits_for_room_leaves_at_a_goaway)
     while (scripted_count(&server, SEEN_HEADERS) == 0 && clock_now() < end)
         loop_turn(loop, NS_PER_MS);
     ck_assert(task_start(loop, crowd_talk, &crowd, NULL));
-    while (task_count(loop) > 0 && clock_now() < end)
-        loop_turn(loop, 50 * NS_PER_MS);
+    loop_out(loop);
     ck_assert(moved);
     ck_assert_uint_eq(crowd.well, 1);
     ck_assert_uint_eq(crowd.most_attempts, 2);
