@@ -10,6 +10,9 @@ import lab
 
 BACKLOG = 96000
 TENANTS = 960
+PACED_RATE = 2000
+PACED_BATCH = 20
+PACED_SECONDS = 10
 
 
 def shard_of(text):
@@ -17,6 +20,11 @@ def shard_of(text):
     for byte in text.encode():
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
     return value % 16
+
+
+def shards():
+    """Of the tenants 1 to TENANTS, an array of PostgreSQL."""
+    return "{" + ",".join(str(shard_of(lab.tenant_id(lab.bench_uuid(n)))) for n in range(1, TENANTS + 1)) + "}"
 
 
 def run(report, rounds):
@@ -42,11 +50,28 @@ def run(report, rounds):
                 f"{len(payload) // 2} bytes, 16 streams, R1 on file")
     report.figure("  start → all 16 streams are known and served", lab.median_of(runs["service"], "takeover_s"), "s",
                   "one event for each shard, settled; the relay compares the last 2,000 messages of each stream")
-    latency = trickle()
-    report.goal("  written → stored and settled: p99", latency["p99_ms"], "≤", 50, "ms",
-                f"p50 {latency['p50_ms']:.1f} ms at {latency['writes_per_s']:.0f} writes/s, "
-                f"{latency['events']} events; from the row's clock_timestamp() to the move after the acks")
+    latency = delays(report, payload)
     return {"runs": runs, "latency": latency}
+
+
+def delays(report, payload):
+    """From the row's clock_timestamp(), which is before its commit, to the move after the acknowledgements."""
+    behind = delay(lambda service: updates(service, 5))
+    report.figure("  written → stored and settled: p99, behind the backlogs", behind["p99_ms"], "ms",
+                  f"p50 {behind['p50_ms']:.1f} ms, {behind['events']} events, one caller; beside the vacuum and the "
+                  "checkpoint of what came before")
+    # a second of writing and another one of the vacuum's, that are the backlogs'
+    lab.sql("VACUUM tenant.outbox")
+    lab.sql("CHECKPOINT")
+    single = delay(lambda service: updates(service, 10))
+    report.goal("  written → stored and settled: p99, one caller", single["p99_ms"], "≤", 50, "ms",
+                f"p50 {single['p50_ms']:.1f} ms, {single['events']} events of UpdateTenant in 10 s")
+    paced = delay(lambda service: write_paced(payload, PACED_SECONDS))
+    if paced["events"] < PACED_SECONDS * PACED_RATE:
+        raise lab.Failed(f"{paced['events']} of {PACED_SECONDS * PACED_RATE} events were settled")
+    report.goal("  written → stored and settled: p99, 2,000 events/s", paced["p99_ms"], "≤", 50, "ms",
+                f"p50 {paced['p50_ms']:.1f} ms, {paced['events']} events, {PACED_BATCH} in a transaction")
+    return {"behind": behind, "single": single, "paced": paced}
 
 
 def sample_payload():
@@ -70,7 +95,6 @@ def wake(service):
 
 
 def fill(payload):
-    shards = "{" + ",".join(str(shard_of(lab.tenant_id(lab.bench_uuid(n)))) for n in range(1, TENANTS + 1)) + "}"
     base = int(lab.sql("SELECT coalesce(max(seq), 0) FROM tenant.outbox_sent")[0][0]) + 1_000_000
     lab.sql(f"""
 SET synchronous_commit = off;
@@ -81,7 +105,7 @@ SELECT t.shard, ('01900000-0000-7000-8000-' || lpad(to_hex(t.n), 12, '0'))::uuid
     (SELECT incarnation FROM tenant.installation), 1, gen_random_uuid(), 'tenant.org.updated.v1',
     '\\x{payload}', '00-0123456789abcdef0123456789abcdef-0123456789abcdef-00'
 FROM generate_series(1, {BACKLOG // TENANTS}) s,
-    unnest('{shards}'::smallint[]) WITH ORDINALITY AS t(shard, n);
+    unnest('{shards()}'::smallint[]) WITH ORDINALITY AS t(shard, n);
 UPDATE tenant.tenant_seq SET seq = {base} + {BACKLOG // TENANTS}
 WHERE tenant_id IN (SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
                     FROM generate_series(1, {TENANTS}) n);""")
@@ -99,29 +123,55 @@ def drained():
 
 
 def settled_rate():
-    """Between the first and the last move; the first one's rows do not count."""
+    """Between the first and the last move; the first one's rows do not count, as its time does not."""
     rows = lab.sql("""
-WITH b AS (SELECT sent_at, date_trunc('milliseconds', sent_at) AS at FROM tenant.outbox_sent),
- f AS (SELECT min(sent_at) AS first, max(sent_at) AS last FROM b)
-SELECT count(*), extract(epoch FROM max(f.last) - min(f.first)) FROM b, f""")
-    count, seconds = int(rows[0][0]), float(rows[0][1])
+WITH m AS (SELECT xmin::text AS transaction, count(*) AS events, max(sent_at) AS done FROM tenant.outbox_sent GROUP BY 1)
+SELECT sum(events), sum(events) FILTER (WHERE done > first), extract(epoch FROM max(done) - first)
+FROM m, (SELECT min(done) AS first FROM m) f GROUP BY first""")
+    count, counted, seconds = int(rows[0][0]), int(rows[0][1]), float(rows[0][2])
     if count < BACKLOG or seconds <= 0:
         raise lab.Failed(f"{count} of {BACKLOG} events were settled in {seconds} s")
-    return count / seconds
+    return counted / seconds
 
 
-def trickle():
-    with lab.Service("trickle") as service:
+def delay(write):
+    """How long the events of `write` took, all of them."""
+    with lab.Service("delay") as service:
         wake(service)
         lab.sql("TRUNCATE tenant.outbox_sent")
-        lab.sql("CHECKPOINT")  # of the backlogs before: a second of writing, that is not this part's
-        file = lab.write_requests("trickle", [
-            (lab.update_request(lab.bench_uuid(n), f"Trickle {time.time_ns()} {turn} {n}"),
-             {"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))}) for turn in range(8) for n in range(1, TENANTS + 1)])
-        done = lab.load(service, lab.UPDATE, file, who="api-gateway", connections=1, streams=1, seconds=10, warmup=1)
+        write(service)
         drained()
     row = lab.sql("""
 SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)
 FROM (SELECT extract(epoch FROM sent_at - created_at) * 1000 AS ms FROM tenant.outbox_sent) e""")[0]
-    return {"events": int(row[0]), "p50_ms": float(row[1]), "p99_ms": float(row[2]),
-            "writes_per_s": done["calls_per_s"]}
+    return {"events": int(row[0]), "p50_ms": float(row[1]), "p99_ms": float(row[2])}
+
+
+def updates(service, seconds):
+    file = lab.write_requests("delay", [
+        (lab.update_request(lab.bench_uuid(n), f"Delay {time.time_ns()} {turn} {n}"),
+         {"x-tenant-id": lab.tenant_id(lab.bench_uuid(n))}) for turn in range(8) for n in range(1, TENANTS + 1)])
+    lab.load(service, lab.UPDATE, file, who="api-gateway", connections=1, streams=1, seconds=seconds, warmup=0)
+
+
+def write_paced(payload, seconds):
+    """More than the service's own writes could be on a machine that all of this shares: rows as a business transaction
+    writes them, a lot for each hundredth of a second, each lot committed and flushed."""
+    lab.sql(f"""
+CREATE TEMP TABLE bench_tenant AS SELECT n - 1 AS n, s AS shard,
+    ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS tenant_id
+FROM unnest('{shards()}'::smallint[]) WITH ORDINALITY AS t(s, n);
+DO $$
+DECLARE
+    began timestamptz := clock_timestamp();
+BEGIN
+    FOR lot IN 1..{seconds * PACED_RATE // PACED_BATCH} LOOP
+        WITH next AS (UPDATE tenant.tenant_seq q SET seq = q.seq + 1 FROM bench_tenant b
+            WHERE b.n / {PACED_BATCH} = lot % {TENANTS // PACED_BATCH} AND q.tenant_id = b.tenant_id
+            RETURNING b.shard, q.tenant_id, q.seq, q.incarnation)
+        INSERT INTO tenant.outbox (shard, tenant_id, seq, incarnation, epoch, msg_id, subject, payload)
+        SELECT shard, tenant_id, seq, incarnation, 1, gen_random_uuid(), 'tenant.org.updated.v1', '\\x{payload}' FROM next;
+        COMMIT;
+        PERFORM pg_sleep(extract(epoch FROM began + lot * interval '{PACED_BATCH / PACED_RATE} s' - clock_timestamp()));
+    END LOOP;
+END $$;""")
