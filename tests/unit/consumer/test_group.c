@@ -20,6 +20,25 @@ static struct group_table *table_new(void)
     return table;
 }
 
+/* Member by member: what is between them is nobody's. */
+static void same(const struct group_table *a, const struct group_table *b)
+{
+    ck_assert_uint_eq(a->member_count, b->member_count);
+    for (size_t i = 0; i < a->member_count; i++) {
+        ck_assert_str_eq(a->members[i].name, b->members[i].name);
+        ck_assert_uint_eq(a->members[i].beat, b->members[i].beat);
+        ck_assert_uint_eq(a->members[i].ttl_ms, b->members[i].ttl_ms);
+    }
+    for (unsigned i = 0; i < PARTITION_COUNT; i++)
+        ck_assert_str_eq(a->owners[i], b->owners[i]);
+    ck_assert_uint_eq(a->attempt_count, b->attempt_count);
+    for (size_t i = 0; i < a->attempt_count; i++) {
+        ck_assert_uint_eq(a->attempts[i].partition, b->attempts[i].partition);
+        ck_assert_uint_eq(a->attempts[i].stream_seq, b->attempts[i].stream_seq);
+        ck_assert_uint_eq(a->attempts[i].attempts, b->attempts[i].attempts);
+    }
+}
+
 START_TEST(what_is_written_is_read)
     {
         struct group_table *table = table_new(), *read = table_new();
@@ -33,7 +52,7 @@ START_TEST(what_is_written_is_read)
         group_table_note(table, &(struct group_attempt){PARTITION_COUNT, 123456, 4});
         group_table_format(table, &text);
         ck_assert_msg(group_table_parse(buf_slice(&text), read), "%s", buf_str(&text));
-        ck_assert_mem_eq(read, table, sizeof *table);
+        same(read, table);
         ck_assert_uint_eq(group_table_attempts(read, 7, 123456), 9);
         ck_assert_uint_eq(group_table_attempts(read, PARTITION_COUNT, 123456), 4); /* of a letter */
         ck_assert_uint_eq(group_table_attempts(read, 8, 123456), 0);
@@ -62,7 +81,7 @@ START_TEST(a_full_one_fits)
         ck_assert_uint_eq(group_table_attempts(table, 15, UINT64_MAX - 127), 128); /* the few gave way */
         group_table_format(table, &text);
         ck_assert(group_table_parse(buf_slice(&text), read));
-        ck_assert_mem_eq(read, table, sizeof *table);
+        same(read, table);
         buf_deinit(&text);
         free(table);
         free(read);
