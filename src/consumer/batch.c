@@ -89,8 +89,10 @@ static void move_on(struct tenant_consumer *consumer, struct known_position *pos
                     struct tenant_position at)
 {
     struct batch *batch = &consumer->batch;
-    if (is_batched(consumer) && !position_is_dirty(position))
+    if (is_batched(consumer) && !position_is_dirty(position)) {
         batch->dirty[batch->dirty_count++] = position->tenant;
+        position->unkept = at;
+    }
     position->current = at;
     if (!is_batched(consumer))
         position->kept = at;
@@ -117,15 +119,19 @@ static int store_dirty(struct tenant_consumer *consumer)
     return rc;
 }
 
-/* What could not be kept is read anew and handled again. */
+/* What could not be kept is read anew and handled again, from its first event on. */
 static void settle(struct tenant_consumer *consumer, int rc)
 {
     struct batch *batch = &consumer->batch;
     for (size_t i = 0; i < batch->dirty_count; i++) {
         struct known_position *known = id_map_find(&consumer->positions, &batch->dirty[i]);
         known->kept = known->current;
-        if (rc != 0)
-            position_forget(consumer, &batch->dirty[i]);
+        if (rc == 0)
+            continue;
+        const struct event_view first = {
+            .tenant = known->tenant, .source = known->source, .event.at = known->unkept};
+        waiting_mark(consumer, &first);
+        position_forget(consumer, &first.tenant);
     }
     for (size_t i = 0; i < batch->count; i++)
         (void)broker_ack(consumer, batch->replies[i], rc == 0 ? ACK_DONE : ACK_AGAIN, 0);

@@ -155,11 +155,16 @@ bool batch_skip(struct tenant_consumer *consumer, const struct event_view *view,
 uint64_t waiting_pause_ns(const struct tenant_consumer *consumer, unsigned attempts);
 /* The entry of a tenant that waits for this event; any other one of the tenant gives way. */
 struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event_view *view);
+/* The same for one that is behind a gap: since when the tenant waits stays, and what is known of the gap. */
+struct waiting *waiting_move(struct tenant_consumer *consumer, const struct event_view *view);
 /* The event goes back for a reason that is not its own: those behind it wait, or one of them might be taken for
  * the first that this group gets of its tenant. */
 void waiting_mark(struct tenant_consumer *consumer, const struct event_view *view);
-/* The event is done with: nobody waits for it or one before it. */
-void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view);
+/* The tenant is behind `at`: nobody waits for that event or one before it. */
+void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
+                    struct tenant_position at);
+/* What the tenant waits for should have come back long ago: it was handled elsewhere, or is gone. */
+bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waiting *waiting);
 /* Those whose gap is old: tells the caller. */
 void waiting_alarms(struct tenant_consumer *consumer);
 void waiting_forget(struct tenant_consumer *consumer, unsigned source);

@@ -41,7 +41,7 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order);
 static void gap(struct tenant_consumer *consumer, const struct event_view *view,
-                struct tenant_position last, bool is_certain);
+                struct tenant_position last, enum order order);
 static enum tenant_outcome attempt(struct tenant_consumer *consumer, struct event_view *view,
                                    struct known_position *position, struct tenant_reason *reason);
 static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct event_view *view,
@@ -183,12 +183,14 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
     struct tenant_reason reason = {.cause = ""};
     if (!position_find(consumer, view, &position))
         return unavailable(consumer, view);
+    waiting_passed(consumer, &view->tenant, position->current);
     enum order order = order_of(position->current, view->event.at);
     if (order != ORDER_OLD && must_wait(consumer, view))
         return true;
     if (order == ORDER_GAP || order == ORDER_FIRST) {
         if (!position_find_anew(consumer, view, &position))
             return unavailable(consumer, view);
+        waiting_passed(consumer, &view->tenant, position->current);
         order = order_of(position->current, view->event.at);
     }
     if (order == ORDER_OLD) {
@@ -196,7 +198,7 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
         return true;
     }
     if (order != ORDER_NEXT && !may_begin(consumer, view, order)) {
-        gap(consumer, view, position->current, order == ORDER_GAP);
+        gap(consumer, view, position->current, order);
         return true;
     }
     switch (attempt(consumer, view, position, &reason)) {
@@ -230,7 +232,7 @@ static void old(struct tenant_consumer *consumer, const struct event_view *view,
                 const struct known_position *position)
 {
     consumer_count(consumer, COUNT_OLD);
-    waiting_passed(consumer, view);
+    waiting_passed(consumer, &view->tenant, view->event.at);
     if (position_compare(view->event.at, position->kept) > 0)
         batch_add(consumer, view, NULL);
     else
@@ -249,9 +251,7 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
     int order = position_compare(view->event.at, waiting->at);
     if (order < 0 || (order == 0 && (waiting->attempts == 0 || left <= EARLY_NS)))
         return false;
-    uint64_t lost_ns =
-        deadline_after(waiting->not_before_ns, consumer->settings.ack_wait_ms * NS_PER_MS);
-    if (order > 0 && now > lost_ns)
+    if (order > 0 && waiting_is_lost(consumer, waiting))
         return false;
     consumer_count(consumer, COUNT_WAITED);
     send_back(consumer, view, order == 0 ? left : left + BEHIND_NS);
@@ -260,7 +260,7 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
 
 /* An event that is not its tenant's next one, all the same: when the gap was accepted, or when it is the
  * first that this group ever gets of the tenant.  That is certain only when nothing earlier is with another
- * member. */
+ * member, and nothing earlier was sent back. */
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order)
 {
@@ -268,28 +268,33 @@ static bool may_begin(const struct tenant_consumer *consumer, const struct event
     int behind = waiting == NULL ? 0 : position_compare(view->event.at, waiting->at);
     if (behind == 0 && waiting != NULL && waiting->is_accepted)
         return true;
-    return behind <= 0 && order == ORDER_FIRST &&
-           source_may_begin(&consumer->sources[view->source], view->event.stream_sequence);
+    if (behind > 0 || order != ORDER_FIRST)
+        return false;
+    if (waiting != NULL && waiting->missed.incarnation != 0 &&
+        position_compare(view->event.at, waiting->missed) > 0)
+        return false;
+    return source_may_begin(&consumer->sources[view->source], view->event.stream_sequence);
 }
 
-/* Not certain: an event before it may still come from a member before us, and does so in time. */
+/* One that may be its tenant's first is no gap yet: an event before it may still come from a member before us,
+ * and does so in time.  Unless that was here, and is lost: then it takes its place, to be told in time. */
 static void gap(struct tenant_consumer *consumer, const struct event_view *view,
-                struct tenant_position last, bool is_certain)
+                struct tenant_position last, enum order order)
 {
-    struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
-    if (waiting != NULL && position_compare(view->event.at, waiting->at) > 0) {
+    const struct waiting *known = id_map_find(&consumer->waiting, &view->tenant);
+    if (known != NULL && position_compare(view->event.at, known->at) > 0 &&
+        !waiting_is_lost(consumer, known)) {
         consumer_count(consumer, COUNT_WAITED);
         send_back(consumer, view, AGAIN_NS);
         return;
     }
-    if (waiting == NULL)
-        waiting = waiting_put(consumer, view);
+    struct waiting *waiting = waiting_move(consumer, view);
     uint64_t now = clock_now();
+    bool is_certain = order == ORDER_GAP || waiting->missed.incarnation != 0;
     if (is_certain && waiting->alarm_ns == NO_DEADLINE) {
         waiting->alarm_ns = deadline_after(now, consumer->settings.gap_alarm_ms * NS_PER_MS);
         consumer_count(consumer, COUNT_GAPS);
     }
-    waiting->at = view->event.at;
     waiting->last = last;
     uint64_t age = (now - waiting->since_ns) / 4;
     uint64_t pause = age < GAP_FLOOR_NS ? GAP_FLOOR_NS : age > GAP_CAP_NS ? GAP_CAP_NS : age;
@@ -318,11 +323,12 @@ static enum tenant_outcome unspoiled(struct tenant_consumer *consumer, struct ev
     bool known = waiting != NULL && position_compare(waiting->at, view->event.at) == 0;
     unsigned before = known && waiting->attempts > 0 ? waiting->attempts
                                                      : attempts_before(consumer, view);
-    view->event.attempt = before + 1;
-    if (known && waiting->is_dead) {
+    if (known && waiting->is_dead) { /* given up already: no attempt more */
+        view->event.attempt = before;
         *reason = waiting->reason;
         return TENANT_EVENT_DEAD;
     }
+    view->event.attempt = before + 1;
     if (view->form == EVENT_MALFORMED) {
         snprintf(reason->cause, sizeof reason->cause, "MALFORMED");
         snprintf(reason->detail, sizeof reason->detail, "%s", view->fault);
@@ -349,7 +355,7 @@ static void done(struct tenant_consumer *consumer, const struct event_view *view
 {
     consumer_count(consumer, COUNT_DONE);
     consumer->pauses = 0;
-    waiting_passed(consumer, view);
+    waiting_passed(consumer, &view->tenant, view->event.at);
     (void)attempts_note(consumer, view, 0, false);
     atomic_store_explicit(&consumer->sources[view->source].stored_ns, view->event.stored_ns,
                           memory_order_relaxed);
@@ -391,7 +397,7 @@ static void dead(struct tenant_consumer *consumer, const struct event_view *view
     consumer_count(consumer, COUNT_DEAD);
     consumer_notice(consumer, 2, "%s %s of %s is a dead letter: %s %s", view->event.type,
                     view->event.id, view->event.tenant_id, reason->cause, reason->detail);
-    waiting_passed(consumer, view);
+    waiting_passed(consumer, &view->tenant, view->event.at);
     (void)attempts_note(consumer, view, 0, false);
     (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
 }

@@ -77,6 +77,7 @@ struct known_position {
     unsigned source;
     struct tenant_position current; /* after the last event handled */
     struct tenant_position kept;    /* by the caller */
+    struct tenant_position unkept;  /* the first event handled since: only where the two differ */
 };
 
 /* A tenant whose events wait for the one at `at`. */
@@ -85,6 +86,8 @@ struct waiting {
     unsigned source;
     struct tenant_position at;   /* the lowest event that was sent back */
     struct tenant_position last; /* the tenant's position then */
+    struct tenant_position
+        missed;                  /* one before it was sent back too, and is overdue; {0, 0}: none */
     uint64_t not_before_ns;      /* it is delivered again then */
     unsigned attempts;           /* of the handler, all in vain; 0: a gap */
     bool is_dead;                /* to be a dead letter … */

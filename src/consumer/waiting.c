@@ -23,6 +23,9 @@ uint64_t waiting_pause_ns(const struct tenant_consumer *consumer, unsigned attem
 struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event_view *view)
 {
     struct waiting *waiting = id_map_put(&consumer->waiting, &view->tenant);
+    struct tenant_position missed = waiting->missed;
+    if (position_compare(view->event.at, missed) <= 0)
+        missed = (struct tenant_position){0, 0};
     if (position_compare(waiting->at, view->event.at) != 0) {
         *waiting = (struct waiting){.tenant = view->tenant,
                                     .source = view->source,
@@ -30,6 +33,22 @@ struct waiting *waiting_put(struct tenant_consumer *consumer, const struct event
                                     .since_ns = clock_now(),
                                     .alarm_ns = NO_DEADLINE};
     }
+    waiting->missed = missed;
+    return waiting;
+}
+
+/* What is said of an accepted gap, and of attempts, is said of one event alone. */
+struct waiting *waiting_move(struct tenant_consumer *consumer, const struct event_view *view)
+{
+    const struct waiting *known = id_map_find(&consumer->waiting, &view->tenant);
+    if (known == NULL)
+        return waiting_put(consumer, view);
+    const struct waiting before = *known;
+    struct waiting *waiting = waiting_put(consumer, view);
+    waiting->since_ns = before.since_ns;
+    waiting->alarm_ns = before.alarm_ns;
+    if (before.missed.incarnation == 0 && position_compare(view->event.at, before.at) > 0)
+        waiting->missed = before.at;
     return waiting;
 }
 
@@ -42,11 +61,18 @@ void waiting_mark(struct tenant_consumer *consumer, const struct event_view *vie
     waiting->not_before_ns = waiting->since_ns;
 }
 
-void waiting_passed(struct tenant_consumer *consumer, const struct event_view *view)
+void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
+                    struct tenant_position at)
 {
-    const struct waiting *waiting = id_map_find(&consumer->waiting, &view->tenant);
-    if (waiting != NULL && position_compare(view->event.at, waiting->at) >= 0)
-        id_map_remove(&consumer->waiting, &view->tenant);
+    const struct waiting *waiting = id_map_find(&consumer->waiting, tenant);
+    if (waiting != NULL && position_compare(at, waiting->at) >= 0)
+        id_map_remove(&consumer->waiting, tenant);
+}
+
+bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waiting *waiting)
+{
+    uint64_t ack_wait = consumer->settings.ack_wait_ms * NS_PER_MS;
+    return clock_now() > deadline_after(waiting->not_before_ns, ack_wait);
 }
 
 void waiting_alarms(struct tenant_consumer *consumer)

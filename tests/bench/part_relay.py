@@ -55,7 +55,8 @@ def run(report, rounds):
 
 
 def delays(report, payload):
-    """From the row's clock_timestamp(), which is before its commit, to the move after the acknowledgements."""
+    """From the row's clock_timestamp(), which is before its commit, to the move after the acknowledgements: a bound of
+    commit to stored from above."""
     behind = delay(lambda service: updates(service, 5))
     report.figure("  written → stored and settled: p99, behind the backlogs", behind["p99_ms"], "ms",
                   f"p50 {behind['p50_ms']:.1f} ms, {behind['events']} events, one caller; beside the vacuum and the "

@@ -10,6 +10,7 @@
  *   accept                         accept every gap
  *   moved TENANT INC SEQUENCE      the tenant's position is there now, as if another member had kept it
  *   refuse-store TIMES [AFTER]     the next TIMES calls of `store` fail, but for AFTER that come before
+ *   random SEED PERMILLE           each call of a callback fails so often, by chance: handlers in all their ways
  *   metrics                        print the metrics and "."
  *   stop                           tenant_consumer_stop()
  *
@@ -53,6 +54,7 @@ static struct {
     struct rule rules[RULES_MAX];
     int rule_count;
     int refuse_store, refuse_after;
+    unsigned seed, permille;
     unsigned pace_ms;
     bool accept;
     struct kept kept[TENANTS_MAX];
@@ -113,6 +115,11 @@ static const char *word_of(enum tenant_outcome outcome)
     return "?";
 }
 
+static bool by_chance(void)
+{
+    return world.permille > 0 && (unsigned)rand_r(&world.seed) % 1000 < world.permille;
+}
+
 static enum tenant_outcome apply(void *context, const struct tenant_event *event, struct tenant_reason *reason)
 {
     (void)context;
@@ -131,6 +138,8 @@ static enum tenant_outcome apply(void *context, const struct tenant_event *event
         rule->times -= rule->times > 0;
         snprintf(reason->cause, sizeof reason->cause, "TOLD_TO");
         snprintf(reason->detail, sizeof reason->detail, "by rule %s", rule->what);
+    } else if (by_chance()) {
+        outcome = outcomes[1 + (unsigned)rand_r(&world.seed) % (OUTCOMES - 1)].outcome;
     }
     pthread_mutex_unlock(&world.lock);
     if (pause_ms > 0)
@@ -153,10 +162,11 @@ static int load(void *context, const char *tenant_id, struct tenant_position *po
     (void)context;
     pthread_mutex_lock(&world.lock);
     const struct kept *kept = kept_find(tenant_id);
+    bool fails = by_chance();
     if (kept != NULL)
         *position = kept->at;
     pthread_mutex_unlock(&world.lock);
-    return 0;
+    return fails ? 1 : 0;
 }
 
 static void keep(const char *tenant, struct tenant_position at)
@@ -176,6 +186,8 @@ static int store_locked(const struct tenant_position_change *changes, size_t cou
         world.refuse_store--;
         return 2;
     }
+    if (by_chance())
+        return 2;
     for (size_t i = 0; i < count; i++) {
         const struct kept *kept = kept_find(changes[i].tenant_id);
         const struct tenant_position now = kept == NULL ? (struct tenant_position){0, 0} : kept->at;
@@ -239,6 +251,8 @@ static void command(const char *line)
     if (strncmp(line, "accept", 6) == 0)
         world.accept = true;
     else if (sscanf(line, "refuse-store %d %d", &world.refuse_store, &world.refuse_after) >= 1)
+        ;
+    else if (sscanf(line, "random %u %u", &world.seed, &world.permille) == 2)
         ;
     else if (sscanf(line, "moved %39s %llu %llu", rule.tenant, &incarnation, &rule.sequence) == 3)
         keep(rule.tenant, (struct tenant_position){incarnation, rule.sequence});

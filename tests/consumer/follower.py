@@ -68,6 +68,7 @@ class Follower:
                     "ca_file": f"{pki}/ca.pem", "cert_file": f"{pki}/sync-service.pem",
                     "key_file": f"{pki}/sync-service.key", "group": "sync-service", "ack_wait_ms": 2000,
                     "lease_ttl_ms": 1500, "backoff_ms": 100, "gap_alarm_ms": 1000} | settings
+        self.positions_file = settings.get("positions")
         self.lines, self.events, self.notices = queue.Queue(), [], []
         self.others = []
         self.process = subprocess.Popen([program, *verb, *(f"{k}={v}" for k, v in settings.items())], text=True,

@@ -142,18 +142,49 @@ def test_a_tenant_whose_beginning_is_gone_begins_with_what_there_is(broker, foll
 
 
 def test_positions_that_cannot_be_kept_let_events_come_again(broker, follow):
-    tenant = tenant_in(None)
-    follower = follow(positions=True)
-    follower.tell("refuse-store 1")
-    broker.publish_many([(tenant, n) for n in range(1, 4)])
-    until(lambda: 3 in follower.sequences(tenant))
-    until(lambda: follower.sequences(tenant)[-3:] == [1, 2, 3] and len(follower.done()) > 3 or
-          broker.consumer(f"TENANT_{follower.done()[0].partition:02d}", "sync-service").num_ack_pending == 0)
+    """Also those of a tenant that the group never had, of which a later event is at hand already: it is not the first."""
+    tenant, other = tenant_in(3), tenant_in(3)
+    follower = follow(positions=True, batch=2, ack_wait_ms=5000)
+    broker.publish(other, 1)
+    follower.wait(1)
+    nothing_is_pending(broker, other)
+    follower.tell(f"slow {other} 2 1000")
+    follower.tell("refuse-store 1 1")  # two of the other tenant, then two of ours
+    broker.publish_many([(other, 2), (other, 3)] + [(tenant, n) for n in range(1, 7)])
+    until(lambda: 6 in follower.sequences(tenant), say=lambda: f"{follower.events} {follower.others}")
+    nothing_is_pending(broker, tenant)
+    assert len(follower.done(tenant)) > 6 and set(follower.sequences(tenant)) == set(range(1, 7))
+    assert all(e.before[1] == e.sequence - 1 for e in follower.done(tenant))
     follower.stop()
     second = follow(positions=True)
-    broker.publish(tenant, 4)
+    broker.publish(tenant, 7)
     second.wait(1)
-    assert second.sequences(tenant) == [4]
+    assert second.sequences(tenant) == [7]
+    second.stop()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_passed_over_whatever_fails(broker, follow, seed):
+    """Histories without a gap: each call for event n must say that n - 1 was before it."""
+    tenants, last = [tenant_in(None) for _ in range(48)], 16
+    follower = follow(positions=True, batch=8, ack_wait_ms=20000, attempts_max=3)
+    follower.tell(f"random {seed} 40")
+    broker.publish_many([(tenant, n) for n in range(1, last + 1) for tenant in tenants])
+
+    def missing():
+        seen = {(e.tenant, e.sequence) for e in list(follower.events) if e.what in ("done", "dead", "retry")}
+        return [(tenant, n) for tenant in tenants for n in range(1, last + 1) if (tenant, n) not in seen]
+
+    until(lambda: not missing() and not any(broker.consumer(f"TENANT_{n:02d}", "sync-service").num_ack_pending
+                                            for n in range(16)), 60, lambda: f"{missing()[:5]} {follower.others}")
+    follower.tell("random 1 0")
+    follower.stop()
+    wrong = [(e, e.before) for e in follower.events if e.before != ((1, e.sequence - 1) if e.sequence > 1 else (0, 0))]
+    assert not wrong and not [line for line in follower.others if line.startswith("gap ")]
+    for what in ("retry", "dead", "stale", "away"):
+        assert [e for e in follower.events if e.what == what], what
+    kept = {line.split()[0]: int(line.split()[2]) for line in follower.positions_file.read_text().splitlines()}
+    assert kept == {tenant: last for tenant in tenants}
 
 
 def gathered(broker, follow, tenant, count):
@@ -171,6 +202,67 @@ def gathered(broker, follow, tenant, count):
 
 def nothing_is_pending(broker, tenant):
     until(lambda: broker.consumer(f"TENANT_{partition_of(tenant):02d}", "sync-service").num_ack_pending == 0)
+
+
+def test_an_event_that_is_gone_is_a_gap_that_is_told(broker, follow):
+    """The event that the others wait for was delivered, then deleted from the stream: it never comes back."""
+    tenant = tenant_in(3)
+    broker.publish(tenant, 1)
+    _, second = broker.publish(tenant, 2)
+    follower = follow(positions=True, backoff_ms=1500)
+    follower.tell(f"retry {tenant} 2 -1")
+    until(lambda: [e for e in follower.events if e.what == "retry"])
+    broker.run(broker.js().delete_msg("TENANT_03", second))
+    broker.publish_many([(tenant, 4), (tenant, 3)])
+    until(lambda: f"gap {tenant} 1.3 behind 1.1" in follower.others, say=lambda: f"{follower.events} {follower.others}")
+    assert follower.sequences(tenant) == [1]
+    follower.tell("accept")
+    until(lambda: follower.sequences(tenant) == [1, 3, 4], say=lambda: f"{follower.events} {follower.others}")
+    follower.stop()
+
+
+def test_a_beginning_that_is_gone_is_told(broker, follow):
+    """The first event that this group gets of a tenant is lost after it was delivered: no later one may pass for it."""
+    tenant = tenant_in(3)
+    _, first = broker.publish(tenant, 41)
+    follower = follow(positions=True, backoff_ms=1500)
+    follower.tell(f"retry {tenant} 41 -1")
+    until(lambda: [e for e in follower.events if e.what == "retry"])
+    broker.run(broker.js().delete_msg("TENANT_03", first))
+    broker.publish_many([(tenant, 43), (tenant, 42)])
+    until(lambda: f"gap {tenant} 1.42 behind 0.0" in follower.others, say=lambda: f"{follower.events} {follower.others}")
+    assert follower.sequences(tenant) == []
+    follower.tell("accept")
+    until(lambda: follower.sequences(tenant) == [42, 43], say=lambda: f"{follower.events} {follower.others}")
+    follower.stop()
+
+
+def test_the_event_before_a_gap_may_be_gone(broker, follow):
+    tenant = tenant_in(3)
+    broker.publish(tenant, 1)
+    _, third = broker.publish(tenant, 3)
+    follower = follow(positions=True)
+    until(lambda: f"gap {tenant} 1.3 behind 1.1" in follower.others)
+    broker.run(broker.js().delete_msg("TENANT_03", third))
+    broker.publish(tenant, 4)
+    until(lambda: f"gap {tenant} 1.4 behind 1.1" in follower.others, say=lambda: f"{follower.events} {follower.others}")
+    follower.tell("accept")
+    until(lambda: follower.sequences(tenant) == [1, 4], say=lambda: f"{follower.events} {follower.others}")
+    follower.stop()
+
+
+def test_attempts_and_letters_are_of_one_event_alone(broker, follow):
+    """A gap was accepted, the event behind it fails; one from within the gap comes after all, and has its own attempts."""
+    tenant = tenant_in(3)
+    broker.publish_many([(tenant, 1), (tenant, 5)])
+    follower = follow(positions=True, attempts_max=5, backoff_ms=4000)
+    follower.tell("accept")
+    follower.tell(f"retry {tenant} 5 1")
+    until(lambda: [e for e in follower.events if e.what == "retry"], say=lambda: f"{follower.events} {follower.others}")
+    broker.publish(tenant, 3)
+    until(lambda: follower.sequences(tenant) == [1, 3, 5], say=lambda: f"{follower.events} {follower.others}")
+    assert {e.sequence: e.attempt for e in follower.done(tenant)} == {1: 1, 3: 1, 5: 2}
+    follower.stop()
 
 
 @pytest.mark.parametrize("kept_before", [0, 1])
