@@ -74,9 +74,8 @@ def run(report, rounds):
             _cost_lines(report, name, costs)
         halves = {name: _half_load(name, service, size, requests, full, rounds) for name in names}
     for name, (ours, theirs) in halves.items():
-        ratio = lab.median([mine["p99_us"] / its["p99_us"] for mine, its in zip(ours, theirs)])
-        report.goal(f"p99 at half load / {name}'s", ratio, "≤", 1.0, "",
-                    f"{lab.median_of(ours, 'p99_us'):.0f} / {lab.median_of(theirs, 'p99_us'):.0f} µs, "
+        mine, its = lab.median_of(ours, "p99_us"), lab.median_of(theirs, "p99_us")
+        report.goal(f"p99 at half load / {name}'s", mine / its, "≤", 1.0, "", f"{mine:.0f} / {its:.0f} µs, "
                     f"{lab.median_of(theirs, 'calls_per_s'):,.0f} calls/s, half of what {name} can do")
     nghttpd = _nghttpd(report, size, requests, full, rounds) if shutil.which("nghttpd") else None
     return {"costs": costs, "half_load": halves, "nghttpd": nghttpd}
@@ -116,13 +115,14 @@ def _cost_lines(report, name, costs):
 
 
 def _half_load(name, service, size, requests, full, rounds):
-    """Calls begun at a steady pace, half of what the peer managed; the same pace for both, in turn."""
+    """Calls begun at a steady pace, half of what the peer managed; the same pace for both, in turn.  A p99 needs more
+    time than a mean: what else runs on the machine touches some rounds of one side and not of the other."""
     runs = [], []
     with Peer(_command(name, size)) as peer:
         pace = lab.load(peer, lab.GET, requests, **full)["calls_per_s"] / 2
         for _ in range(rounds):
             for server, its in zip((service, peer), runs):
-                its.append(lab.load(server, lab.GET, requests, **dict(full, pace=pace)))
+                its.append(lab.load(server, lab.GET, requests, **dict(full, pace=pace, seconds=5)))
     return runs
 
 

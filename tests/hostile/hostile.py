@@ -5,8 +5,8 @@
 Prints a table.  Counted as failed: an answer to the well-behaved client that is wrong, an attack whose limit was not hit,
 an attacker who came back more often than offenders may, more than 32 MiB of memory at the peak, a newcomer who does not get
 in, a service that ended.  The client's p99 is shown beside its goal of 2 x its quiet value, which is measured before each
-round; of several rounds the median counts.  It is no verdict: a machine that runs everything at once is not the place for
-one.  Handlers that "rapid reset" starts are counted for 100,000 resets: more than 400 fail.
+round; of several rounds the median counts.  Above it a class gets four rounds more, for a machine that runs everything at
+once has moments of its own; HOSTILE_STRICT=1 (make chaos) counts as failed what is above it then.  Handlers that "rapid reset" starts are counted for 100,000 resets: more than 400 fail.
 
 Client, service and stack run before whatever else the machine does (SCHED_FIFO), so that an attacker who would have a
 machine of his own takes no processor from them here.  HOSTILE_PREFER=0 does without; so does a user who may not.
@@ -40,6 +40,8 @@ ON_MANY = {"connections": "connections_per_identity", "handshakes": "silent_entr
 CLASSES = [*attacks.ON_A_CONNECTION, *ON_MANY]
 FOR_ENTRANCE = ("shared address", "connections", "handshakes")
 CLIENT = "127.0.0.1"
+STRICT = os.environ.get("HOSTILE_STRICT", "0") != "0"
+RATIO_LIMIT, DOUBT_ROUNDS = 2, 4
 PREFER = os.environ.get("HOSTILE_PREFER", "1") != "0"
 
 
@@ -116,6 +118,8 @@ def one(service, stack, tenant, name):
     _, limit = attacks.ON_A_CONNECTION.get(name, (None, ON_MANY.get(name)))
     before = limit_hits(service)
     rounds = [a_round(service, stack, tenant, name) for _ in range(ROUNDS)]
+    if ratio_of(rounds) > RATIO_LIMIT:
+        rounds += [a_round(service, stack, tenant, name) for _ in range(DOUBT_ROUNDS)]
     more = {key: value - before.get(key, 0) for key, value in limit_hits(service).items() if value > before.get(key, 0)}
     named = [key for key in more if limit and key.startswith(limit)]
     faults = [fault for one_round in rounds for fault in one_round["faults"]]
@@ -125,11 +129,13 @@ def one(service, stack, tenant, name):
         faults.append("the service is gone")
     frames, cuts = (sum(one_round[key] for one_round in rounds) for key in ("frames", "cuts"))
     grown = max(one_round["grown"] for one_round in rounds)
-    ratio = statistics.median(one_round["ratio"] for one_round in rounds)
+    ratio = ratio_of(rounds)
+    if STRICT and ratio > RATIO_LIMIT:
+        faults.append(f"the client's p99 is {ratio:.1f} x its quiet value, at most {RATIO_LIMIT}")
     shown = max(named or more, key=more.get) if more else "-"
     quiet, noisy = (statistics.median(one_round[key] for one_round in rounds) * 1000 for key in ("quiet", "noisy"))
     turn = max(one_round["turn"] for one_round in rounds)
-    verdict = "FAILED" if faults else "ok" if ratio <= 2 else "ok, but the client waits"
+    verdict = "FAILED" if faults else "ok" if ratio <= RATIO_LIMIT else "ok, but the client waits"
     print(f"{name:<18} {frames:>9} {cuts:>8} {shown:<24} {sum(more.values()):>7.0f} "
           f"{quiet:>9.2f} {noisy:>7.2f} {ratio:>6.1f} {turn * 1000:>8.2f} {grown:>6} KiB  {verdict}",
           flush=True)
@@ -138,6 +144,10 @@ def one(service, stack, tenant, name):
         print(f"    {len(waits)} newcomers, who waited {max(waits) * 1000:.0f} ms at the most and "
               f"{statistics.median(waits) * 1000:.0f} ms as a rule", flush=True)
     return faults
+
+
+def ratio_of(rounds):
+    return statistics.median(one_round["ratio"] for one_round in rounds)
 
 
 def a_round(service, stack, tenant, name):
