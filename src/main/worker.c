@@ -13,6 +13,7 @@
 #include "service/health.h"
 #include "service/reflection.h"
 #include "service/restrictions.h"
+#include "service/served.h"
 #include "service/tenants.h"
 #include "store/store.h"
 
@@ -180,6 +181,8 @@ static void open_rpc(struct worker_thread *worker)
         {&server_reflection_v1alpha_rpc, &reflection_v1alpha_handlers, &worker->env},
         {&channelz_rpc, &channelz_handlers, &worker->env},
     };
+    static_assert(sizeof registrations / sizeof registrations[0] == SERVED_COUNT,
+                  "health and reflection name what is registered");
     struct rpc_worker_settings settings = {
         .loop = worker->loop,
         .shared = serve->shared,

@@ -4,9 +4,9 @@
 
 #include "loop/task.h"
 
-#include "gen/errors.h"
+#include "service/served.h"
 
-#include "gen/rpc/tenant_service.h"
+#include "gen/errors.h"
 
 #include <assert.h>
 
@@ -22,6 +22,7 @@ static int health_check_handler(struct call *call, const CheckRequest *in, Check
 static int health_list_handler(struct call *call, const Grpc__Health__V1__HealthListRequest *in,
                                Grpc__Health__V1__HealthListResponse *out);
 static int health_watch_handler(struct call *call, const CheckRequest *in);
+static ListEntry *entry_of(struct call *call, const char *service);
 static ServingStatus status_of(const struct call *call, const char *service);
 static bool is_serving(const struct call *call);
 
@@ -43,19 +44,11 @@ static int health_list_handler(struct call *call, const Grpc__Health__V1__Health
                                Grpc__Health__V1__HealthListResponse *out)
 {
     (void)in;
-    const char *const names[] = {"", tenant_service_rpc.name, health_rpc.name};
     struct arena *arena = call->ctx.arena;
-    out->n_statuses = sizeof names / sizeof names[0];
-    out->statuses = arena_alloc(arena, sizeof names);
-    for (size_t i = 0; i < out->n_statuses; i++) {
-        ListEntry *entry = arena_alloc(arena, sizeof *entry);
-        grpc__health__v1__health_list_response__statuses_entry__init(entry);
-        entry->key = arena_strdup(arena, names[i]);
-        entry->value = arena_alloc(arena, sizeof *entry->value);
-        grpc__health__v1__health_check_response__init(entry->value);
-        entry->value->status = status_of(call, names[i]);
-        out->statuses[i] = entry;
-    }
+    out->statuses = arena_alloc(arena, (1 + SERVED_COUNT) * sizeof *out->statuses);
+    out->statuses[out->n_statuses++] = entry_of(call, "");
+    for (size_t i = 0; i < SERVED_COUNT; i++)
+        out->statuses[out->n_statuses++] = entry_of(call, served_services[i]->name);
     return OK;
 }
 
@@ -80,10 +73,23 @@ static int health_watch_handler(struct call *call, const CheckRequest *in)
     }
 }
 
+static ListEntry *entry_of(struct call *call, const char *service)
+{
+    struct arena *arena = call->ctx.arena;
+    ListEntry *entry = arena_alloc(arena, sizeof *entry);
+    grpc__health__v1__health_list_response__statuses_entry__init(entry);
+    entry->key = arena_strdup(arena, service);
+    entry->value = arena_alloc(arena, sizeof *entry->value);
+    grpc__health__v1__health_check_response__init(entry->value);
+    entry->value->status = status_of(call, service);
+    return entry;
+}
+
 static ServingStatus status_of(const struct call *call, const char *service)
 {
-    bool known = service[0] == '\0' || strcmp(service, tenant_service_rpc.name) == 0 ||
-                 strcmp(service, health_rpc.name) == 0;
+    bool known = service[0] == '\0';
+    for (size_t i = 0; i < SERVED_COUNT; i++)
+        known = known || strcmp(service, served_services[i]->name) == 0;
     if (!known)
         return STATUS(SERVICE_UNKNOWN);
     return is_serving(call) ? STATUS(SERVING) : STATUS(NOT_SERVING);

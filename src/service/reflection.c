@@ -3,11 +3,10 @@
  * byte. */
 #include "service/reflection.h"
 
+#include "service/served.h"
+
 #include "gen/descriptors.h"
 #include "gen/pb/google/protobuf/descriptor.pb-c.h"
-#include "gen/rpc/channelz.h"
-#include "gen/rpc/health.h"
-#include "gen/rpc/tenant_service.h"
 
 #include <assert.h>
 
@@ -138,17 +137,13 @@ static int answer_make(struct arena *arena, const Request *in, Response *out)
 
 static void answer_services(struct answer *answer)
 {
-    const char *const names[] = {tenant_service_rpc.name, health_rpc.name,
-                                 server_reflection_rpc.name, server_reflection_v1alpha_rpc.name,
-                                 channelz_rpc.name};
-    enum { COUNT = sizeof names / sizeof names[0] };
     Grpc__Reflection__V1__ListServiceResponse *list = arena_alloc(answer->arena, sizeof *list);
     grpc__reflection__v1__list_service_response__init(list);
-    list->service = arena_alloc(answer->arena, COUNT * sizeof *list->service);
-    for (size_t i = 0; i < COUNT; i++) {
+    list->service = arena_alloc(answer->arena, SERVED_COUNT * sizeof *list->service);
+    for (size_t i = 0; i < SERVED_COUNT; i++) {
         Service *service = arena_alloc(answer->arena, sizeof *service);
         grpc__reflection__v1__service_response__init(service);
-        service->name = arena_strdup(answer->arena, names[i]);
+        service->name = arena_strdup(answer->arena, served_services[i]->name);
         list->service[list->n_service++] = service;
     }
     answer->out->list_services_response = list;

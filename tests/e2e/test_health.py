@@ -12,7 +12,8 @@ from support import Service, create, wait_until
 CODE = grpc.StatusCode
 SERVING, NOT_SERVING, UNKNOWN = (pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING,
                                  pb.HealthCheckResponse.SERVICE_UNKNOWN)
-NAMES = ("", "tenant.v1.TenantService", "grpc.health.v1.Health")
+NAMES = ("", "tenant.v1.TenantService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+         "grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz")
 
 
 def stub(service, identity="admin"):
