@@ -184,6 +184,31 @@ def not_grpc(connection):
         connection.encoder.encode([(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "x"),
                                    ("content-type", "text/plain")])))
 
+def long_fields(connection):
+    """One field above what a field may have, below what all may."""
+    return repeated_slowly(connection, lambda: connection.begin([("x-long", "~" * 9000)], END_HEADERS | END_STREAM))
+
+
+def many_settings(connection):
+    return repeated_slowly(connection, lambda: frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535) * 40))
+
+
+def streams_backwards(connection):
+    """A stream below one that was opened already, which costs a connection each time."""
+    connection.next_stream()
+    connection.send(connection.begin(flags=END_HEADERS | END_STREAM))
+    connection.stream = -1
+    return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM))
+
+
+def data_after_the_end(connection):
+    return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM) +
+                           frame(DATA, 0, connection.stream, b"x"))
+
+
+def long_farewells(connection):
+    return repeated_slowly(connection, lambda: frame(GOAWAY, 0, 0, bytes(8) + b"x" * 2000))
+
 
 class OwnKeys:
     """A connection whose keys change at will, which Python's ssl cannot do: OpenSSL itself, by its C functions."""
@@ -231,6 +256,12 @@ class HalfPreface(Connection):
     """Shakes hands, and then is in no hurry."""
 
     hello = b"PRI * HTTP/2.0\r\n"
+
+
+class OtherPreface(Connection):
+    """Of another protocol, which ALPN did not promise."""
+
+    hello = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class HalfHandshakes:
@@ -492,7 +523,7 @@ BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "
 SLOW = ("slow headers", "slow handshakes", "slow prefaces", "slow bodies", "dripping bodies", "held answers",
         "dripping answers", "hoarded answers")
 # attackers that are more than one connection, or less
-KINDS = {"key updates": OwnKeys, "slow handshakes": HalfHandshakes, "slow prefaces": HalfPreface,
+KINDS = {"key updates": OwnKeys, "slow handshakes": HalfHandshakes, "slow prefaces": HalfPreface, "other prefaces": OtherPreface,
          "hoarded memory": Several}
 # limits that one machine does not reach in seconds at their defaults: a service with others
 SETTINGS_OF = {"hoarded memory": {"LIMITS_CONNECTION_MEMORY": "8MiB"}}
@@ -506,7 +537,10 @@ ON_A_CONNECTION = {
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
     "key updates": (key_updates, "key_updates"), "tiny data": (tiny_data, "control_frames"),
     "large frames": (large_frames, "frame_size"), "beyond windows": (beyond_windows, "stream_window"),
-    "large tables": (large_tables, "compression"),
+    "large tables": (large_tables, "compression"), "long fields": (long_fields, "header_field_bytes"),
+    "many settings": (many_settings, "settings_entries"), "other prefaces": (waiting, "bad_preface"),
+    "streams backwards": (streams_backwards, "stream_order"), "data after the end": (data_after_the_end, "closed_stream"),
+    "long farewells": (long_farewells, "goaway_bytes"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
     "slow handshakes": (waiting, "handshake_timeout"), "slow prefaces": (waiting, "preface_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
