@@ -16,12 +16,14 @@
 #include "rpc/status.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_DEFAULT_NS (10 * NS_PER_S) /* as the server's own (limits.deadline_default) */
 #define SEND_BUFFER (64u << 10)
-#define FIELDS_MAX (CLIENT_METADATA_MAX + 10) /* the ten of a request, and the caller's */
+#define FIELDS_MAX (CLIENT_METADATA_MAX + 11) /* the eleven of a request, and the caller's */
+#define PREVIOUS_TEXT_SIZE 12                 /* a count of attempts */
 
 static size_t compress_from(const struct client_call *call,
                             const struct client_connection *connection);
@@ -30,7 +32,9 @@ static void put_message(struct client_stream *stream, const ProtobufCMessage *me
 static void look(const struct client_stream *stream);
 static void end_output(struct client_stream *stream);
 static void resume(struct client_stream *stream);
-static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields);
+static size_t put_fields(struct client_stream *stream, const char *timeout, const char *previous,
+                         nghttp2_nv *fields);
+static void previous_format(const struct client_call *call, char text[PREVIOUS_TEXT_SIZE]);
 static struct slice metadata_text(struct client_call *call, const struct client_field *field);
 static void put_field(nghttp2_nv *item, const char *name, struct slice value);
 static void attach(struct client_stream *stream, struct client_connection *connection);
@@ -326,8 +330,10 @@ static int submit(struct client_stream *stream)
     char timeout[TIMEOUT_TEXT_SIZE] = "";
     if (stream->deadline_ns != NO_DEADLINE)
         timeout_format(deadline_left(stream->deadline_ns, clock_now()), timeout);
+    char previous[PREVIOUS_TEXT_SIZE];
+    previous_format(stream->call, previous);
     nghttp2_nv fields[FIELDS_MAX];
-    size_t count = put_fields(stream, timeout, fields);
+    size_t count = put_fields(stream, timeout, previous, fields);
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = stream_read};
     int32_t id =
         nghttp2_submit_request(connection->session, NULL, fields, count, &provider, stream);
@@ -339,7 +345,18 @@ static int submit(struct client_stream *stream)
     return OK;
 }
 
-static size_t put_fields(struct client_stream *stream, const char *timeout, nghttp2_nv *fields)
+/* gRPC proposal A6: "it will not be present on the first RPC, will be 1 for second RPC, and so on".  Attempts
+ * that no handler has seen do not count. */
+static void previous_format(const struct client_call *call, char text[PREVIOUS_TEXT_SIZE])
+{
+    unsigned seen = call->attempts - call->transparent;
+    text[0] = '\0';
+    if (seen > 1)
+        snprintf(text, PREVIOUS_TEXT_SIZE, "%u", seen - 1);
+}
+
+static size_t put_fields(struct client_stream *stream, const char *timeout, const char *previous,
+                         nghttp2_nv *fields)
 {
     struct client_call *call = stream->call;
     size_t count = 0;
@@ -350,6 +367,8 @@ static size_t put_fields(struct client_stream *stream, const char *timeout, nght
     put_field(&fields[count++], "te", slice_of_str("trailers"));
     if (timeout[0] != '\0')
         put_field(&fields[count++], "grpc-timeout", slice_of_str(timeout));
+    if (previous[0] != '\0')
+        put_field(&fields[count++], "grpc-previous-rpc-attempts", slice_of_str(previous));
     put_field(&fields[count++], "content-type", slice_of_str("application/grpc"));
     put_field(&fields[count++], "user-agent", slice_of_str("libtenant/" TENANT_VERSION));
     if (stream->compress_from > 0) {

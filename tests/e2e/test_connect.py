@@ -2,7 +2,6 @@
 import base64
 import gzip
 import json
-import shutil
 import struct
 import subprocess
 import urllib.parse
@@ -14,8 +13,6 @@ from google.rpc import error_details_pb2
 from tenant.v1 import tenants_pb2 as pb
 
 from support import create, get, wait_until
-
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 TENANTS = "/tenant.v1.TenantService/"
 JSON = "application/json"

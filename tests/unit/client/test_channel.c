@@ -515,8 +515,10 @@ START_TEST(failures_use_up_the_channels_retries)
     struct pauses pauses;
     struct client_call call = ask_patiently(&pauses, true);
     ck_assert_uint_eq(call.attempts, 5);
+    ck_assert(scripted_saw_field(&server, "grpc-previous-rpc-attempts: 4\n"));
     call = ask_patiently(&pauses, true);
     ck_assert_uint_eq(call.attempts, 1);
+    ck_assert(!scripted_saw_field(&server, "grpc-previous-rpc-attempts"));
     ck_assert_int_eq(call.status, GRPC_UNAVAILABLE);
 }
 END_TEST

@@ -50,6 +50,7 @@ static struct client_call talk_to(const char *text, int status, unsigned attempt
     ck_assert_msg(call.status == status, "status %d: %s", call.status, call.message);
     ck_assert_uint_eq(call.attempts, attempts);
     ck_assert_uint_eq(answers, status == GRPC_OK ? 1 : 0);
+    ck_assert(!scripted_saw_field(&server, "grpc-previous-rpc-attempts")); /* nobody saw them */
     return call;
 }
 
