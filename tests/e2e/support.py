@@ -49,8 +49,9 @@ class Stack:
 
     def control(self, server, action):
         """stop, start, kill, pause or resume one server of the stack."""
-        subprocess.run([ROOT / "tools/stack", "server", self.name, server, action], check=True,
-                       capture_output=True)
+        done = subprocess.run([ROOT / "tools/stack", "server", self.name, server, action], check=False,
+                              capture_output=True, text=True, env=dict(os.environ, STACK_TIMEOUT="90"))
+        assert done.returncode == 0, f"{server} {action}: {done.stdout}{done.stderr}"
 
     def repair(self, server):
         """Resumes and starts it, whatever it is doing; says nothing when it runs already."""

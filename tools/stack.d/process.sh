@@ -128,11 +128,11 @@ server_gone() {
     die "$1 (pid $pid) does not end"
 }
 
-# Children that outlive a killed server still hold its files for a moment.
+# Children that outlive a killed server still hold its files for a moment; for longer where a busy disk keeps them.
 server_children_gone() {
     local tries
     local -A children
-    for ((tries = 0; tries < 200; tries++)); do
+    for ((tries = 0; tries < TIMEOUT * 20; tries++)); do
         processes_map children "$1"
         [ ${#children[@]} -gt 0 ] || return 0
         sleep 0.05
