@@ -9,32 +9,7 @@
 #include <stdio.h>
 
 #define SUBJECT_MAX 96
-#define RECORD_MAX (64 * 1024)
 #define HEADER_EXPECTED_SUBJECT_SEQ "Nats-Expected-Last-Subject-Sequence"
-
-int group_stream_ensure(struct ctx *ctx, struct jetstream *js, unsigned replicas)
-{
-    AUTO(buf_deinit) struct buf reply = BUF_EMPTY;
-    AUTO(buf_deinit) struct buf config = BUF_EMPTY;
-    uint64_t err_code = 0;
-    TRY(jetstream_api(ctx, js, "STREAM.INFO." GROUP_STREAM, slice_make(NULL, 0), &reply,
-                      &err_code));
-    if (err_code == 0)
-        return OK;
-    if (err_code != ERR_STREAM_MISSING)
-        return FAULT(ctx, FAULT_BROKER, GROUP_STREAM ": error %" PRIu64, err_code);
-    buf_printf(&config,
-               "{\"name\":\"" GROUP_STREAM "\",\"subjects\":[\"" GROUP_SUBJECTS "\"],"
-               "\"retention\":\"limits\",\"storage\":\"file\",\"discard\":\"old\",\"max_msgs\":-1,"
-               "\"max_bytes\":-1,\"max_age\":0,\"max_msgs_per_subject\":1,\"max_msg_size\":%d,"
-               "\"num_replicas\":%u}",
-               RECORD_MAX, replicas);
-    TRY(jetstream_api(ctx, js, "STREAM.CREATE." GROUP_STREAM, buf_slice(&config), &reply,
-                      &err_code));
-    if (err_code != 0)
-        return FAULT(ctx, FAULT_BROKER, GROUP_STREAM " cannot be made: error %" PRIu64, err_code);
-    return OK;
-}
 
 /* STREAM.MSG.GET is answered by the stream's leader, so a record that was written is the one that is read. */
 int group_record_read(struct ctx *ctx, struct jetstream *js, const char *group, struct buf *record,

@@ -1,5 +1,7 @@
 /* The stream that consumer groups keep their records in: TENANT_GROUPS, one message per group under
- * TENANT.GROUPS.<group>, replaced by compare-and-set (Nats-Expected-Last-Subject-Sequence). */
+ * TENANT.GROUPS.<group>, replaced by compare-and-set (Nats-Expected-Last-Subject-Sequence).  The producer's
+ * relay makes it and keeps its configuration (stream_look_groups()): a consuming service needs no right to
+ * make or change streams. */
 #ifndef EVENTS_GROUP_STREAM_H
 #define EVENTS_GROUP_STREAM_H
 
@@ -8,10 +10,7 @@
 #define GROUP_STREAM "TENANT_GROUPS"
 #define GROUP_SUBJECTS "TENANT.GROUPS.*"
 #define GROUP_SUBJECT_PREFIX "TENANT.GROUPS."
-
-/* Makes the stream when it is missing; one that is there stays as it is.  The producer does: a consuming
- * service needs no right to make streams.  Faults: BROKER, TIMEOUT, PROTOCOL. */
-int group_stream_ensure(struct ctx *ctx, struct jetstream *js, unsigned replicas) MUST_CHECK;
+#define GROUP_RECORD_MAX (64 * 1024) /* bytes, with its headers */
 
 /* A group's record: *revision 0 when there is none.  The bytes replace what `record` held.
  * Faults: BROKER (no such stream among them), TIMEOUT, PROTOCOL. */

@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -115,6 +116,24 @@ void relay_failed(struct relay *relay, enum relay_error error, int shard, const 
         return;
     log_error(&relay->ctx, "relay.failed", KV_STR("kind", relay_error_name(error)),
               KV_INT("shard", shard), KV_STR("detail", detail), KV_INT("suppressed", held));
+}
+
+bool relay_stream_did(struct relay *relay, const char *name, int rc,
+                      const struct stream_state *state)
+{
+    char detail[32 + STREAM_DRIFT_SIZE];
+    if (rc != OK) {
+        relay_failed(relay, RELAY_ERROR_STREAM, -1, ctx_fault_text(&relay->ctx));
+        return false;
+    }
+    if (!state->usable) {
+        snprintf(detail, sizeof detail, "%s: %s", name, state->drift);
+        relay_failed(relay, RELAY_ERROR_STREAM, -1, detail);
+    } else if (state->drift[0] != '\0') {
+        log_warn(&relay->ctx, "relay.stream_differs", KV_STR("stream", name),
+                 KV_STR("difference", state->drift), KV_BOOL("usable", true));
+    }
+    return state->usable;
 }
 
 struct ctx *relay_step(struct relay *relay, uint64_t duration_ns)

@@ -121,6 +121,10 @@ struct relay {
 /* --- relay.c --- */
 /* Counts, and logs once per interval; `shard` below 0: none in particular. */
 void relay_failed(struct relay *relay, enum relay_error error, int shard, const char *detail);
+/* Takes what a look at a stream that is no shard's came to: counts and logs what is wrong with it.  False: it
+ * could not be asked, or must not be used. */
+bool relay_stream_did(struct relay *relay, const char *name, int rc,
+                      const struct stream_state *state);
 /* The relay's ctx with a deadline of its own for the next step.  The ctx is one for all steps:
  * its fault text is that of the step before until the next one fails. */
 struct ctx *relay_step(struct relay *relay, uint64_t duration_ns);

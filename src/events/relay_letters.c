@@ -57,12 +57,7 @@ static bool stream_ready(struct relay *relay)
         return true;
     struct ctx *ctx = relay_step(relay, LOOK_PATIENCE_NS);
     int rc = stream_look_dead_letters(ctx, relay->js, relay->settings->streams.replicas, &state);
-    relay->letters_checked = rc == OK && state.usable;
-    if (!relay->letters_checked)
-        relay_failed(relay, RELAY_ERROR_STREAM, -1, rc == OK ? state.drift : ctx_fault_text(ctx));
-    else if (state.drift[0] != '\0')
-        log_warn(&relay->ctx, "relay.stream_differs", KV_STR("stream", DEAD_LETTER_STREAM),
-                 KV_STR("difference", state.drift), KV_BOOL("usable", true));
+    relay->letters_checked = relay_stream_did(relay, DEAD_LETTER_STREAM, rc, &state);
     return relay->letters_checked;
 }
 

@@ -19,6 +19,7 @@
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
 #define GROUPS_AGAIN_NS (1 * NS_PER_S)
+#define GROUPS_REFUSED_NS (600 * NS_PER_S)
 #define GROUPS_PATIENCE_NS (2 * NS_PER_S)
 /* Asking streams may take a while, and events of the others wait. */
 #define RESOLVE_SLICE_NS (25 * NS_PER_MS)
@@ -130,18 +131,21 @@ static bool shards_refill(struct relay *relay)
 }
 
 /* Consumers may not make streams, so the stream of their groups' records is made here.  A question that gets no
- * answer, as where the right to ask is missing, holds up all shards: it is asked ever more seldom. */
+ * answer, as where the right to ask is missing, holds up all shards: it is asked ever more seldom.  So is one
+ * for a change; without it the stream serves as it is. */
 static void groups_check(struct relay *relay)
 {
     uint64_t now = clock_now();
     if (relay->js == NULL || now < relay->groups_due_ns)
         return;
+    struct stream_state state;
     struct ctx *ctx = relay_step(relay, GROUPS_PATIENCE_NS);
+    int rc = stream_look_groups(ctx, relay->js, relay->settings->streams.replicas, &state);
     uint64_t pause = GROUPS_EVERY_NS;
-    if (group_stream_ensure(ctx, relay->js, relay->settings->streams.replicas) == OK) {
+    if (relay_stream_did(relay, GROUP_STREAM, rc, &state)) {
         relay->groups_failures = 0;
+        pause = state.refused ? GROUPS_REFUSED_NS : GROUPS_EVERY_NS;
     } else {
-        relay_failed(relay, RELAY_ERROR_STREAM, -1, ctx_fault_text(ctx));
         pause = backoff_ns(relay->groups_failures, GROUPS_AGAIN_NS, GROUPS_EVERY_NS);
         relay->groups_failures += relay->groups_failures < 16;
     }

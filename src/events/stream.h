@@ -21,6 +21,7 @@ struct stream_state {
     uint64_t messages; /* fewer than from first to last: some were taken out of the middle */
     bool usable;       /* false: publishing would break what the stream promises */
     bool changed;      /* it was created or updated just now */
+    bool refused;      /* an update that loses nothing was refused, or got no answer */
     /* How the configuration differs from ours after what could safely be changed was changed: "storage is
      * "memory", not "file"; …".  "" when it does not. */
     char drift[STREAM_DRIFT_SIZE];
@@ -35,6 +36,9 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
 /* The same for the stream of dead letters, which keeps them for 90 days. */
 int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned replicas,
                              struct stream_state *out) MUST_CHECK;
+/* The same for the stream of consumer groups, which keeps each group's newest record for ever. */
+int stream_look_groups(struct ctx *ctx, struct jetstream *js, unsigned replicas,
+                       struct stream_state *out) MUST_CHECK;
 
 /* The messages of out->shard's stream with these sequences, in their order; out->items has room for all of
  * them, out->count gets how many were found.  Messages that are gone or that no relay published are left out.

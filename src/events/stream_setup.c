@@ -1,6 +1,9 @@
-/* Creates or checks the configuration of a stream: one partition's, or that of the dead letters.  Called by the
- * relay each time it asks a stream where it stands; must never narrow what a stream keeps. */
+/* Creates or checks the configuration of a stream: one partition's, that of the dead letters, or that of the
+ * consumer groups.  Called by the relay each time it asks a stream where it stands; must never narrow what a
+ * stream keeps. */
 #include "events/dead_letter.h"
+#include "events/group_stream.h"
+#include "events/jetstream_api.h"
 #include "events/json_scan.h"
 #include "events/stream.h"
 #include "events/subjects.h"
@@ -10,9 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* nats-server/server/errors.json */
-#define ERR_STREAM_NOT_FOUND 10059
-#define ERR_STREAM_NAME_IN_USE 10058
+#define ERR_STREAM_NAME_IN_USE 10058 /* nats-server/server/errors.json */
 #define VERB_SIZE 64
 #define DEAD_LETTER_AGE_S ((uint64_t)90 * 24 * 3600)
 #define DEAD_LETTER_WINDOW_S 120
@@ -22,7 +23,9 @@
 enum drift_rule {
     DRIFT_FATAL,  /* events could be lost or disturbed: the stream is not used */
     DRIFT_REPORT, /* less or more is kept than wished; an operator decides */
-    DRIFT_RAISE,  /* a larger number loses nothing: set by us when smaller, reported when larger */
+    /* A larger number loses nothing: set by us when smaller, reported when larger.  Of an age 0 is the largest:
+     * "for ever". */
+    DRIFT_RAISE,
     DRIFT_SET,    /* any number may be set by us */
 };
 
@@ -32,19 +35,21 @@ struct wish {
     char value[48]; /* JSON text that is wished; "" : absent, empty or false */
 };
 
-#define WISH_COUNT 15
+#define WISHES_MAX 16
 
 struct look {
     struct jetstream *js;
-    char name[STREAM_NAME_SIZE + 1];   /* "TENANT_DLQ" is the longest */
+    char name[sizeof GROUP_STREAM];    /* the longest */
     char subject[STREAM_SUBJECT_SIZE]; /* the one that it holds */
-    struct wish wishes[WISH_COUNT];
+    struct wish wishes[WISHES_MAX];
+    size_t wish_count;
     struct buf reply; /* the last answer */
 };
 
-static int look_run(struct ctx *ctx, struct look *look, const struct stream_settings *settings,
-                    struct stream_state *out);
-static void wishes_fill(struct look *look, const struct stream_settings *settings);
+static int look_run(struct ctx *ctx, struct look *look, struct stream_state *out);
+static void wishes_of_events(struct look *look, const struct stream_settings *settings);
+static void wishes_of_all(struct look *look);
+static void wish_number(struct look *look, const char *path, enum drift_rule rule, uint64_t value);
 static int look_round(struct ctx *ctx, struct look *look, bool may_change,
                       struct stream_state *out);
 static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct slice payload,
@@ -65,7 +70,8 @@ int stream_look(struct ctx *ctx, struct jetstream *js, unsigned partition,
     struct look look = {.js = js};
     stream_name(partition, look.name);
     stream_subject(partition, look.subject);
-    return look_run(ctx, &look, settings, out);
+    wishes_of_events(&look, settings);
+    return look_run(ctx, &look, out);
 }
 
 int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned replicas,
@@ -77,16 +83,28 @@ int stream_look_dead_letters(struct ctx *ctx, struct jetstream *js, unsigned rep
         .duplicate_window_s = DEAD_LETTER_WINDOW_S,
     };
     struct look look = {.js = js, .name = DEAD_LETTER_STREAM, .subject = DEAD_LETTER_SUBJECTS};
-    return look_run(ctx, &look, &settings, out);
+    wishes_of_events(&look, &settings);
+    return look_run(ctx, &look, out);
+}
+
+/* A record's older versions are of no use, its newest is kept for ever. */
+int stream_look_groups(struct ctx *ctx, struct jetstream *js, unsigned replicas,
+                       struct stream_state *out)
+{
+    struct look look = {.js = js, .name = GROUP_STREAM, .subject = GROUP_SUBJECTS};
+    wishes_of_all(&look);
+    wish_number(&look, "max_msgs_per_subject", DRIFT_REPORT, 1);
+    wish_number(&look, "max_msg_size", DRIFT_RAISE, GROUP_RECORD_MAX);
+    wish_number(&look, "max_age", DRIFT_RAISE, 0);
+    wish_number(&look, "num_replicas", DRIFT_RAISE, replicas);
+    return look_run(ctx, &look, out);
 }
 
 /* Frees what the look gathered. */
-static int look_run(struct ctx *ctx, struct look *look, const struct stream_settings *settings,
-                    struct stream_state *out)
+static int look_run(struct ctx *ctx, struct look *look, struct stream_state *out)
 {
     struct stream_state state = {0};
     int rc = OK;
-    wishes_fill(look, settings);
     for (int round = 1; rc == OK && round <= LOOK_ROUNDS; round++) {
         bool was_changed = state.changed;
         state.changed = false;
@@ -104,7 +122,16 @@ static int look_run(struct ctx *ctx, struct look *look, const struct stream_sett
 
 /* Limits by number or size are off: age alone ends a message, or one busy tenant would push out
  * the events of others in its partition. */
-static void wishes_fill(struct look *look, const struct stream_settings *settings)
+static void wishes_of_events(struct look *look, const struct stream_settings *settings)
+{
+    wishes_of_all(look);
+    look->wishes[look->wish_count++] = (struct wish){"max_msgs_per_subject", DRIFT_REPORT, "-1"};
+    wish_number(look, "max_age", DRIFT_RAISE, settings->max_age_s * NS_PER_S);
+    wish_number(look, "duplicate_window", DRIFT_SET, settings->duplicate_window_s * NS_PER_S);
+    wish_number(look, "num_replicas", DRIFT_RAISE, settings->replicas);
+}
+
+static void wishes_of_all(struct look *look)
 {
     static const struct wish fixed[] = {
         {"subjects", DRIFT_FATAL, ""},        {"retention", DRIFT_FATAL, "\"limits\""},
@@ -112,18 +139,20 @@ static void wishes_fill(struct look *look, const struct stream_settings *setting
         {"sealed", DRIFT_FATAL, ""},          {"mirror", DRIFT_FATAL, ""},
         {"sources", DRIFT_FATAL, ""},         {"subject_transform", DRIFT_FATAL, ""},
         {"discard", DRIFT_REPORT, "\"old\""}, {"max_msgs", DRIFT_REPORT, "-1"},
-        {"max_bytes", DRIFT_REPORT, "-1"},    {"max_msgs_per_subject", DRIFT_REPORT, "-1"},
-        {"max_age", DRIFT_RAISE, ""},         {"duplicate_window", DRIFT_SET, ""},
-        {"num_replicas", DRIFT_RAISE, ""},
+        {"max_bytes", DRIFT_REPORT, "-1"},
     };
-    static_assert(sizeof fixed / sizeof fixed[0] == WISH_COUNT, "one wish per row");
+    static_assert(sizeof fixed <= sizeof look->wishes, "room for each");
     memcpy(look->wishes, fixed, sizeof fixed);
+    look->wish_count = sizeof fixed / sizeof fixed[0];
     snprintf(look->wishes[0].value, sizeof look->wishes[0].value, "[\"%s\"]", look->subject);
-    snprintf(look->wishes[12].value, sizeof look->wishes[12].value, "%" PRIu64,
-             settings->max_age_s * NS_PER_S);
-    snprintf(look->wishes[13].value, sizeof look->wishes[13].value, "%" PRIu64,
-             settings->duplicate_window_s * NS_PER_S);
-    snprintf(look->wishes[14].value, sizeof look->wishes[14].value, "%u", settings->replicas);
+}
+
+static void wish_number(struct look *look, const char *path, enum drift_rule rule, uint64_t value)
+{
+    assert(look->wish_count < WISHES_MAX);
+    struct wish *wish = &look->wishes[look->wish_count++];
+    *wish = (struct wish){.path = path, .rule = rule};
+    snprintf(wish->value, sizeof wish->value, "%" PRIu64, value);
 }
 
 /* Asks; creates or updates when allowed, which sets out->changed: then the answer must be asked again. */
@@ -132,7 +161,7 @@ static int look_round(struct ctx *ctx, struct look *look, bool may_change, struc
     uint64_t err_code = 0;
     struct slice config;
     TRY(api_call(ctx, look, "INFO", slice_make(NULL, 0), &err_code));
-    if (err_code == ERR_STREAM_NOT_FOUND && may_change) {
+    if (err_code == ERR_STREAM_MISSING && may_change) {
         out->changed = true;
         return stream_create(ctx, look);
     }
@@ -148,6 +177,7 @@ static int look_round(struct ctx *ctx, struct look *look, bool may_change, struc
         return OK;
     /* What the server refuses to change is only reported. */
     out->changed = stream_update(ctx, look, config) == OK;
+    out->refused = !out->changed;
     return OK;
 }
 
@@ -156,18 +186,8 @@ static int api_call(struct ctx *ctx, struct look *look, const char *verb, struct
                     uint64_t *err_code)
 {
     char subject[VERB_SIZE];
-    struct slice value;
     snprintf(subject, sizeof subject, "STREAM.%s.%s", verb, look->name);
-    buf_clear(&look->reply);
-    TRY(jetstream_request(ctx, look->js, subject, payload, &look->reply));
-    *err_code = 0;
-    if (!json_scan_member(buf_slice(&look->reply), "error", &value))
-        return OK;
-    struct slice code;
-    if (!json_scan_member(value, "err_code", &code) || !json_scan_uint(code, err_code) ||
-        *err_code == 0)
-        return FAULT(ctx, FAULT_PROTOCOL, "%s: an error without a code", subject);
-    return OK;
+    return jetstream_api(ctx, look->js, subject, payload, &look->reply, err_code);
 }
 
 static int stream_create(struct ctx *ctx, struct look *look)
@@ -175,7 +195,7 @@ static int stream_create(struct ctx *ctx, struct look *look)
     AUTO(buf_deinit) struct buf config = BUF_EMPTY;
     uint64_t err_code = 0;
     buf_printf(&config, "{\"name\":\"%s\"", look->name);
-    for (size_t i = 0; i < WISH_COUNT; i++) {
+    for (size_t i = 0; i < look->wish_count; i++) {
         if (look->wishes[i].value[0] != '\0')
             buf_printf(&config, ",\"%s\":%s", look->wishes[i].path, look->wishes[i].value);
     }
@@ -196,7 +216,7 @@ static int stream_update(struct ctx *ctx, struct look *look, struct slice config
     AUTO(buf_deinit) struct buf changed = BUF_EMPTY;
     AUTO(buf_deinit) struct buf current = BUF_EMPTY;
     buf_put_slice(&current, config);
-    for (size_t i = 0; i < WISH_COUNT; i++) {
+    for (size_t i = 0; i < look->wish_count; i++) {
         const struct wish *wish = &look->wishes[i];
         struct slice text = buf_slice(&current);
         struct slice actual;
@@ -240,7 +260,7 @@ static void drift_find(struct look *look, struct slice config, struct stream_sta
     out->usable = true;
     out->drift[0] = '\0';
     *changeable = false;
-    for (size_t i = 0; i < WISH_COUNT; i++) {
+    for (size_t i = 0; i < look->wish_count; i++) {
         const struct wish *wish = &look->wishes[i];
         struct slice actual;
         if (!wish_differs(wish, config, &actual))
@@ -290,7 +310,7 @@ static bool wish_is_ours_to_set(const struct wish *wish, struct slice actual)
     case DRIFT_SET:
         return is != wished;
     case DRIFT_RAISE:
-        return is != 0 && is < wished; /* 0 stands for "for ever" */
+        return is != 0 && (is < wished || wished == 0);
     case DRIFT_FATAL:
     case DRIFT_REPORT:
         return false;

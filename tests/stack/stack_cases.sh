@@ -258,6 +258,10 @@ cases_nats_rights() {
     CONFIG=$(stream_config TENANT_GROUPS 'TENANT.GROUPS.*')
     check 'tenant-service makes room for the groups' says '"name":"TENANT_GROUPS"' within one eval \
         'nats request tenant-service "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "$CONFIG"'
+    check 'tenant-service changes it' says '"name":"TENANT_GROUPS"' within one eval \
+        'nats request tenant-service "\$JS.API.STREAM.UPDATE.TENANT_GROUPS" "$CONFIG"'
+    check 'sync-service does not' refused 'Permissions Violation' within one eval \
+        'nats request sync-service "\$JS.API.STREAM.UPDATE.TENANT_GROUPS" "$CONFIG"'
     check "sync-service keeps its group's record" says '"seq": ?1' within one eval \
         'nats request sync-service TENANT.GROUPS.sync-service hello'
     check 'sync-service reads it' says 'aGVsbG8=' within one eval \

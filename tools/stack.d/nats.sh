@@ -105,15 +105,15 @@ CONF
 }
 
 # The relay makes and checks the streams, writes to them and reads back what it wrote. The groups' records it only
-# makes room for. The service consumes billing's events, and its own dead letters that were sent back; the letters it
+# keeps the stream for. The service consumes billing's events, and its own dead letters that were sent back; the letters it
 # writes are the relay's and its own consumer's. Letters of groups that no service here has are a follower's.
 nats_relay_subjects() {
-    printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' 'TENANT.DLQ.consumer.tenant-service.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST" \
-        "\$JS.API.STREAM.CREATE.TENANT_GROUPS" "\$JS.API.STREAM.INFO.TENANT_GROUPS"
+    printf '%s\n' 'tenant.>' 'TENANT.DLQ.relay.*' 'TENANT.DLQ.consumer.tenant-service.*' "\$JS.API.INFO" "\$JS.API.STREAM.NAMES" "\$JS.API.STREAM.LIST"
     printf '%s\n' "\$JS.API.CONSUMER.CREATE.BILLING.tenant-service.billing.subscription.>" \
         "\$JS.API.CONSUMER.INFO.BILLING.tenant-service" "\$JS.API.CONSUMER.MSG.NEXT.BILLING.tenant-service" \
         "\$JS.ACK.BILLING.tenant-service.>"
     nats_requeued_subjects tenant-service
+    nats_per_stream GROUPS STREAM.CREATE STREAM.UPDATE STREAM.INFO
     nats_per_stream "${PARTITIONS[*]} DLQ" STREAM.CREATE STREAM.UPDATE STREAM.INFO STREAM.MSG.GET DIRECT.GET 'DIRECT.GET+'
 }
 

@@ -3,7 +3,7 @@
   rig.py reset                     empty outbox tables and no streams
   rig.py check [COUNT]             what database and streams must agree on once all is sent; COUNT events in all
   rig.py naive SECONDS             a relay with an increasing-id cursor, to see the check fail
-  rig.py stream NUMBER JSON        create or update TENANT_NUMBER with these settings
+  rig.py stream NUMBER JSON        create or update TENANT_NUMBER with these settings; DLQ and GROUPS are numbers too
   rig.py stream-delete NUMBER      as it says
   rig.py stream-show NUMBER KEY    one value of its configuration
   rig.py stepdown NUMBER           its leader gives up being it
@@ -13,8 +13,6 @@
   rig.py pierce NUMBER             one from its middle
   rig.py last NUMBER               its last sequence
   rig.py letters                   the dead letters: subject, cause, event id, detail, and the body's length or "omitted"
-  rig.py letters-stream JSON       create or update TENANT_DLQ with these settings
-  rig.py letters-delete            delete it
   rig.py sql STATEMENT             as superuser; prints the rows
 
 Environment: a stack's stack.env.  Status 1 and one line per fault when the check fails.
@@ -38,6 +36,7 @@ from nats.js import api
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PARTITIONS = 16
 LETTERS = "TENANT_DLQ"
+OTHERS = {"DLQ": "TENANT.DLQ.>", "GROUPS": "TENANT.GROUPS.*"}
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 FAULTS_SHOWN = 20
 
@@ -45,7 +44,7 @@ FAULTS_SHOWN = 20
 def main(args):
     commands = {"reset": reset, "check": check, "naive": naive, "stream": stream_set,
                 "stream-delete": stream_delete, "stream-show": stream_show, "sql": sql,
-                "stepdown": stepdown, "leader": leader, "purge": purge, "cut": cut, "pierce": pierce, "last": last_sequence, "letters": letters, "letters-stream": letters_stream, "letters-delete": letters_delete}
+                "stepdown": stepdown, "leader": leader, "purge": purge, "cut": cut, "pierce": pierce, "last": last_sequence, "letters": letters}
     if not args or args[0] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
@@ -68,7 +67,7 @@ async def broker(identity="admin"):
 
 
 def stream_name(number):
-    return f"TENANT_{number:02d}"
+    return f"TENANT_{number}" if number in OTHERS else f"TENANT_{int(number):02d}"
 
 
 async def reset():
@@ -82,7 +81,7 @@ async def reset():
         db.execute("UPDATE tenant.relay_lease SET owner = '', expires_at = '-infinity'")
     client = await broker()
     js = client.jetstream()
-    for name in [stream_name(number) for number in range(PARTITIONS)] + [LETTERS]:
+    for name in map(stream_name, [*range(PARTITIONS), *OTHERS]):
         try:
             await js.delete_stream(name)
         except nats.js.errors.NotFoundError:
@@ -91,8 +90,8 @@ async def reset():
 
 
 async def stream_set(number, settings):
-    await configure(json.loads(settings) | {"name": stream_name(int(number)),
-                                            "subjects": [f"tenant.*.*.*.{int(number):02d}"]})
+    subject = OTHERS[number] if number in OTHERS else f"tenant.*.*.*.{int(number):02d}"
+    await configure(json.loads(settings) | {"name": stream_name(number), "subjects": [subject]})
 
 
 async def ask_leader(verb, number, answer_of):
@@ -102,14 +101,14 @@ async def ask_leader(verb, number, answer_of):
     answer, reply, ends = None, None, time.monotonic() + 30
     while not answer and time.monotonic() < ends:
         try:
-            reply = json.loads((await client.request(f"$JS.API.STREAM.{verb}.{stream_name(int(number))}", b"", timeout=10)).data)
+            reply = json.loads((await client.request(f"$JS.API.STREAM.{verb}.{stream_name(number)}", b"", timeout=10)).data)
         except (nats.errors.TimeoutError, nats.errors.NoRespondersError) as error:
             reply = {"error": str(error)}
         answer = answer_of(reply)
         if not answer:
             await asyncio.sleep(0.2)
     await client.close()
-    assert answer, f"{verb} of {stream_name(int(number))}: {reply}"
+    assert answer, f"{verb} of {stream_name(number)}: {reply}"
     return answer
 
 
@@ -124,38 +123,28 @@ async def leader(number):
 
 async def purge(number):
     client = await broker()
-    await client.jetstream().purge_stream(stream_name(int(number)))
+    await client.jetstream().purge_stream(stream_name(number))
     await client.close()
 
 
 async def cut(number, count):
     client = await broker()
-    last = (await client.jetstream().stream_info(stream_name(int(number)))).state.last_seq
+    last = (await client.jetstream().stream_info(stream_name(number))).state.last_seq
     for sequence in range(last, last - int(count), -1):
-        await client.jetstream().delete_msg(stream_name(int(number)), sequence)
+        await client.jetstream().delete_msg(stream_name(number), sequence)
     await client.close()
 
 
 async def pierce(number):
     client = await broker()
-    state = (await client.jetstream().stream_info(stream_name(int(number)))).state
-    await client.jetstream().delete_msg(stream_name(int(number)), (state.first_seq + state.last_seq) // 2)
+    state = (await client.jetstream().stream_info(stream_name(number))).state
+    await client.jetstream().delete_msg(stream_name(number), (state.first_seq + state.last_seq) // 2)
     await client.close()
 
 
 async def last_sequence(number):
     client = await broker()
-    print((await client.jetstream().stream_info(stream_name(int(number)))).state.last_seq)
-    await client.close()
-
-
-async def letters_stream(settings):
-    await configure(json.loads(settings) | {"name": LETTERS, "subjects": ["TENANT.DLQ.>"]})
-
-
-async def letters_delete():
-    client = await broker()
-    await client.jetstream().delete_stream(LETTERS)
+    print((await client.jetstream().stream_info(stream_name(number))).state.last_seq)
     await client.close()
 
 
@@ -185,13 +174,13 @@ async def configure(config):
 
 async def stream_delete(number):
     client = await broker()
-    await client.jetstream().delete_stream(stream_name(int(number)))
+    await client.jetstream().delete_stream(stream_name(number))
     await client.close()
 
 
 async def stream_show(number, key):
     client = await broker()
-    reply = await client.request(f"$JS.API.STREAM.INFO.{stream_name(int(number))}", b"", timeout=5)
+    reply = await client.request(f"$JS.API.STREAM.INFO.{stream_name(number)}", b"", timeout=5)
     print(json.loads(reply.data)["config"].get(key))
     await client.close()
 

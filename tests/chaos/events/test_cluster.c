@@ -70,6 +70,22 @@ START_TEST(leaders_step_down_in_mid_window)
     }
 END_TEST
 
+/* All of them began on a single server. */
+START_TEST(replicas_of_every_stream_are_raised)
+    {
+        static const char *const streams[] = {"0", "15", "DLQ", "GROUPS"};
+        for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)
+            ck_assert_int_eq(shell(RIG "stream %s '{\"num_replicas\": 1}'", streams[i]), 0);
+        struct relay_settings settings = replicated();
+        relay_spawn_with(0, &settings);
+        for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)
+            wait_for(shell(RIG "stream-show %s num_replicas | grep -qx 3", streams[i]) == 0, 60);
+        drained_within(60);
+        all_is_right();
+        relay_end(0);
+    }
+END_TEST
+
 START_TEST(leaders_are_killed_in_mid_window)
     {
         char victim[16];
@@ -117,6 +133,7 @@ Suite *suite_events_cluster_it(void)
     tcase_add_unchecked_fixture(tests, cluster_up, stack_down);
     tcase_add_checked_fixture(tests, rig_setup, rig_teardown);
     tcase_add_test(tests, leaders_step_down_in_mid_window);
+    tcase_add_test(tests, replicas_of_every_stream_are_raised);
     tcase_add_test(tests, leaders_are_killed_in_mid_window);
     tcase_add_test(tests, a_lost_majority_holds_nothing_but_the_backlog);
     suite_add_tcase(suite, tests);

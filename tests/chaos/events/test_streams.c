@@ -108,6 +108,103 @@ START_TEST(retention_is_never_shortened)
     }
 END_TEST
 
+/* One value of the groups' stream. */
+static bool groups_have(const char *key, const char *value)
+{
+    return shell(RIG "stream-show GROUPS %s 2>/dev/null | grep -qxF -- \"%s\"", key, value) == 0;
+}
+
+START_TEST(the_groups_stream_is_created_as_promised)
+    {
+        static const char *const promised[][2] = {
+            {"subjects", "['TENANT.GROUPS.*']"},
+            {"retention", "limits"},
+            {"storage", "file"},
+            {"discard", "old"},
+            {"max_age", "0"},
+            {"max_msgs", "-1"},
+            {"max_bytes", "-1"},
+            {"max_msgs_per_subject", "1"},
+            {"max_msg_size", "65536"},
+            {"num_replicas", "1"},
+        };
+        relay_spawn(0);
+        wait_for(groups_have("name", "TENANT_GROUPS"), 10);
+        for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
+            ck_assert_msg(groups_have(promised[i][0], promised[i][1]), "%s is not %s",
+                          promised[i][0], promised[i][1]);
+        relay_end(0);
+    }
+END_TEST
+
+/* What loses nothing is set, the rest stays as somebody wished it. */
+START_TEST(the_groups_stream_is_raised_where_nothing_is_lost)
+    {
+        ck_assert_int_eq(
+            shell(RIG "stream GROUPS '{\"max_age\": 3600000000000, \"max_msg_size\": 100,"
+                      " \"max_msgs_per_subject\": 5, \"description\": \"kept\"}'"),
+            0);
+        relay_spawn(0);
+        wait_for(groups_have("max_age", "0"), 10);
+        ck_assert(groups_have("max_msg_size", "65536"));
+        ck_assert(groups_have("max_msgs_per_subject", "5"));
+        ck_assert(groups_have("description", "kept"));
+        drained_within(20);
+        all_is_right();
+        ck_assert_uint_eq(rig.shared->relays[0].stream_errors, 0);
+        relay_end(0);
+    }
+END_TEST
+
+START_TEST(a_groups_stream_in_memory_is_reported_and_events_go_on)
+    {
+        ck_assert_int_eq(shell(RIG "stream GROUPS '{\"storage\": \"memory\"}'"), 0);
+        relay_spawn(0);
+        wait_for(rig.shared->relays[0].stream_errors > 0, 10);
+        drained_within(20);
+        all_is_right();
+        ck_assert(groups_have("storage", "memory"));
+        relay_end(0);
+    }
+END_TEST
+
+/* One server cannot keep three replicas: streams serve as they are. */
+START_TEST(a_refused_raise_keeps_nobody_from_going_on)
+    {
+        struct relay_settings settings = relay_defaults();
+        settings.streams.replicas = 3;
+        ck_assert_int_eq(shell("for n in $(seq 0 15) GROUPS; do " RIG "stream $n '{}' || exit; done"), 0);
+        relay_spawn_with(0, &settings);
+        drained_within(20);
+        all_is_right();
+        ck_assert(groups_have("num_replicas", "1"));
+        relay_end(0);
+    }
+END_TEST
+
+#define NATS_AGAIN "tools/stack server $STACK_NAME nats stop && tools/stack server $STACK_NAME nats start"
+#define NATS_CONF "build/stack/$STACK_NAME/servers/nats/nats.conf"
+#define UPDATE_RIGHT "\"[^\"]*STREAM.UPDATE.TENANT_GROUPS\", "
+
+/* As where the relay's rights are older than the relay: nobody answers the question. */
+START_TEST(without_the_right_to_change_the_groups_stream_events_go_on)
+    {
+        ck_assert_int_eq(shell(RIG "stream GROUPS '{\"max_msg_size\": 100}'"), 0);
+        ck_assert_int_eq(shell("grep -q '" UPDATE_RIGHT "' " NATS_CONF " && cp -p " NATS_CONF " " NATS_CONF ".was"), 0);
+        ck_assert_int_eq(shell("sed -i 's/" UPDATE_RIGHT "//' " NATS_CONF " && " NATS_AGAIN), 0);
+        relay_spawn(0);
+        drained_within(30);
+        all_is_right();
+        ck_assert_uint_eq(rig.shared->relays[0].stream_errors, 0);
+        ck_assert(groups_have("max_msg_size", "100"));
+        relay_end(0);
+        ck_assert_int_eq(shell("mv " NATS_CONF ".was " NATS_CONF " && " NATS_AGAIN), 0);
+        relay_spawn(1);
+        wait_for(groups_have("max_msg_size", "65536"), 10);
+        relay_end(1);
+    }
+END_TEST
+
 #define AGE_SENT                                                                                   \
     "sql \"UPDATE tenant.outbox_sent SET sent_at = sent_at - interval '%d days' RETURNING 1\" >/dev/null"
 
@@ -219,6 +316,11 @@ Suite *suite_events_streams_it(void)
     tcase_add_test(tests, a_stream_in_memory_is_not_used_and_others_go_on);
     tcase_add_test(tests, numbers_are_raised_where_nothing_is_lost);
     tcase_add_test(tests, retention_is_never_shortened);
+    tcase_add_test(tests, the_groups_stream_is_created_as_promised);
+    tcase_add_test(tests, the_groups_stream_is_raised_where_nothing_is_lost);
+    tcase_add_test(tests, a_groups_stream_in_memory_is_reported_and_events_go_on);
+    tcase_add_test(tests, a_refused_raise_keeps_nobody_from_going_on);
+    tcase_add_test(tests, without_the_right_to_change_the_groups_stream_events_go_on);
     tcase_add_test(tests, sent_rows_go_after_their_retention);
     tcase_add_test(tests, events_go_on_without_partitions);
     tcase_add_test(tests, a_relay_that_can_never_work_does_not_start);

@@ -148,14 +148,14 @@ START_TEST(letters_wait_for_their_stream)
     {
         unsigned shard = partition_with_tenants();
         struct relay_settings settings = quick();
-        ck_assert_int_eq(shell(RIG "letters-stream '{\"storage\": \"memory\"}'"), 0);
+        ck_assert_int_eq(shell(RIG "stream DLQ '{\"storage\": \"memory\"}'"), 0);
         enlarge(shard, 1500000);
         relay_spawn_with(0, &settings);
         wait_for(rig.shared->relays[0].withheld == 1, 20);
         wait_for(rig.shared->relays[0].unlettered == 1, 10);
         ck_assert_uint_eq(rig.shared->relays[0].letters, 0);
         relay_kill(0);
-        ck_assert_int_eq(shell(RIG "letters-delete"), 0);
+        ck_assert_int_eq(shell(RIG "stream-delete DLQ"), 0);
         relay_spawn_with(1, &settings);
         wait_for(rig.shared->relays[1].letters == 1, 20);
         wait_for(rig.shared->relays[1].unlettered == 0, 10);
