@@ -149,6 +149,14 @@ def examples(document):
 
 # --- docs/events.md ---
 
+# The states that an event shows: the one before, if it says so, and its own.
+STATES = {
+    "org.provisioned": ("TRIAL",), "org.suspended": ("ACTIVE", "SUSPENDED"), "org.reactivated": ("SUSPENDED", "ACTIVE"),
+    "org.closed": ("SUSPENDED", "CLOSED"), "membership.invited": ("INVITED",), "membership.activated": ("ACTIVE",),
+    "membership.suspended": ("SUSPENDED",), "membership.reactivated": ("ACTIVE",), "membership.removed": ("SUSPENDED", "REMOVED"),
+}
+
+
 def page():
     text = (ROOT / "docs/events.md").read_text(encoding="utf-8")
     anchors = {re.sub(r"[^\w-]", "", heading.lower()) for heading in re.findall(r"^#+ (.*)$", text, re.M)}
@@ -163,6 +171,11 @@ def page():
         report(f"docs/events.md has the family tenant.{family}", f"\n## tenant.{family}\n" in text)
     for subject in ("role.created", "membership.activated", "dynamic_group.evaluated", "data_residency.changed", "org.provisioned"):
         report(f"docs/events.md has tenant.{subject}.v1, which the platform names", f"\n### tenant.{subject}.v1\n" in text)
+    for subject, states in STATES.items():
+        example = json.loads(text.partition(f"\n### tenant.{subject}.v1\n")[2].partition("```json\n")[2].partition("```")[0])
+        whole = example.get("tenant") or example.get("membership")
+        shown = tuple(state.split("_STATUS_")[1] for state in (example.get("previousStatus"), whole["status"]) if state)
+        report(f"the example of tenant.{subject}.v1 shows what it is about", shown == states, shown)
 
 
 # --- the registry ---

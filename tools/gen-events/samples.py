@@ -47,6 +47,12 @@ OVERRIDES = {
     "EventActor": {"type": "service"}, "EventEnvelope": {"actor.type": "service", "event_version": 1, "incarnation": 1},
     "EventWithheld": {"event_version": 1, "cause": "TOO_LARGE", "detail": "1572864 bytes; the server takes 1048576"},
     "OrgUnitMoved": {"org_unit.etag": '"4"'},
+    "MembershipInvited": {"membership.status": 1, "membership.source": 1, "membership.etag": '"1"',
+                          "membership.update_time": "2026-11-23T07:00:00.123456Z"},
+    "MembershipActivated": {"membership.source": 1},
+    "MembershipSuspended": {"membership.status": 3, "reason": "on leave until March"},
+    "MembershipReactivated": {"membership.status": 2, "reason": "back from leave"},
+    "MembershipRemoved": {"membership.status": 4, "previous_status": 3, "reason": "left the company"},
 }
 TIMES = {"create_time": "2026-11-23T07:00:00.123456Z", "update_time": "2026-11-24T08:30:00.654321Z",
          "occurred_at": "2026-11-24T08:30:00.654321Z", "ingested_at": "2026-11-24T08:30:00.661042Z"}
