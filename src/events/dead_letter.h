@@ -69,9 +69,9 @@ bool dead_letter_cause_ok(struct slice cause);
 /* The message of a letter, in the arena but for the body, which is borrowed.  Kind, partition, consumer and
  * cause must be valid (asserted); whatever else came from strangers becomes printable: other bytes turn into
  * '?', too long a text is cut.  A body that exceeds max_size (of the server: headers and body) together with
- * the headers is left out, and *letter is told so.  Nats-Msg-Id makes a repetition be stored once:
- * dlq:<consumer>:<event id>, ":<n>" behind it after n requeues, and requeue:<consumer>:<event id>:<n> for the
- * requeued message itself. */
+ * the headers is left out, and *letter is told so.  Nats-Msg-Id makes a repetition be stored once,
+ * within the stream's duplicate window of two minutes: dlq:<consumer>:<event id>, ":<n>" behind it after n
+ * requeues, and requeue:<consumer>:<event id>:<n> for the requeued message itself. */
 void dead_letter_message(struct arena *arena, struct dead_letter *letter, size_t max_size,
                          struct jetstream_message *out);
 

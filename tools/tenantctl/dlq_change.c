@@ -1,7 +1,7 @@
 /* tenantctl dlq requeue|drop.
  *
- * Requeueing publishes first and deletes behind that: whatever stops in between leaves the letter, and the
- * repetition is stored once because its message id says which letter and the how manieth time it is. */
+ * Requeueing publishes first and deletes behind that: whatever stops in between leaves the letter, and a
+ * repetition within two minutes is stored once: its message id says which letter and the how manieth time. */
 #include "dlq_letters.h"
 #include "event_output.h"
 #include "events_commands.h"
