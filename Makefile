@@ -301,7 +301,7 @@ tsan: ## Unit, end-to-end and consumer tests under TSan
 	@MODE=tsan tools/run-suites tsan
 
 .PHONY: test-nats29
-test-nats29: ## The suites of events on Debian's NATS 2.9
+test-nats29: ## The suites of events, with the relay's faults, on Debian's NATS 2.9
 	@tools/run-suites nats29
 
 .PHONY: contracts
