@@ -186,7 +186,7 @@ LIBTENANT_ROOT = $(DESTDIR)$(PREFIX)
 # not.  Messages that both have are weak here, so that a program may link both.
 LIBEVENTS_PB := $(patsubst %.c,$(B)/%.o,$(wildcard gen/pb/tenant/events/v1/*.c gen/pb/tenant/v1/*.c))
 LIBEVENTS_LIBS := $(shell pkg-config --libs libnats libcrypto libprotobuf-c 2>/dev/null) -lpthread
-LIBEVENTS_PUBLIC := 'tenant_consumer_*' 'tenant_event_*' 'tenant_replay_*' 'tenant__*' 'google__*'
+LIBEVENTS_PUBLIC := 'tenant_consumer_*' 'tenant_event_*' 'tenant_replay_*' 'tenant_partition_of' 'tenant__*' 'google__*'
 LIBEVENTS_SHARED := 'tenant__*' 'google__*'
 $(B)/lib/libtenant-events.o: $(call room_objects,consumer) $(LIBEVENTS_PB) \
   $(foreach r,base domain events,$(B)/lib/$(r).a) $(B)/lib/gen.a

@@ -163,6 +163,12 @@ void tenant_consumer_stop(struct tenant_consumer *consumer);
 /* Not while it runs.  Accepts NULL. */
 void tenant_consumer_free(struct tenant_consumer *consumer);
 
+/* The partition of a tenant's events, 0 to 15: those of partition 7 are in stream TENANT_07, under subjects
+ * that end in ".07".  Never changes; contracts/partition-vectors.json has vectors.  False: not a tenant id as
+ * events have it ("tnt_" and 26 upper-case digits), *partition untouched.  From any thread; no input or
+ * output. */
+bool tenant_partition_of(const char *tenant_id, unsigned *partition);
+
 #ifdef __cplusplus
 }
 #endif

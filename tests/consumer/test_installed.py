@@ -1,11 +1,12 @@
 """The libraries as others find them: pkg-config, both ways of linking, C++, beside libtenant, and nothing else of ours seen."""
+import json
 import os
 
 import pytest
 
 from follower import ROOT, flags, install, run
 
-PUBLIC = {"libtenant-events": ("tenant_consumer_", "tenant_event_", "tenant_replay_", "tenant__", "google__"),
+PUBLIC = {"libtenant-events": ("tenant_consumer_", "tenant_event_", "tenant_replay_", "tenant_partition_of", "tenant__", "google__"),
           "libtenant-events-postgres": ("tenant_inbox_",)}
 PROGRAM = """
 #include <tenant/events_postgres.h>
@@ -38,6 +39,21 @@ int main(void)
     return 0;
 }
 """
+PARTITIONS = """
+#include <tenant/events.h>
+#include <stdio.h>
+int main(int count, char **ids)
+{
+    for (int i = 0; i < count; i++) {
+        unsigned partition = 99;
+        if (tenant_partition_of(i == 0 ? NULL : ids[i], &partition))
+            printf("%02u\\n", partition);
+        else
+            puts(partition == 99 ? "none" : "touched");
+    }
+    return 0;
+}
+"""
 WITH_CALLS = ("#include <tenant/tenant_service.h>", """
     Tenant__V1__Tenant tenant = TENANT__V1__TENANT__INIT;
     if (tenant__v1__tenant__get_packed_size(&tenant) != 0 || tenant_client_new(&(struct tenant_client_options){0}) != NULL)
@@ -55,8 +71,21 @@ def compiled(folder, source, *arguments):
     return folder / "program"
 
 
+def statically(prefix):
+    return [*flags(prefix, "--cflags"), prefix / "lib/libtenant-events.a",
+            *run("pkg-config", "--libs", "libnats", "libcrypto", "libprotobuf-c").split(), "-lpthread"]
+
+
+def dynamically(prefix):
+    return flags(prefix, "--cflags", "--libs")
+
+
+def output(program, prefix, *arguments):
+    return run(program, *arguments, env=dict(os.environ, LD_LIBRARY_PATH=str(prefix / "lib")))
+
+
 def says(program, prefix):
-    said = run(program, env=dict(os.environ, LD_LIBRARY_PATH=str(prefix / "lib")))
+    said = output(program, prefix)
     assert said.startswith("url: must be given\n") and "CREATE TABLE IF NOT EXISTS tenant_inbox " in said
 
 
@@ -81,6 +110,17 @@ def test_beside_libtenant_either_way(prefix, tmp_path):
         ours = [prefix / f"lib/lib{name}.a" for name in ("tenant-events-postgres", *order)]
         says(compiled(tmp_path, PROGRAM % WITH_CALLS, *flags(prefix, "--cflags", packages=packages), *ours, *system,
                       "-lboost_context", "-lpthread"), prefix)
+
+
+@pytest.mark.parametrize("linked", (dynamically, statically))
+def test_the_partition_of_each_published_vector(prefix, tmp_path, linked):
+    vectors = json.loads((ROOT / "contracts/partition-vectors.json").read_text())["vectors"]
+    good = vectors[-1]["tenant_id"]
+    no_ids = ["", "tnt_", good[:-1], good + "0", good.lower(), "ten" + good[3:], "evt" + good[3:], good[:-1] + "U", "tnt_8" + good[5:]]
+    program = compiled(tmp_path, PARTITIONS, *linked(prefix))
+    said = output(program, prefix, *(one["tenant_id"] for one in vectors), *no_ids).splitlines()
+    assert len(vectors) >= 60
+    assert said == ["none"] + [one["partition"] for one in vectors] + ["none"] * len(no_ids)
 
 
 def test_the_headers_are_cplusplus_too(prefix, tmp_path):

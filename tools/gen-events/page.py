@@ -24,7 +24,7 @@ For all of them:
 
 | property | value |
 |---|---|
-| partition | of the tenant, the last word of the subject: FNV-1a (32 bits) over the 30 characters of the tenant id, modulo 16, two digits; `contracts/partition-vectors.json` has vectors, `contracts/partition.py` and `contracts/partition.js` the function |
+| partition | of the tenant, the last word of the subject: FNV-1a (32 bits) over the 30 characters of the tenant id, modulo 16, two digits; `contracts/partition-vectors.json` has vectors, `contracts/partition.py` and `contracts/partition.js` the function, which in C is `tenant_partition_of()` of `tenant/events.h` |
 | stream | `TENANT_<partition>`; all events of a tenant are in one stream, in the order of their sequence |
 | retention class | `operational`: {operational} |
 | data residency | the region in the envelope's `data_residency`: {residency} |

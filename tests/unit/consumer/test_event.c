@@ -7,6 +7,7 @@
 #include "gen/pb/tenant/events/v1/tenant_events.pb-c.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,6 +278,28 @@ START_TEST(settings_of_other_versions)
     }
 END_TEST
 
+START_TEST(a_partition_for_the_spelling_of_events_only)
+    {
+        char text[ID_TEXT_SIZE + 1];
+        unsigned found = 99;
+        ck_assert(tenant_partition_of(id_of_tenant, &found));
+        ck_assert_uint_eq(found, partition());
+        found = 99;
+        ck_assert(!tenant_partition_of(NULL, &found));
+        ck_assert(!tenant_partition_of("", &found));
+        ck_assert(!tenant_partition_of(id_of_event, &found));
+        snprintf(text, sizeof text, "%s0", id_of_tenant);
+        ck_assert(!tenant_partition_of(text, &found));
+        snprintf(text, sizeof text, "ten_%s", id_of_tenant + 4);
+        ck_assert(!tenant_partition_of(text, &found));
+        snprintf(text, sizeof text, "tnt_0000000000000000000000000a");
+        ck_assert(!tenant_partition_of(text, &found));
+        ck_assert_uint_eq(found, 99);
+        text[ID_TEXT_SIZE - 2] = 'A';
+        ck_assert(tenant_partition_of(text, &found));
+    }
+END_TEST
+
 Suite *suite_consumer_event(void);
 Suite *suite_consumer_event(void)
 {
@@ -289,6 +312,7 @@ Suite *suite_consumer_event(void)
     tcase_add_test(tcase, what_is_wrong_is_told);
     tcase_add_test(tcase, another_partitions_tenant_is_refused);
     tcase_add_test(tcase, headers_name_the_place_of_a_broken_one);
+    tcase_add_test(tcase, a_partition_for_the_spelling_of_events_only);
     tcase_add_test(tcase, settings_get_defaults_or_a_reason);
     tcase_add_test(tcase, settings_of_other_versions);
     suite_add_tcase(suite, tcase);
