@@ -26,7 +26,7 @@ enum drift_rule {
     /* A larger number loses nothing: set by us when smaller, reported when larger.  Of an age 0 is the largest:
      * "for ever". */
     DRIFT_RAISE,
-    DRIFT_SET,    /* any number may be set by us */
+    DRIFT_SET, /* any number may be set by us */
 };
 
 struct wish {
