@@ -239,7 +239,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     }
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* request trailers: counted, not kept */
-    stream->field_count++;
     request_headers_add(stream->headers, stream->arena, slice_make(name, name_size),
                         slice_make(value, value_size));
     return 0;
@@ -270,7 +269,7 @@ static const char *count_header(struct h2_stream *stream, size_t size)
 {
     const struct rpc_limits *limits = &stream->h2->worker->limits;
     stream->header_bytes += size + FIELD_OVERHEAD;
-    if (stream->field_count >= limits->header_fields)
+    if (stream->field_count++ >= limits->header_fields)
         return "header_fields";
     if (size > limits->header_field_bytes)
         return "header_field_bytes";
