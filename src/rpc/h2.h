@@ -94,6 +94,7 @@ struct h2 {
     size_t stream_window;        /* … this, whatever the limits are by now */
     int32_t highest_stream;
     struct h2_wire wire;
+    uint64_t shown_blocks_bytes; /* of h2_wire_blocks(), those that callbacks saw to their end */
     struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */
     uint64_t received_ns;      /* clock_now() of the last h2_receive(), or of the beginning */
     uint64_t asked_ns;         /* when a PING asked whether the peer is there; 0: nothing is owed */

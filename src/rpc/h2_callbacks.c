@@ -307,8 +307,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 static void take_request_end(struct h2 *h2, const nghttp2_frame *frame)
 {
     struct h2_stream *stream = h2_stream_find(h2, frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_HEADERS)
+    if (frame->hd.type == NGHTTP2_HEADERS) {
         h2->header_block_ns = 0;
+        h2->shown_blocks_bytes += frame->hd.length; /* with its CONTINUATIONs */
+    }
     if (stream == NULL)
         return;
     if (frame->hd.type == NGHTTP2_HEADERS && !stream->headers_done) {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static bool padding_fits(struct h2_wire *wire, uint8_t length);
-static bool take_head(struct h2_wire *wire);
+static enum wire_result take_head(struct h2_wire *wire);
+static bool block_fits(struct h2_wire *wire, uint8_t type, uint8_t flags);
 static uint32_t *find(uint32_t *ids, size_t count, uint32_t id);
 
 enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *legal)
@@ -35,9 +36,10 @@ enum wire_result h2_wire_take(struct h2_wire *wire, struct slice bytes, size_t *
         memcpy(wire->head + wire->head_size, data + at, step);
         wire->head_size += step;
         at += step;
-        if (wire->head_size == WIRE_HEAD && !take_head(wire)) {
+        enum wire_result result = wire->head_size == WIRE_HEAD ? take_head(wire) : WIRE_OK;
+        if (result != WIRE_OK) {
             *legal = at;
-            return WIRE_AFTER_END;
+            return result;
         }
     }
     return WIRE_OK;
@@ -51,7 +53,7 @@ static bool padding_fits(struct h2_wire *wire, uint8_t length)
     return length < wire->payload_left;
 }
 
-static bool take_head(struct h2_wire *wire)
+static enum wire_result take_head(struct h2_wire *wire)
 {
     const uint8_t *head = wire->head;
     uint8_t type = head[3];
@@ -59,16 +61,38 @@ static bool take_head(struct h2_wire *wire)
                   (uint32_t)head[7] << 8 | head[8];
     wire->payload_left = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
     wire->head_size = 0;
+    if (!block_fits(wire, type, head[4]))
+        return WIRE_LARGE_BLOCK;
     if (id == 0)
-        return true;
+        return WIRE_OK;
     if (type == NGHTTP2_DATA && find(wire->ended, WIRE_ENDED_KEPT, id) != NULL)
-        return false;
+        return WIRE_AFTER_END;
     wire->padded = type == NGHTTP2_DATA && (head[4] & NGHTTP2_FLAG_PADDED) != 0 &&
                    wire->payload_left > 0;
     bool carries_end = type == NGHTTP2_DATA || type == NGHTTP2_HEADERS;
     if (type == NGHTTP2_RST_STREAM || (carries_end && (head[4] & NGHTTP2_FLAG_END_STREAM) != 0))
         wire->ended[wire->ended_next++ % WIRE_ENDED_KEPT] = id;
-    return true;
+    return WIRE_OK;
+}
+
+/* A block ends where another frame begins: only CONTINUATION may follow before that. */
+static bool block_fits(struct h2_wire *wire, uint8_t type, uint8_t flags)
+{
+    if (type != NGHTTP2_CONTINUATION) {
+        wire->blocks_bytes += wire->block_size;
+        wire->block_size = 0;
+    }
+    if (type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION) {
+        wire->block_size += wire->payload_left;
+        wire->block_ends = (flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+    }
+    return wire->block_size <= wire->block_max;
+}
+
+uint64_t h2_wire_blocks(const struct h2_wire *wire)
+{
+    bool over = wire->block_ends && wire->payload_left == 0;
+    return wire->blocks_bytes + (over ? wire->block_size : 0);
 }
 
 void h2_wire_reset(struct h2_wire *wire, uint32_t id)

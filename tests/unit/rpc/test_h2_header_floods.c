@@ -48,22 +48,131 @@ START_TEST(test_header_bomb)
     }
 END_TEST
 
-/* The same with fields that are no HTTP: the library drops them, but must not do so for long. */
+/* The same behind a field that is no HTTP: the library shows nobody what it decodes after that. */
+static void put_malformed_bomb(struct script *script, uint32_t id, struct slice first, int copies)
+{
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", NULL);
+    buf_put_slice(&block, first);
+    for (int i = 0; i < copies; i++)
+        buf_put_byte(&block, 0x80 | 62);
+    raw_frame(&script->bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, buf_slice(&block));
+    buf_deinit(&block);
+}
+
+static const struct slice malformed[] = {
+    {(const uint8_t *)"\x40\1x\4v\1vv", 8}, /* the callback is asked */
+    {(const uint8_t *)"\x40\1X\1v", 5},     /* it is not */
+};
+
+/* Found by an audit: the connection lived, and a hundred such blocks of 80 KiB were decoded, 2 ms each. */
 START_TEST(test_header_bomb_of_malformed_fields)
     {
         struct script script;
         begin(&script, NULL);
-        struct buf block = BUF_EMPTY;
-        raw_block(&block, "/test.v1.Pair/Echo", NULL);
-        buf_put(&block, "\x40\1x\4v\1vv", 8);
-        for (int i = 0; i < 10000; i++)
-            buf_put_byte(&block, 0x80 | 62);
-        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, buf_slice(&block));
+        put_malformed_bomb(&script, 1, malformed[_i], 10000);
         play(&script);
         ck_assert(pair_exchange(script.pair, 1)->reset);
         ck_assert(list_is_empty(&script.pair->h2->streams));
         /* and the connection does not die of it later */
         ck_assert(h2_sweep(script.pair->h2, clock_now() + 6 * NS_PER_S));
+        check_alive(&script);
+        put_malformed_bomb(&script, 3, malformed[_i], 10000);
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_bytes");
+        ck_assert_str_eq(script.pair->goaway_text, "header_bytes");
+        finish(&script);
+    }
+END_TEST
+
+/* Who only does not know better has as many as the budget of resets lets pass. */
+START_TEST(test_small_malformed_requests)
+    {
+        struct script script;
+        begin(&script, NULL);
+        for (uint32_t i = 0; i < 90; i++)
+            put_malformed_bomb(&script, 1 + 2 * i, malformed[_i], 0);
+        play(&script);
+        ck_assert(pair_exchange(script.pair, 179)->reset);
+        check_alive(&script);
+        finish(&script);
+    }
+END_TEST
+
+/* Its end need not come. */
+START_TEST(test_malformed_block_in_pieces)
+    {
+        static uint8_t copies[16000];
+        memset(copies, 0x80 | 62, sizeof copies);
+        struct script script;
+        begin(&script, NULL);
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Echo", NULL);
+        buf_put_slice(&block, malformed[_i]);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, 0, 1, buf_slice(&block));
+        raw_frame(&script.bytes, NGHTTP2_CONTINUATION, 0, 1, slice_make(copies, 16000));
+        play(&script);
+        check_alive(&script);
+        raw_frame(&script.bytes, NGHTTP2_CONTINUATION, 0, 1, slice_make(copies, 1000));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_bytes");
+        buf_deinit(&block);
+        finish(&script);
+    }
+END_TEST
+
+/* Nor does the library show the block of a stream that was one too many. */
+START_TEST(test_refused_block_in_pieces)
+    {
+        static uint8_t copies[16000];
+        memset(copies, 0x80 | 2, sizeof copies);
+        struct rpc_limits limits = rpc_limits_default;
+        limits.concurrent_streams = 1;
+        struct script script;
+        begin(&script, &limits);
+        raw_headers(&script.bytes, 1, "/test.v1.Pair/Echo", 0);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, 0, 3, slice_make(copies, 16000));
+        play(&script);
+        check_alive(&script);
+        raw_frame(&script.bytes, NGHTTP2_CONTINUATION, 0, 3, slice_make(copies, 1000));
+        play(&script);
+        check_goaway(&script, NGHTTP2_ENHANCE_YOUR_CALM, "header_bytes");
+        finish(&script);
+    }
+END_TEST
+
+/* Larger than a frame may be is that first of all. */
+START_TEST(test_a_frame_too_large_for_a_block)
+    {
+        static const uint8_t large[(16 << 10) + 1];
+        struct script script;
+        begin(&script, NULL);
+        raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
+                  slice_make(large, sizeof large));
+        play(&script);
+        check_goaway(&script, NGHTTP2_FRAME_SIZE_ERROR, "frame_size");
+        ck_assert_int_eq(script.pair->goaways, 1);
+        finish(&script);
+    }
+END_TEST
+
+/* What callbacks have seen is no waste: many blocks with CONTINUATIONs. */
+START_TEST(test_many_large_blocks)
+    {
+        struct script script;
+        begin(&script, NULL);
+        struct buf block = BUF_EMPTY;
+        raw_block(&block, "/test.v1.Pair/Nothing", NULL);
+        uint8_t field[6 + 4000] = "\0\1x\x7F\xA1\x1E";
+        memset(field + 6, 'v', 4000);
+        for (uint32_t i = 0; i < 60; i++) {
+            raw_frame(&script.bytes, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1 + 2 * i,
+                      buf_slice(&block));
+            for (int k = 0; k < 3; k++)
+                raw_frame(&script.bytes, NGHTTP2_CONTINUATION, k == 2 ? NGHTTP2_FLAG_END_HEADERS : 0,
+                          1 + 2 * i, slice_make(field, sizeof field));
+            play(&script);
+        }
         check_alive(&script);
         buf_deinit(&block);
         finish(&script);
@@ -170,7 +279,12 @@ Suite *suite_rpc_h2_header_floods(void)
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, test_header_fields);
     tcase_add_test(tests, test_header_bomb);
-    tcase_add_test(tests, test_header_bomb_of_malformed_fields);
+    tcase_add_loop_test(tests, test_header_bomb_of_malformed_fields, 0, 2);
+    tcase_add_loop_test(tests, test_small_malformed_requests, 0, 2);
+    tcase_add_loop_test(tests, test_malformed_block_in_pieces, 0, 2);
+    tcase_add_test(tests, test_refused_block_in_pieces);
+    tcase_add_test(tests, test_a_frame_too_large_for_a_block);
+    tcase_add_test(tests, test_many_large_blocks);
     tcase_add_test(tests, test_one_large_field);
     tcase_add_test(tests, test_request_trailers_are_counted);
     tcase_add_test(tests, test_bytes_of_trailers_are_counted);
