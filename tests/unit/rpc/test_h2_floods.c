@@ -78,7 +78,7 @@ START_TEST(test_resets_within_the_budget)
     }
 END_TEST
 
-/* CVE-2025-8671: every way to make us send a reset. */
+/* CVE-2025-8671: the ways to make us send a reset.  What else is against the protocol ends the connection. */
 static void put_content_length_lie(struct buf *out, uint32_t id)
 {
     const struct extra extras[] = {{"content-length", "3"}, {NULL, NULL}};
@@ -93,6 +93,31 @@ static void put_window_overflow(struct buf *out, uint32_t id)
 {
     raw_headers(out, id, "/test.v1.Pair/Echo", 0);
     put_number(out, NGHTTP2_WINDOW_UPDATE, id, 0x7FFFFFFF);
+}
+
+/* RFC 9113 section 8.1: trailers end the stream … */
+static void put_trailers_without_end(struct buf *out, uint32_t id)
+{
+    raw_headers(out, id, "/test.v1.Pair/Echo", 0);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, slice_make("\0\1x\1y", 5));
+}
+
+/* … and have no pseudo-header fields. */
+static void put_path_in_trailers(struct buf *out, uint32_t id)
+{
+    raw_headers(out, id, "/test.v1.Pair/Echo", 0);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+              slice_make("\0\5:path\1/", 9));
+}
+
+static void put_malformed_field(struct buf *out, uint32_t id)
+{
+    struct buf block = BUF_EMPTY;
+    raw_block(&block, "/test.v1.Pair/Echo", NULL);
+    buf_put(&block, "\0\1X\1y", 5);
+    raw_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+              buf_slice(&block));
+    buf_deinit(&block);
 }
 
 static void make_resets(void (*put)(struct buf *out, uint32_t id))
@@ -111,8 +136,10 @@ static void make_resets(void (*put)(struct buf *out, uint32_t id))
 
 START_TEST(test_made_you_reset)
     {
-        make_resets(put_content_length_lie);
-        make_resets(put_window_overflow);
+        static void (*const ways[])(struct buf *, uint32_t) = {
+            put_content_length_lie, put_window_overflow, put_trailers_without_end,
+            put_path_in_trailers, put_malformed_field};
+        make_resets(ways[_i]);
     }
 END_TEST
 
@@ -429,7 +456,7 @@ Suite *suite_rpc_h2_floods(void)
     tcase_add_test(tests, test_rapid_reset);
     tcase_add_test(tests, test_resets_of_an_identity);
     tcase_add_test(tests, test_resets_within_the_budget);
-    tcase_add_test(tests, test_made_you_reset);
+    tcase_add_loop_test(tests, test_made_you_reset, 0, 5);
     tcase_add_test(tests, test_stream_order);
     tcase_add_test(tests, test_settings_flood);
     tcase_add_test(tests, test_settings_come_back);
