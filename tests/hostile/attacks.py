@@ -118,6 +118,27 @@ def header_bomb(connection):
     return repeated_slowly(connection, lambda: frame(HEADERS, END_HEADERS | END_STREAM, connection.next_stream(), block))
 
 
+def in_pieces(connection, block):
+    """HEADERS and as many CONTINUATIONs as there must be."""
+    parts = [block[i:i + 16384] for i in range(0, len(block), 16384)]
+    stream = connection.next_stream()
+    return b"".join(frame(CONTINUATION if i else HEADERS, (0 if i else END_STREAM) |
+                          (END_HEADERS if i == len(parts) - 1 else 0), stream, part) for i, part in enumerate(parts))
+
+
+def malformed_bomb(connection):
+    """An upper-case name, and 80 KiB that are decoded for nobody."""
+    block = connection.request() + b"\x40\x01X\x01v"
+    block += b"\x60\x00" * ((5 * 16384 - len(block)) // 2)  # entries of the table, each of which drives one out
+    return repeated_slowly(connection, lambda: in_pieces(connection, block))
+
+
+def malformed_bombs(connection):
+    """Each of them small enough."""
+    block = connection.request() + b"\x40\x01X\x01v" + b"\x60\x00" * 8000
+    return repeated_slowly(connection, lambda: in_pieces(connection, block))
+
+
 def header_count(connection):
     fields = [(f"x-{n}", "1") for n in range(500)]
     return repeated_slowly(connection, lambda: connection.begin(fields, END_HEADERS | END_STREAM))
@@ -532,6 +553,7 @@ ON_A_CONNECTION = {
     "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
     "zero window update": (zero_window_update, "invalid_frame"),
     "continuation": (continuation, "continuations"), "header bomb": (header_bomb, "header_bytes"),
+    "malformed bomb": (malformed_bomb, "header_bytes"), "malformed bombs": (malformed_bombs, "header_bytes"),
     "header count": (header_count, "header_fields"), "settings": (settings, "settings"), "ping": (ping, "ping"),
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
