@@ -147,6 +147,14 @@ static inline int pair_refuse(const void *server, struct call *call, const Proto
     }
 }
 
+/* The same, compressed if `code` is not 0. */
+static inline int pair_choose(const void *server, struct call *call, const ProtobufCMessage *in,
+                              ProtobufCMessage *out)
+{
+    call_compress(call, ((const Google__Rpc__Status *)(const void *)in)->code != 0);
+    return pair_echo(server, call, in, out);
+}
+
 /* Answers `code` bytes of message. */
 static inline int pair_large(const void *server, struct call *call, const ProtobufCMessage *in,
                              ProtobufCMessage *out)
@@ -186,6 +194,24 @@ static inline int pair_count(const void *server, struct call *call, const Protob
     pair->finished++;
     pair->cancelled += rc == FAULT_CANCELLED;
     return rc == OK && request->code < 0 ? SLUG_TAKEN : rc;
+}
+
+/* Sends the request's text `code` times, compressed every other time, the first among them. */
+static inline int pair_alternate(const void *server, struct call *call, const ProtobufCMessage *in,
+                                 ProtobufCMessage *out)
+{
+    (void)server;
+    ck_assert_ptr_null(out);
+    struct pair *pair = call->service;
+    int wanted = ((const Google__Rpc__Status *)(const void *)in)->code;
+    int rc = OK;
+    pair->invocations++;
+    for (int i = 0; i < wanted && rc == OK; i++) {
+        call_compress(call, i % 2 == 0);
+        rc = call_send(call, in);
+    }
+    pair->finished++;
+    return rc;
 }
 
 /* Adds up the numbers until the client is done; stops at 1000. */
@@ -247,6 +273,7 @@ static const struct rpc_method pair_methods[] = {
     PAIR_METHOD("Refuse", pair_refuse, 0), PAIR_METHOD("Stubborn", pair_stubborn, 0),
     PAIR_METHOD("Large", pair_large, 0),   PAIR_METHOD("Import", pair_echo, 3u << 20),
     PAIR_METHOD("Small", pair_echo, 100),  PAIR_METHOD("Unserved", NULL, 0),
+    PAIR_METHOD("Choose", pair_choose, 0),
     {
         .path = "/test.v1.Pair/Look", .service = "test.v1.Pair", .name = "Look",
         .policy = {.access = METHOD_ACCESS_READ, .max_request_bytes = 100},
@@ -254,6 +281,7 @@ static const struct rpc_method pair_methods[] = {
         .no_side_effects = true, .invoke = pair_echo,
     },
     PAIR_STREAM("Count", pair_count, false, true),
+    PAIR_STREAM("Alternate", pair_alternate, false, true),
     PAIR_STREAM("Sum", pair_sum, true, false),
     PAIR_STREAM("Chat", pair_chat, true, true),
 };

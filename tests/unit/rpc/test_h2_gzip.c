@@ -50,15 +50,15 @@ static struct exchange *ask(struct pair *pair, const char *method, const struct 
     return pair_finish(pair, pair_request(pair, path, extras, body));
 }
 
-/* The first message of the answer and whether it came compressed. */
-static Google__Rpc__Status *first_of(const struct exchange *exchange, bool *was_compressed)
+/* The next message of `bytes` and whether it came compressed. */
+static Google__Rpc__Status *message_take(struct slice *bytes, bool *was_compressed)
 {
     struct framing framing;
-    struct slice bytes = buf_slice(&exchange->body);
     struct buf plain = BUF_EMPTY;
     framing_init(&framing, 1u << 22);
     framing.may_compress = true;
-    ck_assert_int_eq(framing_take(&framing, &bytes), FRAMING_OK);
+    ck_assert_int_eq(framing_take(&framing, bytes), FRAMING_OK);
+    ck_assert(framing_has_message(&framing));
     *was_compressed = framing_is_compressed(&framing);
     if (*was_compressed)
         ck_assert_int_eq(gzip_inflate(buf_slice(&framing.message), 1u << 22, &plain), GZIP_OK);
@@ -70,6 +70,13 @@ static Google__Rpc__Status *first_of(const struct exchange *exchange, bool *was_
     framing_deinit(&framing);
     buf_deinit(&plain);
     return message;
+}
+
+/* The first message of the answer. */
+static Google__Rpc__Status *first_of(const struct exchange *exchange, bool *was_compressed)
+{
+    struct slice bytes = buf_slice(&exchange->body);
+    return message_take(&bytes, was_compressed);
 }
 
 static void check_echo(const struct exchange *exchange, size_t size, bool wants_compressed)
@@ -103,6 +110,39 @@ START_TEST(nobody_else_pays_for_it)
         struct pair *pair = connected();
         check_echo(ask(pair, "Echo", gzip_accepted, long_message(1, 5000)), 5000, false);
         check_echo(ask(pair, "Echo", gzip_one_way, compressed(long_message(1, 5000))), 5000, false);
+        pair_free(pair);
+    }
+END_TEST
+
+/* For a client that accepts gzip and sends plain: gRPC's server_compressed_unary.  Nobody gets what he cannot read. */
+START_TEST(the_handler_may_choose)
+    {
+        struct pair *pair = connected();
+        check_echo(ask(pair, "Choose", gzip_accepted, long_message(1, 5000)), 5000, true);
+        check_echo(ask(pair, "Choose", gzip_accepted, long_message(0, 5000)), 5000, false);
+        check_echo(ask(pair, "Choose", gzip_both, compressed(long_message(0, 5000))), 5000, false);
+        check_echo(ask(pair, "Choose", gzip_one_way, compressed(long_message(1, 5000))), 5000, false);
+        check_echo(ask(pair, "Choose", NULL, long_message(1, 5000)), 5000, false);
+        pair_free(pair);
+    }
+END_TEST
+
+/* And server_compressed_streaming: the encoding is that of the call, the flag each message's own. */
+START_TEST(the_handler_may_choose_for_each_message)
+    {
+        struct pair *pair = connected();
+        struct exchange *exchange = ask(pair, "Alternate", gzip_accepted, long_message(4, 5000));
+        ck_assert_int_eq(answer_status(exchange), GRPC_OK);
+        ck_assert_str_eq(answer_field(exchange, "grpc-encoding"), "gzip");
+        struct slice bytes = buf_slice(&exchange->body);
+        for (int i = 0; i < 4; i++) {
+            bool was_compressed;
+            Google__Rpc__Status *message = message_take(&bytes, &was_compressed);
+            ck_assert_uint_eq(strlen(message->message), 5000);
+            ck_assert_int_eq(was_compressed, i % 2 == 0);
+            google__rpc__status__free_unpacked(message, NULL);
+        }
+        ck_assert_uint_eq(bytes.size, 0);
         pair_free(pair);
     }
 END_TEST
@@ -296,6 +336,8 @@ Suite *suite_rpc_h2_gzip(void)
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, who_compresses_is_answered_so);
     tcase_add_test(cases, nobody_else_pays_for_it);
+    tcase_add_test(cases, the_handler_may_choose);
+    tcase_add_test(cases, the_handler_may_choose_for_each_message);
     tcase_add_test(cases, a_bomb_is_too_large);
     tcase_add_test(cases, broken_ones_are_internal);
     tcase_add_test(cases, messages_of_streams);
