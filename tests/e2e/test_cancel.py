@@ -1,5 +1,6 @@
 """A caller that leaves takes its SQL along: the statement is cancelled, and the connection is nobody else's meanwhile."""
 import random
+import statistics
 import threading
 import time
 
@@ -45,7 +46,7 @@ def locked_tenant(stack, patient, unique):
 
 
 def test_a_cancelled_call_leaves_no_statement(patient, locked):
-    """Within a second, which is a promise; of three calls, because a busy machine may hold up one."""
+    """Within a second, which is a promise; two calls of three, because a busy machine may hold up one."""
     tenant, db = locked
     before = patient.metric("tenant_db_cancels_total", result="sent")
     took = []
@@ -56,12 +57,13 @@ def test_a_cancelled_call_leaves_no_statement(patient, locked):
         began = time.monotonic()
         wait_until(lambda: waiting(db) == 0)
         took.append(time.monotonic() - began)
-    assert min(took) < 1, took
+    assert statistics.median(took) < 1, took
     wait_until(lambda: patient.metric("tenant_db_cancels_total", result="sent") == before + 3)
     assert get(patient, tenant.tenant_id).display_name == tenant.display_name
 
 
 def test_a_lost_connection_leaves_no_statement(patient, locked):
+    """Long before its own deadline or statement_timeout, 25 s both, would end it."""
     tenant, db = locked
     with grpc.secure_channel(patient.address, patient.stack.credentials("admin")) as channel:
         call = channel.unary_unary(
@@ -71,7 +73,7 @@ def test_a_lost_connection_leaves_no_statement(patient, locked):
         request.update_mask.paths.append("display_name")
         pending = call.future(request, timeout=25)
         wait_until(lambda: waiting(db) == 1)
-    wait_until(lambda: waiting(db) == 0)
+    wait_until(lambda: waiting(db) == 0, 5)
     assert pending.code() != grpc.StatusCode.OK
 
 
