@@ -70,7 +70,11 @@ bool base64_read(struct slice text, unsigned forms, uint8_t *out, size_t *size)
 static size_t digits_of(struct slice text, unsigned forms)
 {
     size_t size = text.size;
+#ifdef PLANTED_BASE64_BUG /* for tests/fuzz: padding counts wherever a text ends */
+    bool padded = size > 0 && text.data[size - 1] == '=';
+#else
     bool padded = size > 0 && size % 4 == 0 && text.data[size - 1] == '=';
+#endif
     if (padded)
         size -= text.data[size - 2] == '=' ? 2 : 1;
     if (size % 4 == 1)

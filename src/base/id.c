@@ -121,7 +121,12 @@ bool id_parse(enum id_kind kind, struct slice text, struct uuid *out)
 {
     bool prefixed = slice_starts_with(text, prefixes[kind]) ||
                     (kind == ID_TENANT && slice_starts_with(text, "ten_"));
-    if (text.size != ID_TEXT_SIZE - 1 || !prefixed)
+#ifdef PLANTED_ID_BUG /* for tests/fuzz: a short one is read too far */
+    prefixed = prefixed && text.size < ID_TEXT_SIZE;
+#else
+    prefixed = prefixed && text.size == ID_TEXT_SIZE - 1;
+#endif
+    if (!prefixed)
         return false;
     const uint8_t *digits = text.data + 4;
     unsigned seen = 0;

@@ -114,7 +114,12 @@ bool base64_decode(struct arena *arena, struct slice text, struct slice *out)
  * says so. */
 bool timeout_parse(struct slice text, uint64_t *duration_ns)
 {
-    if (text.size < 2 || text.size > TIMEOUT_DIGITS_MAX + 1)
+#ifdef PLANTED_TIMEOUT_BUG /* for tests/fuzz: a digit too many passes */
+    const size_t most = TIMEOUT_DIGITS_MAX + 2;
+#else
+    const size_t most = TIMEOUT_DIGITS_MAX + 1;
+#endif
+    if (text.size < 2 || text.size > most)
         return false;
     uint64_t value = 0;
     for (size_t i = 0; i + 1 < text.size; i++) {

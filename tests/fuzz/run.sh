@@ -1,11 +1,11 @@
 #!/bin/sh
 # Fuzzes the parsers of strangers' bytes (libFuzzer, ASan, UBSan).
 #
-#   tests/fuzz/run.sh TARGET|all [SECONDS]    clean run of SECONDS (60), then the planted bug
-#   tests/fuzz/run.sh --planted TARGET|all    only the proof that the target finds its planted bug
+#   tests/fuzz/run.sh TARGET|all [SECONDS]    clean run of SECONDS (60), then the planted bugs
+#   tests/fuzz/run.sh --planted TARGET|all    only the proof that the target finds its planted bugs
 #   tests/fuzz/run.sh --runs N TARGET...|all  a campaign: N executions of each, however long they take
 #
-# A planted bug is compiled in by a macro and must be found within FUZZ_SECONDS (60).  Output stays
+# A planted bug is compiled in by a macro, one at a time, and must be found within FUZZ_SECONDS (60).  Output stays
 # under build/fuzz/: a clean run and a campaign go on from the corpus that earlier ones left there.  A
 # campaign that is interrupted says how far it came.  The last line is `N passed, N failed`.
 set -u
@@ -158,18 +158,29 @@ run_clean() { # run_clean TARGET -max_total_time=N|-runs=N [LEAST]: LEAST execut
     verdict "$status" "$1: $took s, $figures"
 }
 
-# The crash must be the sanitizer's or a check's: a program that only fails to start proves nothing.
+# Each kind of value has its own.  Not those of other targets in the same sources.
+bugs_of() { # bugs_of TARGET
+    case $1 in
+    metadata) echo PLANTED_BUG PLANTED_BASE64_BUG PLANTED_TIMEOUT_BUG PLANTED_ID_BUG ;;
+    session) echo PLANTED_SESSION_BUG ;;
+    unpack) echo PLANTED_DEPTH_BUG ;;
+    pact) echo PLANTED_WIRE_BUG ;;
+    *) echo PLANTED_BUG ;;
+    esac
+}
+
 run_planted() { # run_planted TARGET
+    for bug in $(bugs_of "$1"); do
+        find_planted "$1" "$bug"
+    done
+}
+
+# The crash must be the sanitizer's or a check's: a program that only fails to start proves nothing.
+find_planted() { # find_planted TARGET BUG
     log=$OUT/$1-planted.log
     rm -rf "$OUT/corpus/$1-planted"
-    bug=-DPLANTED_BUG
-    case $1 in # not those of the other targets in the same sources
-    session) bug=-DPLANTED_SESSION_BUG ;;
-    unpack) bug=-DPLANTED_DEPTH_BUG ;;
-    pact) bug=-DPLANTED_WIRE_BUG ;;
-    esac
-    if ! build "$1" planted $bug; then
-        verdict 1 "$1: does not build with its planted bug"
+    if ! build "$1" planted "-D$2"; then
+        verdict 1 "$1: does not build with $2"
         return
     fi
     fuzz "$OUT/$1-planted" "$1" -max_total_time="${FUZZ_SECONDS:-60}" "$log"
@@ -177,9 +188,9 @@ run_planted() { # run_planted TARGET
     figures=$(report "$log")
     found=$(grep -m 1 '^SUMMARY: ' "$log")
     if [ "$status" -ne 0 ] && [ -n "$found" ]; then
-        verdict 0 "$1: planted bug found after $figures: $(echo "$found" | cut -d' ' -f2-3)"
+        verdict 0 "$1: $2 found after $figures: $(echo "$found" | cut -d' ' -f2-3)"
     else
-        verdict 1 "$1: planted bug not found in ${FUZZ_SECONDS:-60} s, $figures"
+        verdict 1 "$1: $2 not found in ${FUZZ_SECONDS:-60} s, $figures"
     fi
 }
 
