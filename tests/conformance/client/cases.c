@@ -110,6 +110,63 @@ static bool large_unary_gzip(struct interop *interop)
     return true;
 }
 
+/* gzip is accepted, and nothing is sent that is large enough for it. */
+#define ONLY_ACCEPTED 1000000
+
+/* The message's flag is the client's own business: that it is as the encoding says is a unit test's. */
+static bool server_compressed_unary(struct interop *interop)
+{
+    for (int wanted = 1; wanted >= 0; wanted--) {
+        struct client_call call = call_of(interop);
+        Grpc__Testing__Payload payload = payload_of(271828);
+        Grpc__Testing__BoolValue compressed = GRPC__TESTING__BOOL_VALUE__INIT;
+        Grpc__Testing__SimpleRequest in = GRPC__TESTING__SIMPLE_REQUEST__INIT;
+        Grpc__Testing__SimpleResponse *out = NULL;
+        compressed.value = wanted;
+        in.response_compressed = &compressed;
+        in.response_size = 314159;
+        in.payload = &payload;
+        call.compress_from = ONLY_ACCEPTED;
+        EXPECT(test_service_unary_call(&call, &in, &out) == OK);
+        EXPECT(call.status == GRPC_OK && is_payload(out->payload, 314159));
+        EXPECT(slice_is(client_answer(&call, "grpc-encoding"), "gzip") == (wanted == 1));
+    }
+    return true;
+}
+
+static bool server_compressed_streaming(struct interop *interop)
+{
+    static const int32_t sizes[] = {31415, 92653};
+    struct client_call call = call_of(interop);
+    struct client_stream *stream = NULL;
+    Grpc__Testing__BoolValue compressed[2];
+    Grpc__Testing__ResponseParameters parameters[2], *list[2];
+    for (size_t i = 0; i < 2; i++) {
+        compressed[i] = (Grpc__Testing__BoolValue)GRPC__TESTING__BOOL_VALUE__INIT;
+        compressed[i].value = i == 0;
+        parameters[i] = (Grpc__Testing__ResponseParameters)GRPC__TESTING__RESPONSE_PARAMETERS__INIT;
+        parameters[i].size = sizes[i];
+        parameters[i].compressed = &compressed[i];
+        list[i] = &parameters[i];
+    }
+    Grpc__Testing__StreamingOutputCallRequest in =
+        GRPC__TESTING__STREAMING_OUTPUT_CALL_REQUEST__INIT;
+    in.n_response_parameters = 2;
+    in.response_parameters = list;
+    Output *out = NULL;
+    call.compress_from = ONLY_ACCEPTED;
+    EXPECT(test_service_streaming_output_call_open(&call, &in, &stream) == OK);
+    for (size_t i = 0; i < 2; i++) {
+        EXPECT(test_service_streaming_output_call_next(stream, interop->ctx->arena, &out) == OK);
+        EXPECT(out != NULL && is_payload(out->payload, (size_t)sizes[i]));
+    }
+    EXPECT(test_service_streaming_output_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out == NULL && call.status == GRPC_OK);
+    EXPECT(slice_is(client_answer(&call, "grpc-encoding"), "gzip"));
+    client_stream_close(stream);
+    return true;
+}
+
 static int put_input(struct client_stream *stream, size_t size, bool compressed)
 {
     Grpc__Testing__Payload payload = payload_of(size);
@@ -217,6 +274,26 @@ static bool ping_pong(struct interop *interop)
     }
     client_stream_send_end(stream);
     EXPECT(test_service_full_duplex_call_next(stream, interop->ctx->arena, &out) == OK);
+    EXPECT(out == NULL && call.status == GRPC_OK);
+    client_stream_close(stream);
+    return true;
+}
+
+/* All is asked before anything is answered. */
+static bool half_duplex(struct interop *interop)
+{
+    struct client_call call = call_of(interop);
+    struct client_stream *stream = NULL;
+    Output *out = NULL;
+    EXPECT(test_service_half_duplex_call_open(&call, &stream) == OK);
+    for (size_t i = 0; i < SIZES; i++)
+        EXPECT(ping(stream, 0, response_sizes[i]) == OK);
+    client_stream_send_end(stream);
+    for (size_t i = 0; i < SIZES; i++) {
+        EXPECT(test_service_half_duplex_call_next(stream, interop->ctx->arena, &out) == OK);
+        EXPECT(out != NULL && is_payload(out->payload, (size_t)response_sizes[i]));
+    }
+    EXPECT(test_service_half_duplex_call_next(stream, interop->ctx->arena, &out) == OK);
     EXPECT(out == NULL && call.status == GRPC_OK);
     client_stream_close(stream);
     return true;
@@ -393,15 +470,32 @@ static bool rpc_soak(struct interop *interop)
     return true;
 }
 
+/* "each RPC is performed on a new channel" */
+static bool channel_soak(struct interop *interop)
+{
+    struct interop own = *interop;
+    bool passed = true;
+    for (unsigned i = 0; i < interop->channels && passed; i++) {
+        own.channel = interop_channel(interop->address, interop->folder);
+        passed = large_unary(&own);
+        client_channel_free(own.channel);
+        arena_reset(interop->ctx->arena);
+    }
+    return passed;
+}
+
 const struct interop_case interop_cases[] = {
     {"empty_unary", empty_unary, false},
     {"large_unary", large_unary, false},
     {"large_unary_gzip", large_unary_gzip, true},
     {"client_compressed_unary", client_compressed_unary, true},
     {"client_compressed_streaming", client_compressed_streaming, true},
+    {"server_compressed_unary", server_compressed_unary, true},
+    {"server_compressed_streaming", server_compressed_streaming, true},
     {"client_streaming", client_streaming, false},
     {"server_streaming", server_streaming, false},
     {"ping_pong", ping_pong, false},
+    {"half_duplex", half_duplex, false},
     {"empty_stream", empty_stream, false},
     {"custom_metadata", custom_metadata, false},
     {"status_code_and_message", status_code_and_message, false},
@@ -412,5 +506,6 @@ const struct interop_case interop_cases[] = {
     {"cancel_after_first_response", cancel_after_first_response, false},
     {"timeout_on_sleeping_server", timeout_on_sleeping_server, false},
     {"rpc_soak", rpc_soak, false},
+    {"channel_soak", channel_soak, false},
     {NULL, NULL, false},
 };

@@ -12,6 +12,8 @@ struct interop {
     struct client_channel *channel;
     const char *name; /* of the case */
     unsigned soak;    /* calls of rpc_soak */
+    unsigned channels; /* of channel_soak … */
+    const char *address, *folder; /* … and where they lead, with whose certificates */
 };
 
 struct interop_case {
@@ -21,6 +23,9 @@ struct interop_case {
 };
 
 extern const struct interop_case interop_cases[]; /* ends with a NULL name */
+
+/* Owner: the caller. */
+struct client_channel *interop_channel(const char *address, const char *folder);
 
 /* 271,828 bytes there, 314,159 back. */
 bool large_unary(struct interop *interop);

@@ -1,9 +1,9 @@
 /* gRPC's interoperability cases played by our client: each on a plain thread and in a task, then 1,000 large calls at
  * once on one channel.
  *
- *   interop-client ADDRESS PKI-FOLDER SOAK [gzip]
+ *   interop-client ADDRESS PKI-FOLDER SOAK CHANNELS [gzip]
  *
- * SOAK are the calls of rpc_soak; gzip: the server knows the cases with compression.  Prints "ok CASE", "skip CASE" or
+ * SOAK are the calls of rpc_soak, CHANNELS those of channel_soak; gzip: the server knows the cases with compression.  Prints "ok CASE", "skip CASE" or
  * "FAIL CASE"; the status is 0 when none failed. */
 #include "cases.h"
 
@@ -22,7 +22,6 @@ struct in_task {
     unsigned passed;
 };
 
-static struct client_channel *channel_new(const char *address, const char *folder);
 static bool run_plainly(struct interop interop, const struct interop_case *test);
 static void run_in_task(struct task *task, void *argument);
 static unsigned run_tasks(struct interop interop, const struct interop_case *test, unsigned count);
@@ -30,31 +29,36 @@ static bool report(bool passed, const char *name, const char *how);
 
 int main(int argc, char **argv)
 {
-    unsigned soak = argc == 4 || argc == 5 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
-    if (soak == 0) {
-        fprintf(stderr, "usage: interop-client ADDRESS PKI-FOLDER SOAK [gzip]\n");
+    bool counted = argc == 5 || argc == 6;
+    struct interop plain = {.soak = counted ? (unsigned)strtoul(argv[3], NULL, 10) : 0,
+                            .channels = counted ? (unsigned)strtoul(argv[4], NULL, 10) : 0};
+    if (plain.soak == 0 || plain.channels == 0) {
+        fprintf(stderr, "usage: interop-client ADDRESS PKI-FOLDER SOAK CHANNELS [gzip]\n");
         return 2;
     }
+    plain.address = argv[1];
+    plain.folder = argv[2];
     signal(SIGPIPE, SIG_IGN);
-    struct interop plain = {.channel = channel_new(argv[1], argv[2]), .soak = soak};
+    plain.channel = interop_channel(argv[1], argv[2]);
     bool good = true;
     for (const struct interop_case *test = interop_cases; test->name != NULL; test++) {
-        if (test->needs_gzip && argc < 5) {
+        if (test->needs_gzip && argc < 6) {
             printf("skip %s\n", test->name);
             continue;
         }
         good &= report(run_plainly(plain, test), test->name, "on a thread");
-        struct interop shared = {.channel = channel_new(argv[1], argv[2]), .soak = soak};
+        struct interop shared = plain;
+        shared.channel = interop_channel(argv[1], argv[2]);
         good &= report(run_tasks(shared, test, 1) == 1, test->name, "in a task");
     }
     client_channel_free(plain.channel);
     static const struct interop_case large = {"concurrent_large_unary", large_unary, false};
-    struct interop shared = {.channel = channel_new(argv[1], argv[2])};
+    struct interop shared = {.channel = interop_channel(argv[1], argv[2])};
     good &= report(run_tasks(shared, &large, CONCURRENT) == CONCURRENT, large.name, "in 1000 tasks");
     return good ? 0 : 1;
 }
 
-static struct client_channel *channel_new(const char *address, const char *folder)
+struct client_channel *interop_channel(const char *address, const char *folder)
 {
     char *cert = NULL, *key = NULL, *ca = NULL;
     if (asprintf(&cert, "%s/admin.pem", folder) < 0 || asprintf(&key, "%s/admin.key", folder) < 0 ||

@@ -19,7 +19,8 @@ def main():
     passed = failed = 0
     for name, serve, more in (("our own server", own, ["gzip"]), ("grpc-go", grpc_go, [])):
         with serve(pki) as address:
-            done = subprocess.run([tests / "interop-client", address, pki, str(servers.soak()["rpc_soak"]), *more],
+            done = subprocess.run([tests / "interop-client", address, pki, str(servers.soak()["rpc_soak"]),
+                                   str(servers.soak()["channel_soak"]), *more],
                                   capture_output=True, text=True, timeout=SECONDS, check=False)
         lines = done.stdout.splitlines()
         good = sum(line.startswith("ok ") for line in lines)

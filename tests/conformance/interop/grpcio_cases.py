@@ -1,8 +1,8 @@
 """The interoperability cases of gRPC with python's grpcio as the client, over mutual TLS.
 
-    grpcio_cases.py HOST:PORT PKI-FOLDER PROTO-FOLDER ITERATIONS    prints a line for each case, then the sums
+    grpcio_cases.py HOST:PORT PKI-FOLDER PROTO-FOLDER ITERATIONS CHANNELS    prints a line for each case, then the sums
 
-ITERATIONS are those of rpc_soak.
+ITERATIONS are those of rpc_soak, CHANNELS those of channel_soak.
 Names and expectations are those of doc/interop-test-descriptions.md of grpc/grpc.
 """
 import collections
@@ -23,9 +23,11 @@ CODE = grpc.StatusCode
 
 
 class Cases:
-    def __init__(self, channel, pb, stubs, iterations):
-        self.channel, self.pb, self.iterations = channel, pb, iterations
-        self.stub = stubs.TestServiceStub(channel)
+    def __init__(self, connect, pb, stubs, soak):
+        self.connect, self.pb, self.stubs = connect, pb, stubs
+        self.iterations, self.channels = soak
+        self.channel = connect()
+        self.stub = stubs.TestServiceStub(self.channel)
 
     # --- messages -------------------------------------------------------------------------------------------
 
@@ -173,6 +175,11 @@ class Cases:
         for _ in range(self.iterations):
             self.check_large(self.stub.UnaryCall(self.simple(), timeout=20))
 
+    def channel_soak(self):
+        for _ in range(self.channels):
+            with self.connect() as channel:
+                self.check_large(self.stubs.TestServiceStub(channel).UnaryCall(self.simple(), timeout=20))
+
 
 class Talk:
     """A call whose requests are said one by one."""
@@ -228,18 +235,20 @@ def load(protos):
     return interop_pb2, interop_pb2_grpc
 
 
-def run(address, pki, protos, iterations):
+def run(address, pki, protos, *soak):
     pb, stubs = load(protos)
     read = lambda name: (pathlib.Path(pki) / name).read_bytes()
     credentials = grpc.ssl_channel_credentials(read("ca.pem"), read("api-gateway.key"), read("api-gateway.pem"))
+    connect = lambda: grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", "localhost")])
     passed = failed = 0
     names = [name for name in vars(Cases) if not name.startswith("_") and
              name not in ("payload", "simple", "output_request", "check_large")]
     for name in names:
         began = time.monotonic()
-        with grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", "localhost")]) as channel:
+        cases = Cases(connect, pb, stubs, [int(count) for count in soak])
+        with cases.channel:
             try:
-                getattr(Cases(channel, pb, stubs, int(iterations)), name)()
+                getattr(cases, name)()
             except Exception as error:  # pylint: disable=broad-except
                 failed += 1
                 print(f"FAIL    {name}: {type(error).__name__}: {str(error)[:300]}")
@@ -251,4 +260,4 @@ def run(address, pki, protos, iterations):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if run(*sys.argv[1:5]) else 1)
+    sys.exit(0 if run(*sys.argv[1:6]) else 1)

@@ -47,7 +47,7 @@ def grpcio(address):
     log_path = servers.LOGS / "interop-grpcio.log"
     with open(log_path, "w", encoding="utf-8") as log:
         subprocess.run([os.environ["DEPS_PYTHON"], HERE / "grpcio_cases.py", address, os.environ["STACK_PKI"], folder,
-                        str(servers.soak()["rpc_soak"])], stdout=log, stderr=log, check=False, timeout=SOAK_SECONDS)
+                        str(servers.soak()["rpc_soak"]), str(servers.soak()["channel_soak"])], stdout=log, stderr=log, check=False, timeout=SOAK_SECONDS)
     lines = log_path.read_text("utf-8").splitlines()
     for line in lines:
         if line.startswith("FAIL"):
