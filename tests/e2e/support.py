@@ -53,6 +53,9 @@ class Stack:
                               capture_output=True, text=True, env=dict(os.environ, STACK_TIMEOUT="90"))
         assert done.returncode == 0, f"{server} {action}: {done.stdout}{done.stderr}"
 
+    def pid(self, server):
+        return int((pathlib.Path(self.env["STACK_DIR"]) / "run" / f"{server}.pid").read_text())
+
     def repair(self, server):
         """Resumes and starts it, whatever it is doing; says nothing when it runs already."""
         for action in ("resume", "start"):

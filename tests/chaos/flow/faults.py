@@ -84,17 +84,20 @@ def leader(world):
     return server_killed(world, "leader", server, lambda: [world.pid(server)], 1)
 
 
+def postgres_pids(world):
+    """The postmaster alone or all its processes."""
+    master = world.pid("postgres")
+    children = []
+    if world.chance.random() < 0.5:
+        for task in os.listdir(f"/proc/{master}/task"):
+            with open(f"/proc/{master}/task/{task}/children", encoding="ascii") as file:
+                children += map(int, file.read().split())
+    return [master, *children]
+
+
 def postgres(world):
     """kill -9 of the postmaster alone or of all its processes at once."""
-    def pids():
-        master = world.pid("postgres")
-        children = []
-        if world.chance.random() < 0.5:
-            for task in os.listdir(f"/proc/{master}/task"):
-                with open(f"/proc/{master}/task/{task}/children", encoding="ascii") as file:
-                    children += map(int, file.read().split())
-        return [master, *children]
-    return server_killed(world, "postgres", "postgres", pids, 0.5)
+    return server_killed(world, "postgres", "postgres", lambda: postgres_pids(world), 0.5)
 
 
 def pgbouncer(world):

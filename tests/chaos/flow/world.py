@@ -133,7 +133,7 @@ class World:
     # --- servers --------------------------------------------------------------------------------------
 
     def pid(self, server):
-        return int((pathlib.Path(self.stack.env["STACK_DIR"]) / "run" / f"{server}.pid").read_text())
+        return self.stack.pid(server)
 
     def sql(self, query, *arguments, seconds=30):
         """Straight to PostgreSQL; tries again while that is not there."""
