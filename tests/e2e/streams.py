@@ -1,5 +1,6 @@
 """Reads the event streams as a foreign consumer would: nats-py and Google's protobuf."""
 import asyncio
+import json
 import ssl
 import uuid
 
@@ -63,6 +64,20 @@ async def connect(stack, identity, **options):
     return await nats.connect(
         stack.env["STACK_NATS_URL"].split(","), tls=context, tls_hostname="localhost",
         nkeys_seed=f"{stack.env['STACK_NATS_CREDS']}/{identity}.nk", **({"connect_timeout": 5} | options))
+
+
+async def leaders(stack, streams):
+    """The servers of a cluster that lead these streams, as tools/stack calls them; a stream without a leader is left out."""
+    client = await connect(stack, "admin")
+    found = {}
+    try:
+        for stream in streams:
+            reply = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
+            if name := json.loads(reply.data).get("cluster", {}).get("leader"):
+                found[stream] = "nats" + name.removeprefix(f"stack-{stack.name}")
+    finally:
+        await client.close()
+    return found
 
 
 async def _read(stack, identity):

@@ -13,10 +13,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "tests/chaos/flow")]
 
 from faults import Strike, flight_wait, postgres_pids  # noqa: E402
-from streams import connect  # noqa: E402
+from streams import PARTITIONS, connect, leaders  # noqa: E402
 from world import Stuck, now_us, wait_for  # noqa: E402
 
 GROUP = "sync-service"
+RECORDS = "TENANT_GROUPS"
+STREAMS = [f"TENANT_{number:02d}" for number in range(PARTITIONS)]
 ATTEMPTS = 2  # kills that met nothing may be repeated until there are twice as many as wanted
 PROGRESS_S = 60
 
@@ -26,7 +28,7 @@ def leases(world):
     async def read():
         client = await connect(world.stack, "admin")
         try:
-            return (await client.jetstream().get_last_msg("TENANT_GROUPS", f"TENANT.GROUPS.{GROUP}")).data.decode()
+            return (await client.jetstream().get_last_msg(RECORDS, f"TENANT.GROUPS.{GROUP}")).data.decode()
         finally:
             await client.close()
     held = collections.defaultdict(set)
@@ -79,6 +81,26 @@ def nats(world):
     return strike
 
 
+def leader(world):
+    """The node of a cluster that leads the stream of the group's record, or one with events on their way; the other streams
+    that it leads are struck with it."""
+    def led():
+        try:
+            return asyncio.run(asyncio.wait_for(leaders(world.stack, [RECORDS, *STREAMS]), 20))
+        except Exception:  # no answer while there is no leader
+            return {}
+    found = wait_for("all streams have leaders", PROGRESS_S, lambda: len(now := led()) > PARTITIONS and now, 0.2)
+    flight_wait(world)
+    flying = [stream for number, stream in enumerate(STREAMS) if world.is_flying({number})] or STREAMS
+    stream = RECORDS if world.chance.random() < 0.25 else world.chance.choice(flying)
+    server = found[stream]
+    partitions = {number for number, other in enumerate(STREAMS) if found[other] == server}
+    strike = killed(world, "leader", lambda: os.kill(world.pid(server), signal.SIGKILL), partitions,
+                    "of records" if stream == RECORDS else "of events")
+    server_back(world, server, 1)
+    return strike
+
+
 def postgres(world):
     """The database, where the replica is too, cannot be asked once it is dead: it is asked just before."""
     pids = postgres_pids(world)
@@ -94,7 +116,7 @@ def postgres(world):
     return strike
 
 
-ALL = {kill.__name__: kill for kill in (consumer, nats, service, postgres)}
+ALL = {kill.__name__: kill for kill in (consumer, nats, service, postgres, leader)}
 
 
 class Kills:

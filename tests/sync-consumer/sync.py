@@ -1,13 +1,14 @@
 """examples/sync-consumer keeps its replica exactly in step, whatever happens to it.
 
-    sync.py [--kills consumer=24,nats=3,postgres=3,service=2] [--seed N]
+    sync.py [--kills consumer=24,nats=3,postgres=3,service=2,leader=0] [--seed N]
 
 The program is built against an installed libtenant-events.  Two processes share a group while tenants are created and
 changed through the service; they and the servers are killed with SIGKILL, each with events on their way (kills.py); then
 source and replica must agree row by row, and the books (a trigger's record of every row that the replica was ever given, in the transaction that did it)
 must show each event of each tenant once and in order.  At last the source forgets the latest event of a tenant, as a
 database does that was restored, and a stream refuses the first event of another: rows in doubt wait for an event, or are
-read anew.  Prints the totals; the last line is `N passed, N failed`.
+read anew.  On a cluster of brokers every stream has three copies, and `leader` kills the node that leads one.  Prints the
+totals; the last line is `N passed, N failed`.
 """
 import argparse
 import collections
@@ -173,6 +174,7 @@ class World:
     def __init__(self, stack, seed, folder):
         self.stack, self.seed, self.folder = stack, seed, folder
         self.chance = random.Random(seed)
+        self.brokers = ["nats", "nats-2", "nats-3"][:len(stack.env["STACK_NATS_URL"].split(","))]
         self.run, self.over, self.surprises = f"{time.time_ns():x}", False, []
         self.program = build(folder)
         base = stack.env["STACK_SUPERUSER_URL"]
@@ -183,7 +185,7 @@ class World:
         self.service, self.members, self.writers, self.asked = None, [], [], {}
 
     def start_service(self, **settings):
-        self.service = Service(self.stack, **settings)
+        self.service = Service(self.stack, NATS_REPLICAS=len(self.brokers), **settings)
 
     def begin(self):
         self.start_service()
@@ -388,7 +390,9 @@ def create_withheld(world):
 
 def be_ahead(world, tenant):
     """Read while two changes have not been told yet."""
-    world.stack.control("nats", "kill")
+    majority = world.brokers[1:] or world.brokers
+    for broker in majority:
+        world.stack.control(broker, "kill")
     try:
         for name in ("one", "two"):
             update(world.service, pb.Tenant(tenant_id=tenant, display_name=name), ["display_name"])
@@ -397,7 +401,8 @@ def be_ahead(world, tenant):
                         " FROM sync_consumer.tenant_inbox WHERE tenant_id = %s", [tenant])
         found = wait_until(lambda: row_of(world, tenant, read=True), 60)
     finally:
-        world.stack.control("nats", "start")
+        for broker in majority:
+            world.stack.control(broker, "start")
     check("what is read may be ahead of the events", [] if found == [("two",)] else found)
     check("they are passed over all the same", [behind] if (behind := world.settle()) else [])
     check("no row went back", world.ask("SELECT * FROM sync_consumer.backwards"))
@@ -492,6 +497,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="sync-consumer-") as folder:
         world = World(Stack(os.environ), options.seed, pathlib.Path(folder))
+        if options.kills.get("leader", 0) > 0 and len(world.brokers) == 1:
+            sys.exit("only a cluster of brokers has leaders to kill: STACK_NATS_NODES=3")
         try:
             tell(world, options.kills)
         finally:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent / "events"))
 import conftest  # noqa: E402,F401  (compiles the protos)
 import psycopg  # noqa: E402
 import rig  # noqa: E402
-from streams import connect  # noqa: E402
+from streams import leaders  # noqa: E402
 from support import Service, Stack  # noqa: E402
 
 REPLICAS = 2
@@ -151,11 +151,7 @@ class World:
 
     async def leader(self, number):
         """The server that leads the stream TENANT_number."""
-        client = await connect(self.stack, "admin")
-        reply = await client.request(f"$JS.API.STREAM.INFO.TENANT_{number:02d}", b"", timeout=5)
-        await client.close()
-        name = json.loads(reply.data).get("cluster", {}).get("leader", "")
-        return "nats" + name.removeprefix(f"stack-{self.stack.name}") if name else None
+        return next(iter((await leaders(self.stack, [f"TENANT_{number:02d}"])).values()), None)
 
     def empty(self):
         """No tenant, no event, nobody who ships."""
