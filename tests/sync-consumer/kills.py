@@ -21,6 +21,8 @@ RECORDS = "TENANT_GROUPS"
 STREAMS = [f"TENANT_{number:02d}" for number in range(PARTITIONS)]
 ATTEMPTS = 2  # kills that met nothing may be repeated until there are twice as many as wanted
 PROGRESS_S = 60
+BACKLOG_MAX = 4000
+DRAIN_S = 180
 
 
 def leases(world):
@@ -127,7 +129,8 @@ class Kills:
         self.strikes, self.missed, self.stuck = [], collections.Counter(), []
 
     def play(self, world):
-        """Each when something was applied since the one before."""
+        """Each when something was applied since the one before.  Writers wait when they are too far ahead: a cluster that
+        loses its leaders all the time takes more than members can apply meanwhile."""
         plan = [kind for kind, count in self.wanted.items() for _ in range(count)]
         world.chance.shuffle(plan)
         total, applied = len(plan), 0
@@ -137,12 +140,19 @@ class Kills:
                     break
                 time.sleep(world.chance.uniform(0.3, 1.0))
                 wait_for("an event is applied", PROGRESS_S, lambda: world.applied() > applied, 0.05)
+                self.thin_out(world)
                 self.one(world, plan)
                 applied = world.applied()
                 if len(self.strikes) % 20 == 0:
                     print(f"{len(self.strikes)} of {total} kills", flush=True)
         except Stuck as error:
             self.stuck.append(f"{error}, after {len(self.strikes)} of {total} kills")
+
+    def thin_out(self, world):
+        world.crowded = world.unapplied(world.written()) > BACKLOG_MAX
+        if world.crowded:
+            wait_for("a smaller backlog", DRAIN_S, lambda: world.unapplied(world.written()) < BACKLOG_MAX / 2, 0.1)
+            world.crowded = False
 
     def one(self, world, plan):
         kind = plan.pop()

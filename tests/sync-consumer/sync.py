@@ -140,6 +140,9 @@ class Writer(threading.Thread):
 
     def run(self):
         while not self.world.over:
+            if self.world.crowded:
+                time.sleep(0.02)
+                continue
             try:
                 self.write()
                 self.done += 1
@@ -176,6 +179,7 @@ class World:
         self.chance = random.Random(seed)
         self.brokers = ["nats", "nats-2", "nats-3"][:len(stack.env["STACK_NATS_URL"].split(","))]
         self.run, self.over, self.surprises = f"{time.time_ns():x}", False, []
+        self.crowded = False
         self.program = build(folder)
         base = stack.env["STACK_SUPERUSER_URL"]
         self.replica_url = base.replace("/tenant?", f"/{DATABASE}?")
@@ -479,7 +483,7 @@ def tell(world, wanted):
     killed.play(world)
     time.sleep(1)
     world.stop_writing()
-    left = world.settle()
+    left = world.settle(180)
     check("everything was applied in the end", [left] if left else [])
     statuses = [member.stop() for member in world.members]
     judge(world, killed, statuses)
