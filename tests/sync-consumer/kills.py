@@ -138,7 +138,7 @@ class Kills:
             for _ in range(ATTEMPTS * total):
                 if not plan:
                     break
-                time.sleep(world.chance.uniform(0.3, 1.0))
+                time.sleep(world.chance.uniform(0.1, 0.7))
                 wait_for("an event is applied", PROGRESS_S, lambda: world.applied() > applied, 0.05)
                 self.thin_out(world)
                 self.one(world, plan)
