@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-#define PATIENCE_NS (3 * NS_PER_S)
+#define PATIENCE_NS NS_PER_S /* events wait meanwhile, and it is asked again */
 #define BEATS_PER_TTL 5
 #define SOON_NS (100 * NS_PER_MS)
 #define CONFLICT_ROUNDS 4

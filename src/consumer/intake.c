@@ -389,8 +389,8 @@ static void dead(struct tenant_consumer *consumer, const struct event_view *view
     waiting->is_dead = true;
     waiting->reason = *reason;
     waiting->is_stored = waiting->is_stored || dead_store(consumer, view, reason, attempts);
-    if (!waiting->is_stored || !batch_skip(consumer, view, position)) {
-        waiting->not_before_ns = deadline_after(clock_now(), AGAIN_NS);
+    waiting->not_before_ns = deadline_after(clock_now(), AGAIN_NS);     /* if it must be repeated */
+    if (!waiting->is_stored || !batch_skip(consumer, view, position)) { /* which moves entries */
         send_back(consumer, view, AGAIN_NS);
         return;
     }

@@ -8,14 +8,17 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define ENSURE_PATIENCE_NS (3 * NS_PER_S)
-#define ENSURES_PER_TICK 4 /* asking takes a while, and others wait */
+/* Nobody answers for a consumer that has no leader, and all partitions wait for who asks. */
+#define ENSURE_PATIENCE_NS NS_PER_S
+#define ENSURES_PER_TICK 4
 #define PULL_PATIENCE_NS (5 * NS_PER_S)
 /* Short, because a pull that is under way keeps a partition from being handed over. */
 #define PULL_EXPIRES_NS NS_PER_S
 #define PULL_LEAST_NS (100 * NS_PER_MS)
 /* beyond the server's own limit: its answer was lost */
 #define PULL_SILENCE_NS (2 * NS_PER_S)
+/* One may be ours, who come late to what was said. */
+#define SILENCES_MAX 2
 #define PULL_BYTES (4u << 20)
 #define PAYLOAD_KNOWN_MAX (64u << 20) /* NATS's own limit */
 #define POSTPONE_FLOOR_NS (100 * NS_PER_MS)
@@ -85,7 +88,7 @@ void source_hold(struct tenant_consumer *consumer, unsigned number)
     source->inherited_seq = UINT64_MAX;
     source->inherited_count = UINT64_MAX;
     source->floor_seq = 0;
-    source->failures = 0;
+    source->failures = source->silences = 0;
     source->not_before_ns = 0;
     atomic_store(&source->shown_held, true);
 }
@@ -119,13 +122,19 @@ void sources_reset(struct tenant_consumer *consumer)
 void sources_tick(struct tenant_consumer *consumer)
 {
     unsigned ensures = 0;
+    bool failed = false;
     uint64_t now = clock_now();
     for (unsigned i = 0; i < SOURCE_COUNT && broker_is_up(consumer); i++) {
         struct source *source = &consumer->sources[i];
         if (!source->held || now < source->not_before_ns)
             continue;
-        if (!source->ready && (ensures++ >= ENSURES_PER_TICK || !ensure(consumer, source)))
-            continue;
+        if (!source->ready) {
+            if (failed || ensures++ >= ENSURES_PER_TICK)
+                continue;
+            failed = !ensure(consumer, source);
+            if (failed)
+                continue;
+        }
         if (source->inherited_seq != 0 && now >= source->look_due_ns)
             look(consumer, source);
         if (source->ready && broker_is_up(consumer))
@@ -164,6 +173,7 @@ void source_took(struct source *source, const struct jetstream_delivery *deliver
     struct pull *pull = pull_oldest(source);
     atomic_store_explicit(&source->pending, delivery->place.pending, memory_order_relaxed);
     inherited_came(source, delivery->place.stream_seq);
+    source->silences = 0;
     if (pull == NULL)
         return;
     pull->left--;
@@ -180,6 +190,7 @@ void source_status(struct tenant_consumer *consumer, const struct jetstream_deli
         for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
             if (pull->tag != delivery->tag || pull->tag == 0)
                 continue;
+            source->silences = 0;
             if (delivery->status == PULL_HEARTBEAT)
                 return;
             pull->tag = 0;
@@ -278,11 +289,17 @@ static void pulls_tick(struct tenant_consumer *consumer, struct source *source)
     uint64_t now = clock_now();
     unsigned left = 0;
     for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
-        if (pull->tag != 0 && now >= pull->deadline_ns)
+        if (pull->tag != 0 && now >= pull->deadline_ns) {
             pull->tag = 0;
+            source->silences++;
+        }
         left += pull->tag != 0 ? pull->left : 0;
     }
-    if (source->leaving || left > batch_size(consumer) / 2)
+    if (source->silences >= SILENCES_MAX) {
+        source->silences = 0;
+        source->ready = false; /* is its consumer still there? */
+    }
+    if (!source->ready || source->leaving || left > batch_size(consumer) / 2)
         return;
     for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
         if (pull->tag == 0) {

@@ -177,6 +177,8 @@ int jetstream_receive(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t d
 {
     for (;;) {
         TRY(inbox_next(ctx, inbox, deadline_ns, received));
+        if (inbox->no_responders) /* whose it was is not known: all that wait must ask again */
+            return nats_checked(ctx, NATS_NO_RESPONDERS, "receive");
         if (!*received)
             return OK;
         natsMsg *message = inbox->message;
@@ -202,7 +204,9 @@ int inbox_next(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline
                             ? NATS_TIMEOUT
                             : natsSubscription_NextMsg(&inbox->message, inbox->subscription,
                                                        wait_ms == 0 ? 1 : wait_ms);
-    if (status == NATS_TIMEOUT && jetstream_is_open(&(struct jetstream){inbox->connection})) {
+    inbox->no_responders = status == NATS_NO_RESPONDERS;
+    if ((status == NATS_TIMEOUT || inbox->no_responders) &&
+        jetstream_is_open(&(struct jetstream){inbox->connection})) {
         *received = false;
         return OK;
     }

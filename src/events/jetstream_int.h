@@ -19,6 +19,7 @@ struct jetstream_inbox {
     natsConnection *connection; /* of the jetstream, which outlives the inbox */
     natsSubscription *subscription;
     natsMsg *message;              /* the last one received, owned */
+    bool no_responders; /* the last one said so: libnats keeps nothing of it, not even to whom */
     char prefix[INBOX_PREFIX_MAX]; /* "_INBOX.xyz." */
     natsMsg *done[INBOX_DONE_MAX]; /* messages that nobody looks at any more, owned */
     unsigned done_count;
@@ -26,7 +27,7 @@ struct jetstream_inbox {
 };
 
 /* The inbox's next message becomes inbox->message and the one before is destroyed.  False in *received: none
- * came until deadline_ns.  Fault: BROKER. */
+ * came until deadline_ns, or inbox->no_responders.  Fault: BROKER. */
 int inbox_next(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
                bool *received) MUST_CHECK;
 /* The tag in a subject of this inbox; false: not one of ours. */

@@ -24,6 +24,27 @@ def test_a_tenant_waits_behind_a_failure_and_others_go_on(broker, follow):
     follower.stop()
 
 
+def test_a_pull_that_nobody_serves_costs_no_connection(broker, follow):
+    """As when a consumer's leader is lost with its node: the server says 503 to the pull, and libnats does not say to which."""
+    tenant, other = tenant_in(3), tenant_in(5)
+    replies = []
+
+    async def note(message):
+        replies.append(message.reply)
+
+    broker.run(broker.client().subscribe("$JS.API.CONSUMER.MSG.NEXT.TENANT_03.sync-service", cb=note))
+    broker.run(broker.client().flush())
+    follower = follow(positions=True)
+    broker.publish_many([(tenant, 1), (other, 1)])
+    follower.wait(2)
+    broker.run(broker.client().flush())
+    broker.run(broker.client().publish(replies[-1], b"", headers={"Status": "503"}))
+    broker.publish_many([(tenant, 2), (other, 2)])
+    follower.wait(4)
+    assert follower.value("connects_total") == 1 and follower.value("redelivered_total") == 0
+    follower.stop()
+
+
 def test_ten_attempts_make_a_dead_letter(broker, follow):
     tenant = tenant_in(9)
     follower = follow(positions=True, backoff_ms=50)
