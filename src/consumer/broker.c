@@ -27,6 +27,7 @@ bool broker_ready(struct tenant_consumer *consumer)
         return false;
     }
     consumer->connect_failures = 0;
+    consumer->connected_ns = clock_now();
     group_reset(consumer);
     consumer_count(consumer, COUNT_CONNECTS);
     atomic_store(&consumer->connected, true);

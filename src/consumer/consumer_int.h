@@ -32,6 +32,7 @@ struct tenant_consumer {
     struct jetstream_inbox *replies; /* of stored letters */
     bool broken;                     /* js is lost, and closed before the next turn */
     uint64_t connect_due_ns;
+    uint64_t connected_ns; /* since when */
     unsigned connect_failures;
     uint64_t next_tag;
     struct source sources[SOURCE_COUNT];

@@ -9,7 +9,10 @@
 #include <poll.h>
 #include <stdio.h>
 
-#define PATIENCE_NS NS_PER_S /* events wait meanwhile, and it is asked again */
+/* a part of the leases' time: events wait meanwhile, and it is asked again */
+#define PATIENCES_PER_TTL 4
+#define PATIENCE_FLOOR_NS (500 * NS_PER_MS)
+#define PATIENCE_CAP_NS (3 * NS_PER_S)
 #define BEATS_PER_TTL 5
 #define SOON_NS (100 * NS_PER_MS)
 #define CONFLICT_ROUNDS 4
@@ -19,6 +22,7 @@
 #define AGAIN_FLOOR_NS (100 * NS_PER_MS)
 #define AGAIN_CAP_NS (2 * NS_PER_S)
 
+static struct ctx *step(struct tenant_consumer *consumer);
 static uint64_t ttl_ns(const struct tenant_consumer *consumer);
 static void leases_end(struct tenant_consumer *consumer);
 static int round_trip(struct tenant_consumer *consumer, bool *written);
@@ -30,6 +34,7 @@ static bool has_beaten(const struct group *group, const struct group_member *mem
 static bool is_dead(struct group *group, const struct group_member *member, uint64_t now);
 static bool self_beat(struct tenant_consumer *consumer);
 static bool plan_follow(struct tenant_consumer *consumer);
+static void partition_stay(struct tenant_consumer *consumer, unsigned number);
 static bool partition_release(struct tenant_consumer *consumer, unsigned number);
 static void leases_follow(struct tenant_consumer *consumer);
 static void hold(struct tenant_consumer *consumer, unsigned number);
@@ -73,7 +78,7 @@ void group_leave(struct tenant_consumer *consumer)
     for (unsigned i = 0; i < PARTITION_COUNT; i++)
         drop(consumer, i);
     for (int round = 0; !written && round < CONFLICT_ROUNDS; round++) {
-        struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+        struct ctx *ctx = step(consumer);
         if (table_read(consumer, ctx) != OK)
             return;
         group_table_remove(&group->table, consumer->member);
@@ -107,7 +112,7 @@ enum group_claim group_claim_all(struct tenant_consumer *consumer)
 {
     struct group *group = &consumer->group;
     struct group_table *table = &group->table;
-    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    struct ctx *ctx = step(consumer);
     if (table_read(consumer, ctx) != OK)
         return GROUP_FAILED;
     for (size_t i = 0; i < table->member_count; i++) {
@@ -133,7 +138,7 @@ enum group_claim group_keep_all(struct tenant_consumer *consumer)
     bool written = false;
     if (now < group->due_ns)
         return GROUP_CLAIMED;
-    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    struct ctx *ctx = step(consumer);
     if (table_read(consumer, ctx) != OK)
         return GROUP_FAILED;
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
@@ -146,6 +151,15 @@ enum group_claim group_keep_all(struct tenant_consumer *consumer)
     if (written) /* else another was faster, and we read again at the next call */
         group->due_ns = deadline_after(now, ttl_ns(consumer) / BEATS_PER_TTL);
     return GROUP_CLAIMED;
+}
+
+/* Of reading and writing the record. */
+static struct ctx *step(struct tenant_consumer *consumer)
+{
+    uint64_t patience = ttl_ns(consumer) / PATIENCES_PER_TTL;
+    if (patience < PATIENCE_FLOOR_NS)
+        patience = PATIENCE_FLOOR_NS;
+    return consumer_step(consumer, patience > PATIENCE_CAP_NS ? PATIENCE_CAP_NS : patience);
 }
 
 static uint64_t ttl_ns(const struct tenant_consumer *consumer)
@@ -164,7 +178,7 @@ static void leases_end(struct tenant_consumer *consumer)
 static int round_trip(struct tenant_consumer *consumer, bool *written)
 {
     struct group *group = &consumer->group;
-    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    struct ctx *ctx = step(consumer);
     uint64_t began = clock_now();
     TRY(table_read(consumer, ctx));
     dead_remove(consumer, began);
@@ -184,7 +198,7 @@ static int round_trip(struct tenant_consumer *consumer, bool *written)
  * position must stay.  What the record says of leases is the next tick's. */
 static int notes_write(struct tenant_consumer *consumer, bool *written)
 {
-    struct ctx *ctx = consumer_step(consumer, PATIENCE_NS);
+    struct ctx *ctx = step(consumer);
     TRY(table_read(consumer, ctx));
     return table_write(consumer, ctx, written);
 }
@@ -296,13 +310,20 @@ static bool plan_follow(struct tenant_consumer *consumer)
         if ((plan.take >> i & 1) != 0)
             snprintf(table->owners[i], sizeof table->owners[i], "%s", consumer->member);
         if (!given_up)
-            consumer->sources[i].leaving = false;
+            partition_stay(consumer, i);
         else if (partition_release(consumer, i))
             table->owners[i][0] = '\0';
         else
             busy = true;
     }
     return busy;
+}
+
+static void partition_stay(struct tenant_consumer *consumer, unsigned number)
+{
+    consumer->sources[number].leaving = false;
+    if (number == 0)
+        consumer->sources[SOURCE_REQUEUED].leaving = false;
 }
 
 /* False: not yet. */

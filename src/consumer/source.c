@@ -24,14 +24,14 @@
 #define POSTPONE_FLOOR_NS (100 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
 #define LOOK_EVERY_NS NS_PER_S
-#define LATE_NS (2 * NS_PER_S)
 
 static bool ensure(struct tenant_consumer *consumer, struct source *source);
 static void inherit(const struct tenant_consumer *consumer, struct source *source,
                     const struct pull_consumer_state *state);
 static void inherited_came(struct source *source, uint64_t stream_seq);
 static void postpone(struct tenant_consumer *consumer, struct source *source, const char *why);
-static void look(struct tenant_consumer *consumer, struct source *source);
+static bool look(struct tenant_consumer *consumer, struct source *source);
+static void pulls_expire(struct tenant_consumer *consumer, uint64_t now);
 static void pulls_tick(struct tenant_consumer *consumer, struct source *source);
 static bool pull_start(struct tenant_consumer *consumer, struct source *source, struct pull *pull);
 static unsigned batch_size(const struct tenant_consumer *consumer);
@@ -124,6 +124,7 @@ void sources_tick(struct tenant_consumer *consumer)
     unsigned ensures = 0;
     bool failed = false;
     uint64_t now = clock_now();
+    pulls_expire(consumer, now);
     for (unsigned i = 0; i < SOURCE_COUNT && broker_is_up(consumer); i++) {
         struct source *source = &consumer->sources[i];
         if (!source->held || now < source->not_before_ns)
@@ -135,8 +136,8 @@ void sources_tick(struct tenant_consumer *consumer)
             if (failed)
                 continue;
         }
-        if (source->inherited_seq != 0 && now >= source->look_due_ns)
-            look(consumer, source);
+        if (!failed && source->inherited_seq != 0 && now >= source->look_due_ns)
+            failed = !look(consumer, source);
         if (source->ready && broker_is_up(consumer))
             pulls_tick(consumer, source);
     }
@@ -267,39 +268,48 @@ static void postpone(struct tenant_consumer *consumer, struct source *source, co
     source->not_before_ns = deadline_after(clock_now(), pause);
 }
 
-static void look(struct tenant_consumer *consumer, struct source *source)
+static bool look(struct tenant_consumer *consumer, struct source *source)
 {
     struct pull_consumer_state state;
     struct ctx *ctx = consumer_step(consumer, ENSURE_PATIENCE_NS);
     if (pull_consumer_look(ctx, consumer->js, &source->consumer, &state) != OK ||
         state.is_missing) {
         postpone(consumer, source, "its consumer cannot be asked");
-        return;
+        return false;
     }
     uint64_t now = clock_now();
     source->floor_seq = state.floor_seq;
     source->look_due_ns = deadline_after(now, LOOK_EVERY_NS);
     if (state.floor_seq >= source->inherited_seq || now >= source->inherited_end_ns)
         source->inherited_seq = 0;
+    return true;
+}
+
+/* Whoever did not come to what was said knows of no silence: only an inbox that is empty tells. */
+static void pulls_expire(struct tenant_consumer *consumer, uint64_t now)
+{
+    for (struct source *source = consumer->sources; source < consumer->sources + SOURCE_COUNT;
+         source++) {
+        for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
+            if (pull->tag == 0 || now < pull->deadline_ns)
+                continue;
+            pull->tag = 0;
+            source->silences += consumer->lot == 0;
+        }
+        if (source->silences >= SILENCES_MAX) {
+            source->silences = 0;
+            source->ready = false; /* is its consumer still there? */
+        }
+    }
 }
 
 /* The second pull is asked for when the first is half over, so that the server never waits for us. */
 static void pulls_tick(struct tenant_consumer *consumer, struct source *source)
 {
-    uint64_t now = clock_now();
     unsigned left = 0;
-    for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
-        if (pull->tag != 0 && now >= pull->deadline_ns) {
-            pull->tag = 0;
-            source->silences++;
-        }
+    for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++)
         left += pull->tag != 0 ? pull->left : 0;
-    }
-    if (source->silences >= SILENCES_MAX) {
-        source->silences = 0;
-        source->ready = false; /* is its consumer still there? */
-    }
-    if (!source->ready || source->leaving || left > batch_size(consumer) / 2)
+    if (source->leaving || left > batch_size(consumer) / 2)
         return;
     for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
         if (pull->tag == 0) {

@@ -55,10 +55,9 @@ struct waiting *waiting_move(struct tenant_consumer *consumer, const struct even
 void waiting_mark(struct tenant_consumer *consumer, const struct event_view *view)
 {
     const struct waiting *known = id_map_find(&consumer->waiting, &view->tenant);
-    if (known != NULL && position_compare(view->event.at, known->at) >= 0)
+    if (known != NULL && position_compare(view->event.at, known->at) > 0)
         return;
-    struct waiting *waiting = waiting_put(consumer, view);
-    waiting->not_before_ns = waiting->since_ns;
+    waiting_put(consumer, view)->not_before_ns = clock_now();
 }
 
 void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
@@ -69,10 +68,17 @@ void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
         id_map_remove(&consumer->waiting, tenant);
 }
 
+/* Late by more than the server is.  Nothing is taken in a pause; and what a lost connection had brought counts
+ * as delivered, so that it is a whole ack_wait away. */
 bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waiting *waiting)
 {
     uint64_t ack_wait = consumer->settings.ack_wait_ms * NS_PER_MS;
-    return clock_now() > deadline_after(waiting->not_before_ns, ack_wait);
+    uint64_t since = waiting->not_before_ns;
+    if (since < consumer->paused_until_ns)
+        since = consumer->paused_until_ns;
+    if (since < consumer->connected_ns)
+        since = consumer->connected_ns;
+    return clock_now() > deadline_after(since, ack_wait / 4 * 5 + LATE_NS);
 }
 
 void waiting_alarms(struct tenant_consumer *consumer)

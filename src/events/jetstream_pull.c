@@ -49,7 +49,7 @@ int jetstream_fetch(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t dea
 {
     do {
         TRY(inbox_next(ctx, inbox, deadline_ns, received));
-    } while (*received && !delivery_read(inbox, delivery));
+    } while (inbox->no_responders || (*received && !delivery_read(inbox, delivery)));
     return OK;
 }
 

@@ -42,8 +42,8 @@ struct jetstream_delivery {
     struct slice payload;
 };
 
-/* The next one.  *received is false when none came until deadline_ns, or a pull found nobody who serves it (a
- * consumer without a leader, or none): the pull's own time must tell that.  Fault: BROKER. */
+/* The next one.  *received is false when none came until deadline_ns.  That a pull found nobody who serves it
+ * (a consumer without a leader, or none) is not told: the pull's own time must tell.  Fault: BROKER. */
 int jetstream_fetch(struct ctx *ctx, struct jetstream_inbox *inbox, uint64_t deadline_ns,
                     struct jetstream_delivery *delivery, bool *received) MUST_CHECK;
 /* From now on the server serves no pull of this inbox; what it has sent can still be fetched, then fetching

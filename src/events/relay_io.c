@@ -90,6 +90,8 @@ void relay_broker_lost(struct relay *relay, const char *detail)
     relay->letters_checked = false;
     relay->letters_due_ns = 0;
     relay->letters_count_due_ns = 0;
+    if (relay->groups_failures == 0) /* else it held up the shards */
+        relay->groups_due_ns = 0;
     metric_gauge_set(relay->metrics.broker_up, 0);
     relay->broker_due_ns = backoff_until(&relay->broker_failures);
     for (struct shard *shard = relay->shards; shard < relay->shards + PARTITION_COUNT; shard++) {

@@ -19,7 +19,7 @@
 #define BATCH_BYTES_DEFAULT (UINT64_C(8) << 20)
 #define GROUPS_EVERY_NS (60 * NS_PER_S)
 #define GROUPS_AGAIN_NS (1 * NS_PER_S)
-#define GROUPS_REFUSED_NS (600 * NS_PER_S)
+#define GROUPS_REFUSED_NS (180 * NS_PER_S)
 #define GROUPS_PATIENCE_NS (2 * NS_PER_S)
 /* Asking streams may take a while, and events of the others wait. */
 #define RESOLVE_SLICE_NS (25 * NS_PER_MS)

@@ -153,8 +153,10 @@ static void pulls_tick(struct inbound *inbound)
     for (struct fetch_source *source = inbound->sources; source < inbound->sources + FETCH_PLACES;
          source++) {
         uint64_t now = clock_now();
-        if (source->pull_tag != 0 && now >= source->pull_deadline_ns)
+        if (source->pull_tag != 0 && now >= source->pull_deadline_ns) {
             source->pull_tag = 0;
+            source->ready = false; /* nobody serves it: is its consumer there? */
+        }
         if (inbound->broken || source->pull_tag != 0 || now < source->not_before_ns ||
             (!source->ready && !ensure(inbound, source)))
             continue;

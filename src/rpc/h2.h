@@ -93,14 +93,15 @@ struct h2 {
     uint32_t concurrent_streams; /* as the client was told, like … */
     size_t stream_window;        /* … this, whatever the limits are by now */
     int32_t highest_stream;
+    uint64_t streams_begun; /* those that are refused too */
     struct h2_wire wire;
     uint64_t shown_blocks_bytes; /* of h2_wire_blocks(), those that callbacks saw to their end */
-    struct h2_stream *recent;  /* the last one looked up; frames come in runs of one stream */
-    uint64_t received_ns;      /* clock_now() of the last h2_receive(), or of the beginning */
+    struct h2_stream *recent;    /* the last one looked up; frames come in runs of one stream */
+    uint64_t received_ns;        /* clock_now() of the last h2_receive(), or of the beginning */
     uint64_t asked_ns;         /* when a PING asked whether the peer is there; 0: nothing is owed */
     struct list running_calls; /* handlers whose task has not ended, reset or not */
-    struct h2_turn_share turn;  /* what this turn of the loop had of it */
-    struct list readers;        /* streaming calls whose next message waits for a turn, first come first */
+    struct h2_turn_share turn; /* what this turn of the loop had of it */
+    struct list readers; /* streaming calls whose next message waits for a turn, first come first */
     uint64_t request_count;
     size_t buffered;           /* request bytes in message buffers */
     size_t reserved;           /* of large messages that were let in */

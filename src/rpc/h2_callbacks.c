@@ -136,6 +136,7 @@ static void check_windows(struct h2 *h2, const nghttp2_frame_hd *head)
 static void take_new_stream(struct h2 *h2, int32_t id)
 {
     h2->highest_stream = id;
+    h2->streams_begun++;
     if (h2->streams.count >= h2->concurrent_streams)
         rpc_metrics_limit(h2->worker->metrics->set, "concurrent_streams");
 }

@@ -98,7 +98,7 @@ bool h2_receive(struct h2 *h2, struct slice bytes)
  * callback sees, and a byte of it takes 25 ns.  By their resets alone a hundred such blocks would pass. */
 static bool decodes_in_vain(const struct h2 *h2)
 {
-    uint64_t allowed = h2->worker->limits.header_bytes + UNSEEN_PER_REQUEST * h2->budgets.requests;
+    uint64_t allowed = h2->worker->limits.header_bytes + UNSEEN_PER_REQUEST * h2->streams_begun;
     return h2_wire_blocks(&h2->wire) > h2->shown_blocks_bytes + allowed;
 }
 

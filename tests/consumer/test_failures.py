@@ -1,4 +1,5 @@
 """Handlers that fail, events that nobody can handle, dead letters and what comes back."""
+import signal
 import time
 
 import pytest
@@ -42,6 +43,22 @@ def test_a_pull_that_nobody_serves_costs_no_connection(broker, follow):
     broker.publish_many([(tenant, 2), (other, 2)])
     follower.wait(4)
     assert follower.value("connects_total") == 1 and follower.value("redelivered_total") == 0
+    follower.stop()
+
+
+def test_a_consumer_that_is_gone_is_made_anew(broker, follow):
+    """Deleted while no pull waits that could be told: the next ones find nobody."""
+    tenant = tenant_in(3)
+    follower = follow(positions=True, lease_ttl_ms=60000)
+    broker.publish(tenant, 1)
+    follower.wait(1)
+    follower.process.send_signal(signal.SIGSTOP)
+    until(lambda: broker.consumer("TENANT_03", "sync-service").num_waiting == 0)
+    broker.run(broker.js().delete_consumer("TENANT_03", "sync-service"))
+    broker.publish(tenant, 2)
+    follower.process.send_signal(signal.SIGCONT)
+    follower.wait(2, seconds=40)
+    assert follower.sequences(tenant) == [1, 2] and follower.value("connects_total") == 1
     follower.stop()
 
 

@@ -170,6 +170,8 @@ def test_nothing_is_passed_over_whatever_fails(broker, follow, seed):
     # what fails comes back after a second and more, and so does what is behind it
     follower = follow(positions=True, batch=8, ack_wait_ms=20000, attempts_max=3, gap_alarm_ms=30000)
     follower.tell(f"random {seed} 40")
+    for tenant, what in zip(tenants, ("retry", "dead", "stale", "away")):
+        follower.tell(f"{what} {tenant} 2 1")
     broker.publish_many([(tenant, n) for n in range(1, last + 1) for tenant in tenants])
 
     def missing():
@@ -235,6 +237,21 @@ def test_a_beginning_that_is_gone_is_told(broker, follow):
     assert follower.sequences(tenant) == []
     follower.tell("accept")
     until(lambda: follower.sequences(tenant) == [42, 43], say=lambda: f"{follower.events} {follower.others}")
+    follower.stop()
+
+
+def test_an_outage_longer_than_ack_wait_is_no_gap(broker, follow):
+    """What waits has gone back again and again, and nothing of it is lost."""
+    tenants = [tenant_in(3) for _ in range(4)]
+    follower = follow(positions=True, ack_wait_ms=1000, gap_alarm_ms=100)
+    broker.publish_many([(tenant, 1) for tenant in tenants])
+    follower.wait(4)
+    for tenant in tenants:
+        follower.tell(f"away {tenant} 2 3")
+    broker.publish_many([(tenant, n) for n in (2, 3, 4) for tenant in tenants])
+    until(lambda: len(follower.done()) == 16, 120, lambda: f"{follower.events[-10:]} {follower.others}")
+    assert not [line for line in follower.others if line.startswith("gap ")]
+    assert follower.value("gaps_total") == 0
     follower.stop()
 
 

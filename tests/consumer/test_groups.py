@@ -59,6 +59,30 @@ def test_a_hand_over_loses_and_doubles_nothing(broker, follow):
     second.stop()
 
 
+def test_letters_are_fetched_after_members_came_and_went(broker, follow):
+    """Whoever was to give up the first partition, and then kept it, goes on with the letters that are handled with it."""
+    tenant = tenant_in(9)
+    first = follow(member="a", positions=True)
+    settled(broker, 16)
+    first.tell(f"dead {tenant} 1 1")
+    broker.publish(tenant, 1)
+    (letter,) = until(broker.letters)
+    for _ in range(6):
+        second = follow(member="b", group="sync-service")
+        settled(broker, 8, 8)
+        if broker.group()[0][0] == "a":
+            broker.requeue(letter)
+            first.wait(1)
+            second.stop()
+            break
+        second.stop()
+        settled(broker, 16)
+    else:
+        broker.requeue(letter)
+        first.wait(1)
+    first.stop()
+
+
 def test_a_member_that_dies_is_replaced(broker, follow):
     tenants = [tenant_in(n % 16) for n in range(TENANTS)]
     first = follow(member="a")

@@ -390,3 +390,23 @@ def test_early_events_that_find_no_room_hold_up_nobody(service, stack, unique, b
 
 def _drained(stack):
     return one(stack, "SELECT count(*) FROM tenant.outbox")[0] == 0
+
+
+def test_a_consumer_that_is_gone_is_made_anew(service, stack, unique, billing):
+    """Deleted while no pull waits that could be told: those that come later find nobody."""
+    async def deleted():
+        client = await connect(stack, "admin")
+        js = client.jetstream()
+        try:
+            if (await js.consumer_info("BILLING", "tenant-service")).num_waiting == 0:
+                return await js.delete_consumer("BILLING", "tenant-service")
+        finally:
+            await client.close()
+    tenant = create(service, unique("gone")).tenant_id
+    billing.tell("created", tenant, plan_id="plan_starter", state="active")
+    plan_becomes(service, tenant, "plan_starter")
+    service.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: asyncio.run(deleted()), 15)
+    service.process.send_signal(signal.SIGCONT)
+    billing.tell("changed", tenant, plan_id="plan_pro")
+    plan_becomes(service, tenant, "plan_pro", 40)
