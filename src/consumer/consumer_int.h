@@ -45,6 +45,9 @@ struct tenant_consumer {
     unsigned pauses;          /* in a row */
     uint64_t handler_ns;      /* how long one event takes, smoothed */
     unsigned lot;             /* events since the inbox was empty */
+    uint64_t emptied_ns;      /* when it was seen so */
+    unsigned first_source;    /* whom to ask first */
+    uint64_t asks_due_ns;     /* nobody is asked before */
     _Atomic bool stopping;
     _Atomic bool connected;
     _Atomic uint64_t waiting_count;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 /* a part of the leases' time: events wait meanwhile, and it is asked again */
-#define PATIENCES_PER_TTL 4
+#define PATIENCES_PER_TTL 8
 #define PATIENCE_FLOOR_NS (500 * NS_PER_MS)
 #define PATIENCE_CAP_NS (3 * NS_PER_S)
 #define BEATS_PER_TTL 5

@@ -37,6 +37,7 @@ static bool decide_once(struct tenant_consumer *consumer, struct event_view *vie
 static bool unavailable(struct tenant_consumer *consumer, const struct event_view *view);
 static void old(struct tenant_consumer *consumer, const struct event_view *view,
                 const struct known_position *position);
+static uint64_t behind_ns(const struct waiting *waiting, uint64_t now);
 static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view);
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order);
@@ -81,6 +82,7 @@ static bool fetch(struct tenant_consumer *consumer, uint64_t deadline_ns,
     }
     if (!broker_is_up(consumer))
         return false;
+    consumer->emptied_ns = clock_now();
     bool many = consumer->lot >= LOT_MIN;
     consumer->lot = 0;
     if (many) {
@@ -239,6 +241,13 @@ static void old(struct tenant_consumer *consumer, const struct event_view *view,
         (void)broker_ack(consumer, view->reply, ACK_DONE, 0);
 }
 
+/* Just behind it; ever more seldom when it is late. */
+static uint64_t behind_ns(const struct waiting *waiting, uint64_t now)
+{
+    uint64_t late = now > waiting->not_before_ns ? (now - waiting->not_before_ns) / 4 : 0;
+    return late < BEHIND_NS ? BEHIND_NS : late > AGAIN_NS ? AGAIN_NS : late;
+}
+
 /* Behind another event of its tenant, or before its own time.  Not behind one that should have come back long
  * ago: that may have been handled elsewhere. */
 static bool must_wait(struct tenant_consumer *consumer, const struct event_view *view)
@@ -254,7 +263,7 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
     if (order > 0 && waiting_is_lost(consumer, waiting))
         return false;
     consumer_count(consumer, COUNT_WAITED);
-    send_back(consumer, view, order == 0 ? left : left + BEHIND_NS);
+    send_back(consumer, view, order == 0 ? left : left + behind_ns(waiting, now));
     return true;
 }
 

@@ -58,7 +58,9 @@ struct source {
     uint64_t not_before_ns; /* after a failure: not before then */
     unsigned failures;      /* in a row */
     struct pull pulls[PULLS];
-    unsigned silences; /* pulls in a row of which nobody said anything */
+    unsigned silences;  /* of pulls in a row of which nobody said anything */
+    bool inherits;      /* it, or its connection, is new here: what it inherits is not known */
+    uint64_t served_ns; /* until then nobody may have served it */
     /* What was given out before this member held the partition, or before its connection was lost, and was not
      * acknowledged: some of it may be with a member that died, and comes late. */
     uint64_t

@@ -8,23 +8,25 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* Nobody answers for a consumer that has no leader, and all partitions wait for who asks. */
-#define ENSURE_PATIENCE_NS NS_PER_S
-#define ENSURES_PER_TICK 4
+#define ASK_SLICE_NS (50 * NS_PER_MS)
+#define ASK_PATIENCE_NS (300 * NS_PER_MS) /* twice and four times that, where it was not enough */
 #define PULL_PATIENCE_NS (5 * NS_PER_S)
 /* Short, because a pull that is under way keeps a partition from being handed over. */
 #define PULL_EXPIRES_NS NS_PER_S
 #define PULL_LEAST_NS (100 * NS_PER_MS)
 /* beyond the server's own limit: its answer was lost */
 #define PULL_SILENCE_NS (2 * NS_PER_S)
-/* One may be ours, who come late to what was said. */
-#define SILENCES_MAX 2
+/* One that was seen for certain counts twice. */
+#define SILENCES_MAX 4
 #define PULL_BYTES (4u << 20)
 #define PAYLOAD_KNOWN_MAX (64u << 20) /* NATS's own limit */
 #define POSTPONE_FLOOR_NS (100 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
 #define LOOK_EVERY_NS NS_PER_S
 
+static bool is_to_be_asked(const struct source *source, uint64_t now);
+static bool ask(struct tenant_consumer *consumer, struct source *source);
+static struct ctx *ask_step(struct tenant_consumer *consumer, const struct source *source);
 static bool ensure(struct tenant_consumer *consumer, struct source *source);
 static void inherit(const struct tenant_consumer *consumer, struct source *source,
                     const struct pull_consumer_state *state);
@@ -82,7 +84,7 @@ void source_hold(struct tenant_consumer *consumer, unsigned number)
     source->leaving = false;
     if (source->held)
         return;
-    source->held = true;
+    source->held = source->inherits = true;
     source->ready = false;
     /* Until inherit(): a pull of an earlier time may bring events of which others were given back. */
     source->inherited_seq = UINT64_MAX;
@@ -115,32 +117,52 @@ void sources_reset(struct tenant_consumer *consumer)
          source++) {
         memset(source->pulls, 0, sizeof source->pulls);
         source->ready = false;
+        source->inherits = true;
         source->not_before_ns = 0;
     }
 }
 
+/* Asking servers takes a while, and the events of all partitions wait: so a turn has a slice for it, the next
+ * one begins behind whoever did not answer, and half of the time is for events. */
 void sources_tick(struct tenant_consumer *consumer)
 {
-    unsigned ensures = 0;
-    bool failed = false;
     uint64_t now = clock_now();
+    bool may_ask = now >= consumer->asks_due_ns;
+    unsigned first = consumer->first_source;
     pulls_expire(consumer, now);
     for (unsigned i = 0; i < SOURCE_COUNT && broker_is_up(consumer); i++) {
-        struct source *source = &consumer->sources[i];
+        unsigned number = (first + i) % SOURCE_COUNT;
+        struct source *source = &consumer->sources[number];
         if (!source->held || now < source->not_before_ns)
             continue;
-        if (!source->ready) {
-            if (failed || ensures++ >= ENSURES_PER_TICK)
-                continue;
-            failed = !ensure(consumer, source);
-            if (failed)
-                continue;
+        if (may_ask && is_to_be_asked(source, now)) {
+            if (!ask(consumer, source))
+                consumer->first_source = (number + 1) % SOURCE_COUNT;
+            uint64_t end = clock_now();
+            may_ask = end - now < ASK_SLICE_NS;
+            consumer->asks_due_ns = may_ask ? 0 : end + (end - now);
         }
-        if (!failed && source->inherited_seq != 0 && now >= source->look_due_ns)
-            failed = !look(consumer, source);
         if (source->ready && broker_is_up(consumer))
             pulls_tick(consumer, source);
     }
+}
+
+static bool is_to_be_asked(const struct source *source, uint64_t now)
+{
+    return !source->ready || (source->inherited_seq != 0 && now >= source->look_due_ns);
+}
+
+static bool ask(struct tenant_consumer *consumer, struct source *source)
+{
+    return source->ready ? look(consumer, source) : ensure(consumer, source);
+}
+
+/* Nobody answers for a consumer that has no leader. */
+static struct ctx *ask_step(struct tenant_consumer *consumer, const struct source *source)
+{
+    uint64_t patience = ASK_PATIENCE_NS << (source->failures < 2 ? source->failures : 2);
+    uint64_t part = consumer->settings.lease_ttl_ms * NS_PER_MS / 2;
+    return consumer_step(consumer, patience < part ? patience : part);
 }
 
 /* "TENANT_07" or "TENANT_DLQ". */
@@ -206,7 +228,7 @@ void source_status(struct tenant_consumer *consumer, const struct jetstream_deli
 static bool ensure(struct tenant_consumer *consumer, struct source *source)
 {
     struct pull_consumer_state state;
-    struct ctx *ctx = consumer_step(consumer, ENSURE_PATIENCE_NS);
+    struct ctx *ctx = ask_step(consumer, source);
     if (pull_consumer_ensure(ctx, consumer->js, &source->consumer, &state) != OK) {
         postpone(consumer, source, ctx_fault_text(ctx));
         return false;
@@ -217,7 +239,10 @@ static bool ensure(struct tenant_consumer *consumer, struct source *source)
     }
     source->ready = true;
     source->failures = 0;
-    inherit(consumer, source, &state);
+    source->served_ns = clock_now();
+    if (source->inherits || state.created)
+        inherit(consumer, source, &state);
+    source->inherits = false;
     atomic_store_explicit(&source->pending, state.pending, memory_order_relaxed);
     return true;
 }
@@ -271,7 +296,7 @@ static void postpone(struct tenant_consumer *consumer, struct source *source, co
 static bool look(struct tenant_consumer *consumer, struct source *source)
 {
     struct pull_consumer_state state;
-    struct ctx *ctx = consumer_step(consumer, ENSURE_PATIENCE_NS);
+    struct ctx *ctx = ask_step(consumer, source);
     if (pull_consumer_look(ctx, consumer->js, &source->consumer, &state) != OK ||
         state.is_missing) {
         postpone(consumer, source, "its consumer cannot be asked");
@@ -285,7 +310,8 @@ static bool look(struct tenant_consumer *consumer, struct source *source)
     return true;
 }
 
-/* Whoever did not come to what was said knows of no silence: only an inbox that is empty tells. */
+/* Whoever did not come to what was said knows of no silence: only an inbox that was empty well behind the
+ * server's own limit tells for certain. */
 static void pulls_expire(struct tenant_consumer *consumer, uint64_t now)
 {
     for (struct source *source = consumer->sources; source < consumer->sources + SOURCE_COUNT;
@@ -293,8 +319,10 @@ static void pulls_expire(struct tenant_consumer *consumer, uint64_t now)
         for (struct pull *pull = source->pulls; pull < source->pulls + PULLS; pull++) {
             if (pull->tag == 0 || now < pull->deadline_ns)
                 continue;
+            bool seen = consumer->emptied_ns + PULL_SILENCE_NS / 2 >= pull->deadline_ns;
+            source->silences += seen ? 2 : 1;
+            source->served_ns = now;
             pull->tag = 0;
-            source->silences += consumer->lot == 0;
         }
         if (source->silences >= SILENCES_MAX) {
             source->silences = 0;

@@ -57,7 +57,10 @@ void waiting_mark(struct tenant_consumer *consumer, const struct event_view *vie
     const struct waiting *known = id_map_find(&consumer->waiting, &view->tenant);
     if (known != NULL && position_compare(view->event.at, known->at) > 0)
         return;
-    waiting_put(consumer, view)->not_before_ns = clock_now();
+    struct waiting *waiting = waiting_put(consumer, view);
+    uint64_t now = clock_now();
+    if (waiting->not_before_ns < now)
+        waiting->not_before_ns = now;
 }
 
 void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
@@ -68,8 +71,8 @@ void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
         id_map_remove(&consumer->waiting, tenant);
 }
 
-/* Late by more than the server is.  Nothing is taken in a pause; and what a lost connection had brought counts
- * as delivered, so that it is a whole ack_wait away. */
+/* Late by more than the server is.  Nothing is taken in a pause, nothing comes while nobody serves the source;
+ * and what a lost connection had brought counts as delivered, so that it is a whole ack_wait away. */
 bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waiting *waiting)
 {
     uint64_t ack_wait = consumer->settings.ack_wait_ms * NS_PER_MS;
@@ -78,6 +81,8 @@ bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waitin
         since = consumer->paused_until_ns;
     if (since < consumer->connected_ns)
         since = consumer->connected_ns;
+    if (since < consumer->sources[waiting->source].served_ns)
+        since = consumer->sources[waiting->source].served_ns;
     return clock_now() > deadline_after(since, ack_wait / 4 * 5 + LATE_NS);
 }
 

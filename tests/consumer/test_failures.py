@@ -35,7 +35,7 @@ def test_a_pull_that_nobody_serves_costs_no_connection(broker, follow):
 
     broker.run(broker.client().subscribe("$JS.API.CONSUMER.MSG.NEXT.TENANT_03.sync-service", cb=note))
     broker.run(broker.client().flush())
-    follower = follow(positions=True)
+    follower = follow(positions=True, ack_wait_ms=20000, lease_ttl_ms=60000)
     broker.publish_many([(tenant, 1), (other, 1)])
     follower.wait(2)
     broker.run(broker.client().flush())

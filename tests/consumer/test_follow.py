@@ -243,7 +243,7 @@ def test_a_beginning_that_is_gone_is_told(broker, follow):
 def test_an_outage_longer_than_ack_wait_is_no_gap(broker, follow):
     """What waits has gone back again and again, and nothing of it is lost."""
     tenants = [tenant_in(3) for _ in range(4)]
-    follower = follow(positions=True, ack_wait_ms=1000, gap_alarm_ms=100)
+    follower = follow(positions=True, ack_wait_ms=1000, gap_alarm_ms=100, lease_ttl_ms=60000)
     broker.publish_many([(tenant, 1) for tenant in tenants])
     follower.wait(4)
     for tenant in tenants:

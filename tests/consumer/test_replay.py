@@ -24,6 +24,7 @@ def test_a_replay_shows_everything_and_touches_nothing(broker, follow):
     broker.publish_many([(tenant, n) for n in range(1, 21) for tenant in tenants])
     group = follow(positions=True)
     group.wait(320)
+    until(lambda: not any(broker.consumer(f"TENANT_{n:02d}", "sync-service").num_ack_pending for n in range(16)))
     before = [broker.consumer(f"TENANT_{n:02d}", "sync-service").ack_floor for n in range(16)]
     replay = follow("replay", batch=7)
     assert ended(replay) == (0, 320, "")

@@ -406,7 +406,9 @@ def test_a_consumer_that_is_gone_is_made_anew(service, stack, unique, billing):
     billing.tell("created", tenant, plan_id="plan_starter", state="active")
     plan_becomes(service, tenant, "plan_starter")
     service.process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: asyncio.run(deleted()), 15)
-    service.process.send_signal(signal.SIGCONT)
+    try:
+        wait_until(lambda: asyncio.run(deleted()), 15)
+    finally:
+        service.process.send_signal(signal.SIGCONT)
     billing.tell("changed", tenant, plan_id="plan_pro")
     plan_becomes(service, tenant, "plan_pro", 40)
