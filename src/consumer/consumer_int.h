@@ -94,6 +94,9 @@ unsigned source_of(const struct tenant_consumer *consumer,
 size_t source_pull_bytes(const struct tenant_consumer *consumer);
 /* A message of it came. */
 void source_took(struct source *source, const struct jetstream_delivery *delivery);
+/* What the server is to deliver again after this time has come by then: pauses are random within a part, and it
+ * has other work. */
+uint64_t source_latest_ns(unsigned duration_ms);
 /* Whether nothing before this message can still come from a member before us. */
 bool source_may_begin(const struct source *source, uint64_t stream_seq);
 /* A pull is over. */

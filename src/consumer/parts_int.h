@@ -16,8 +16,6 @@
 #define BATCH_MAX 4096
 /* a partition's pulls under way: while one is served the next waits at the server */
 #define PULLS 2
-/* how much later than its time the server may deliver again */
-#define LATE_NS (2 * NS_PER_S)
 /* sixteen partitions, and the letters that were sent back */
 #define SOURCE_COUNT (PARTITION_COUNT + 1)
 #define SOURCE_REQUEUED PARTITION_COUNT

@@ -22,6 +22,7 @@
 #define PAYLOAD_KNOWN_MAX (64u << 20) /* NATS's own limit */
 #define POSTPONE_FLOOR_NS (100 * NS_PER_MS)
 #define POSTPONE_CAP_NS (5 * NS_PER_S)
+#define LATE_NS (2 * NS_PER_S)
 #define LOOK_EVERY_NS NS_PER_S
 
 static bool is_to_be_asked(const struct source *source, uint64_t now);
@@ -253,15 +254,20 @@ static void inherit(const struct tenant_consumer *consumer, struct source *sourc
 {
     const struct tenant_consumer_settings *settings = &consumer->settings;
     uint64_t now = clock_now();
-    uint64_t longest_ms = settings->ack_wait_ms;
+    unsigned longest_ms = settings->ack_wait_ms;
     for (size_t i = 0; i < settings->backoff_count; i++)
         longest_ms = settings->backoff_ms[i] > longest_ms ? settings->backoff_ms[i] : longest_ms;
     id_map_deinit(&source->inherited);
     source->inherited_seq = state->ack_pending == 0 ? 0 : state->delivered_seq;
     source->inherited_count = state->ack_pending;
-    source->inherited_end_ns = deadline_after(now, longest_ms * 5 / 4 * NS_PER_MS + LATE_NS);
+    source->inherited_end_ns = deadline_after(now, source_latest_ns(longest_ms));
     source->floor_seq = state->floor_seq;
     source->look_due_ns = deadline_after(now, LOOK_EVERY_NS);
+}
+
+uint64_t source_latest_ns(unsigned duration_ms)
+{
+    return duration_ms * NS_PER_MS / 4 * 5 + LATE_NS;
 }
 
 /* Each message counts once, however often it comes. */

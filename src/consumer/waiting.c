@@ -75,7 +75,6 @@ void waiting_passed(struct tenant_consumer *consumer, const struct uuid *tenant,
  * and what a lost connection had brought counts as delivered, so that it is a whole ack_wait away. */
 bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waiting *waiting)
 {
-    uint64_t ack_wait = consumer->settings.ack_wait_ms * NS_PER_MS;
     uint64_t since = waiting->not_before_ns;
     if (since < consumer->paused_until_ns)
         since = consumer->paused_until_ns;
@@ -83,7 +82,7 @@ bool waiting_is_lost(const struct tenant_consumer *consumer, const struct waitin
         since = consumer->connected_ns;
     if (since < consumer->sources[waiting->source].served_ns)
         since = consumer->sources[waiting->source].served_ns;
-    return clock_now() > deadline_after(since, ack_wait / 4 * 5 + LATE_NS);
+    return clock_now() > deadline_after(since, source_latest_ns(consumer->settings.ack_wait_ms));
 }
 
 void waiting_alarms(struct tenant_consumer *consumer)
