@@ -391,8 +391,9 @@ $(CONNECT_SERVER): $(CONNECT_SOURCES) tests/conformance/connect/service.h \
 	  -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
 .PHONY: hostile
-hostile: all ## Every class of flood from one attacker beside a well-behaved client
+hostile: all ## Every class of flood from one attacker beside a well-behaved client, and what a thousand connections hold
 	@tests/hostile/run
+	@tests/hostile/run --thousand
 
 .PHONY: conformance
 conformance: all ## Foreign conformance suites: h2spec, gRPC interoperability, Connect (SOAK=full: 10,000 calls, 1,000 channels)

@@ -29,6 +29,7 @@
 
 #define READS_PER_TURN 4      /* then others have their turn */
 #define OUT_CHUNK (64u << 10) /* bytes of frames gathered for one write */
+#define KERNEL_UNSENT_MAX (128u << 10) /* bytes that a socket takes beyond what its peer has room for */
 /* A peer that never ends its side keeps the descriptor for no longer, and makes us read no
  * more. */
 #define LINGER_NS NS_PER_S
@@ -434,12 +435,16 @@ static void on_reap(void *owner)
 }
 
 /* A peer that vanished without a word, or whose window stays shut, is otherwise noticed after a quarter of an
- * hour: what was written lies in the kernel, where write_stall does not see it.  See gRPC proposal A18. */
+ * hour: what was written lies in the kernel, where write_stall does not see it.  See gRPC proposal A18.
+ * And the kernel takes 4 MiB from each connection (tcp_wmem) before it refuses to take more: of what a peer has
+ * no room for it gets a little now, and the rest stands still here, where it is seen. */
 static void bound_silence(const struct connection *connection)
 {
+    const unsigned unsent_max = KERNEL_UNSENT_MAX;
     uint64_t timeout_ms = connection->worker->limits.tcp_user_timeout_ns / NS_PER_MS;
     unsigned value = timeout_ms > INT_MAX ? INT_MAX : (unsigned)timeout_ms;
     (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
 }
 
 /* The socket or TLS has ended. */

@@ -2,75 +2,15 @@
 
 An attack yields after each portion of its flood; the caller decides when it is enough.  OSError ends the connection: cut off.
 """
-import ctypes
 import gzip
-import socket
-import ssl
 import struct
 
-import hpack
+from clients import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATH, PING, PRIORITY, RST, SETTINGS, WINDOW,
+                     HalfHandshakes, HalfPreface, OtherPreface, OwnKeys, Several, UnreadSocket, frame)
 
-DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
-END_STREAM, END_HEADERS = 0x1, 0x4
-PATH = "/tenant.v1.TenantService/GetTenant"
 UPDATE = "/tenant.v1.TenantService/UpdateTenant"  # takes larger messages than others
 UPDATE_BYTES = 256 << 10
 PORTION = 100  # frames in one write
-
-
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def dial(address, source):
-    """A socket from that address of the loopback network: another machine's, as far as the service can tell."""
-    host, port = address.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), 5, (source, 0))
-
-
-class Connection:
-    hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0)
-
-    def __init__(self, address, pki, identity, source):
-        context = ssl.create_default_context(cafile=pki / "ca.pem")
-        context.load_cert_chain(pki / f"{identity}.pem", pki / f"{identity}.key")
-        context.set_alpn_protocols(["h2"])
-        self.socket = context.wrap_socket(dial(address, source), server_hostname="localhost")
-        self.socket.settimeout(2)
-        self.encoder = hpack.Encoder()
-        self.stream = -1
-        self.send(self.hello)
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def drain(self):
-        """Reads what is there, so that the server's side of the socket stays open to answers."""
-        self.socket.settimeout(0)
-        try:
-            while self.socket.recv(65536):
-                pass
-            raise ConnectionResetError("closed")
-        except (ssl.SSLWantReadError, BlockingIOError):
-            pass
-        finally:
-            self.socket.settimeout(2)
-
-    def next_stream(self):
-        self.stream += 2
-        return self.stream
-
-    def request(self, extra=(), path=PATH):
-        return self.encoder.encode([(":method", "POST"), (":scheme", "https"), (":path", path),
-                                    (":authority", "localhost"), ("content-type", "application/grpc"), ("te", "trailers"),
-                                    *extra])
-
-    def begin(self, extra=(), flags=END_HEADERS, path=PATH):
-        """A request's HEADERS on a new stream."""
-        return frame(HEADERS, flags, self.next_stream(), self.request(extra, path))
 
 
 def repeated(connection, make):
@@ -124,6 +64,12 @@ def in_pieces(connection, block):
     stream = connection.next_stream()
     return b"".join(frame(CONTINUATION if i else HEADERS, (0 if i else END_STREAM) |
                           (END_HEADERS if i == len(parts) - 1 else 0), stream, part) for i, part in enumerate(parts))
+
+
+def bomb_without_window(connection):
+    """The same by who takes no answer."""
+    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    return header_bomb(connection)
 
 
 def malformed_bomb(connection):
@@ -199,11 +145,29 @@ def window_update(connection):
     return repeated(connection, lambda: frame(WINDOW, 0, 0, struct.pack(">I", 1)))
 
 
+def empty_names(connection):
+    """CVE-2019-9516: fields without names, which some servers kept."""
+    return repeated_slowly(connection, lambda: frame(
+        HEADERS, END_HEADERS | END_STREAM, connection.next_stream(), connection.request() + b"\x00\x00\x01v" * 40))
+
+
+def empty_headers(connection):
+    return repeated(connection, lambda: frame(HEADERS, END_HEADERS | END_STREAM, connection.next_stream()))
+
+
 def not_grpc(connection):
     return repeated(connection, lambda: frame(
         HEADERS, END_HEADERS | END_STREAM, connection.next_stream(),
         connection.encoder.encode([(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "x"),
                                    ("content-type", "text/plain")])))
+
+
+
+def cookie_crumbs(connection):
+    """One field to whoever puts them together, hundreds to whoever counts."""
+    return repeated_slowly(connection, lambda: connection.begin([("cookie", f"c{n}=1") for n in range(100)],
+                                                                END_HEADERS | END_STREAM))
+
 
 def long_fields(connection):
     """One field above what a field may have, below what all may."""
@@ -222,6 +186,14 @@ def streams_backwards(connection):
     return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM))
 
 
+def streams_used_up(connection):
+    """The last number there is, and then from the beginning."""
+    connection.stream = 0x7ffffffd
+    connection.send(connection.begin(flags=END_HEADERS | END_STREAM))
+    connection.stream = -1
+    return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM))
+
+
 def data_after_the_end(connection):
     return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM) +
                            frame(DATA, 0, connection.stream, b"x"))
@@ -229,102 +201,6 @@ def data_after_the_end(connection):
 
 def long_farewells(connection):
     return repeated_slowly(connection, lambda: frame(GOAWAY, 0, 0, bytes(8) + b"x" * 2000))
-
-
-class OwnKeys:
-    """A connection whose keys change at will, which Python's ssl cannot do: OpenSSL itself, by its C functions."""
-
-    UPDATE_NOT_REQUESTED, FILE_PEM = 0, 1
-
-    ssl = None
-
-    def __init__(self, address, pki, identity, source):
-        self.library = library = ctypes.CDLL("libssl.so.3")
-        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
-            getattr(library, name).restype = ctypes.c_void_p
-        self.context = ctypes.c_void_p(library.SSL_CTX_new(ctypes.c_void_p(library.TLS_client_method())))
-        certificate, key = (str(pki / f"{identity}.{end}").encode() for end in ("pem", "key"))
-        if library.SSL_CTX_use_certificate_chain_file(self.context, certificate) != 1 or \
-                library.SSL_CTX_use_PrivateKey_file(self.context, key, self.FILE_PEM) != 1:
-            raise RuntimeError(f"{identity}: OpenSSL does not take the certificate")
-        library.SSL_CTX_set_alpn_protos(self.context, b"\x02h2", 3)
-        self.socket = dial(address, source)
-        self.socket.settimeout(None)  # else Python makes it non-blocking
-        self.ssl = ctypes.c_void_p(library.SSL_new(self.context))
-        library.SSL_set_fd(self.ssl, self.socket.fileno())
-        self.done(library.SSL_connect(self.ssl))
-        hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
-        self.done(library.SSL_write(self.ssl, hello, len(hello)) > 0)
-
-    @staticmethod
-    def done(result):
-        if result != 1:
-            raise ConnectionResetError("closed")
-
-    def update(self):
-        self.done(self.library.SSL_key_update(self.ssl, self.UPDATE_NOT_REQUESTED))
-        self.done(self.library.SSL_do_handshake(self.ssl))
-
-    def close(self):
-        self.socket.close()
-
-    def __del__(self):
-        self.library.SSL_free(self.ssl)
-        self.library.SSL_CTX_free(self.context)
-
-
-class HalfPreface(Connection):
-    """Shakes hands, and then is in no hurry."""
-
-    hello = b"PRI * HTTP/2.0\r\n"
-
-
-class OtherPreface(Connection):
-    """Of another protocol, which ALPN did not promise."""
-
-    hello = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-class HalfHandshakes:
-    """Forty connections at once, each with the beginning of a ClientHello."""
-
-    def __init__(self, address, _pki, _identity, source):
-        self.sockets = [dial(address, source) for _ in range(40)]
-        for one in self.sockets:
-            one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-            one.settimeout(0)
-
-    def drain(self):
-        """Until the last of them is closed."""
-        for one in list(self.sockets):
-            try:
-                if not one.recv(4096):
-                    self.sockets.remove(one)
-            except BlockingIOError:
-                pass
-            except ConnectionResetError:
-                self.sockets.remove(one)
-        if not self.sockets:
-            raise ConnectionResetError("closed")
-
-    def close(self):
-        for one in self.sockets:
-            one.close()
-
-
-class Several:
-    """Connections, as many as one asks for."""
-
-    def __init__(self, *where):
-        self.where, self.connections = where, []
-
-    def another(self):
-        self.connections.append(Connection(*self.where))
-        return self.connections[-1]
-
-    def close(self):
-        for connection in self.connections:
-            connection.close()
 
 
 def key_updates(connection):
@@ -426,6 +302,13 @@ def hoarded_answers(connection):
     """Large ones, and a window of nothing: they lie there."""
     return held(connection, frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) +
                 b"".join(asking_much(connection) for _ in range(90)))
+
+
+def unread_socket(connection):
+    """CVE-2019-9517: large answers into windows that never end, and nobody reads the socket."""
+    connection.send(b"".join(asking_much(connection) for _ in range(90)))
+    while True:
+        yield 0
 
 
 def answers_on_answers(connection):
@@ -540,12 +423,12 @@ def json_escapes(connection):
 BY_ADMIN = ("rapid reset", "shared address", "slow bodies", "dripping bodies", "gzip bombs", "gzip to the limit",
             "gzip of nothing", "gzip padding", "deep nesting", "many fields", "fields that pass", "JSON members",
             "JSON escapes", "unread answers", "held answers", "dripping answers", "acknowledgements", "hoarded answers",
-            "answers on answers", "hoarded memory")
+            "answers on answers", "unread socket", "hoarded memory")
 SLOW = ("slow headers", "slow handshakes", "slow prefaces", "slow bodies", "dripping bodies", "held answers",
-        "dripping answers", "hoarded answers")
+        "dripping answers", "hoarded answers", "unread socket")
 # attackers that are more than one connection, or less
 KINDS = {"key updates": OwnKeys, "slow handshakes": HalfHandshakes, "slow prefaces": HalfPreface, "other prefaces": OtherPreface,
-         "hoarded memory": Several}
+         "unread socket": UnreadSocket, "hoarded memory": Several}
 # limits that one machine does not reach in seconds at their defaults: a service with others
 SETTINGS_OF = {"hoarded memory": {"LIMITS_CONNECTION_MEMORY": "8MiB"}}
 
@@ -553,21 +436,26 @@ ON_A_CONNECTION = {
     "rapid reset": (rapid_reset, "client_resets"), "made you reset": (made_you_reset, "server_resets"),
     "zero window update": (zero_window_update, "invalid_frame"),
     "continuation": (continuation, "continuations"), "header bomb": (header_bomb, "header_bytes"),
+    "bomb, no window": (bomb_without_window, "header_bytes"),
     "malformed bomb": (malformed_bomb, "header_bytes"), "malformed bombs": (malformed_bombs, "header_bytes"),
-    "header count": (header_count, "header_fields"), "settings": (settings, "settings"), "ping": (ping, "ping"),
+    "header count": (header_count, "header_fields"), "cookie crumbs": (cookie_crumbs, "header_fields"),
+    "empty names": (empty_names, "server_resets"), "empty headers": (empty_headers, "server_resets"),
+    "settings": (settings, "settings"), "ping": (ping, "ping"),
     "priority": (priority, "priority"), "unknown frames": (unknown_frames, "priority"),
     "empty data": (empty_data, "empty_data"), "window update": (window_update, "window_updates"),
     "key updates": (key_updates, "key_updates"), "tiny data": (tiny_data, "control_frames"),
     "large frames": (large_frames, "frame_size"), "beyond windows": (beyond_windows, "stream_window"),
     "large tables": (large_tables, "compression"), "long fields": (long_fields, "header_field_bytes"),
     "many settings": (many_settings, "settings_entries"), "other prefaces": (waiting, "bad_preface"),
-    "streams backwards": (streams_backwards, "stream_order"), "data after the end": (data_after_the_end, "closed_stream"),
+    "streams backwards": (streams_backwards, "stream_order"), "streams used up": (streams_used_up, "stream_order"),
+    "data after the end": (data_after_the_end, "closed_stream"),
     "long farewells": (long_farewells, "goaway_bytes"),
     "not gRPC": (not_grpc, "not_grpc"), "slow headers": (slow_headers, "headers_timeout"),
     "slow handshakes": (waiting, "handshake_timeout"), "slow prefaces": (waiting, "preface_timeout"),
     "slow bodies": (slow_bodies, "body_progress"), "dripping bodies": (dripping_bodies, "body_rate"),
     "unread answers": (unread_answers, "concurrent_streams"), "held answers": (held_answers, "write_stall"),
     "dripping answers": (dripping_answers, "write_rate"), "hoarded answers": (hoarded_answers, "stalled_bytes"),
+    "unread socket": (unread_socket, "write_stall"),
     "answers on answers": (answers_on_answers, "queued_response_bytes"),
     "acknowledgements": (acknowledgements, "outbound_acks"), "hoarded memory": (hoarded_memory, "connection_memory"),
     "gzip bombs": (gzip_bombs, "inflated_bytes"), "gzip to the limit": (gzip_large, "decoded_per_turn"),

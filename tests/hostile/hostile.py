@@ -28,6 +28,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "build/e2e-protos")]
 import attacks
+import clients
 from support import Service, Stack, create, get
 
 QUICK = os.environ.get("HOSTILE_QUICK", "0") != "0"
@@ -200,10 +201,10 @@ def attacker(address, pki, name, seconds, results):
     while time.monotonic() < end:
         try:
             if name == "handshakes":
-                kept.append(attacks.dial(address, source))
+                kept.append(clients.dial(address, source))
                 frames, kept = frames + 1, kept[-500:]
                 continue
-            kind = attacks.KINDS.get(name, attacks.Connection)
+            kind = attacks.KINDS.get(name, clients.Connection)
             connection = kind(address, pki, identity, source)
             if name == "connections":
                 kept.append(connection)
@@ -238,7 +239,7 @@ class Newcomers:
         while not self.over.wait(0.5):
             began = time.monotonic()
             try:
-                with context.wrap_socket(attacks.dial(address, CLIENT), server_hostname="localhost") as connection:
+                with context.wrap_socket(clients.dial(address, CLIENT), server_hostname="localhost") as connection:
                     connection.settimeout(10)
                     if not connection.recv(9):
                         raise ConnectionResetError("closed")
