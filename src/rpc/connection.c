@@ -29,7 +29,8 @@
 
 #define READS_PER_TURN 4      /* then others have their turn */
 #define OUT_CHUNK (64u << 10) /* bytes of frames gathered for one write */
-#define KERNEL_UNSENT_MAX (128u << 10) /* bytes that a socket takes beyond what its peer has room for */
+#define KERNEL_UNSENT_MAX                                                                          \
+    (128u << 10) /* bytes that a socket takes beyond what its peer has room for */
 /* A peer that never ends its side keeps the descriptor for no longer, and makes us read no
  * more. */
 #define LINGER_NS NS_PER_S
@@ -444,7 +445,8 @@ static void bound_silence(const struct connection *connection)
     uint64_t timeout_ms = connection->worker->limits.tcp_user_timeout_ns / NS_PER_MS;
     unsigned value = timeout_ms > INT_MAX ? INT_MAX : (unsigned)timeout_ms;
     (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
-    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
+    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max,
+                     sizeof unsent_max);
 }
 
 /* The socket or TLS has ended. */
