@@ -13,6 +13,8 @@ cases_deps() {
     check 'deps: the check made no folder' test ! -e "$work/nothing"
     check 'deps: a folder that cannot be made is named' refused 'cannot create /proc/nothing' \
         env TENANT_DEPS=/proc/nothing "$root/tools/deps" stack
+    check 'deps: a package that is too old is named' says 'note: libnghttp2-14 1.52.0-1\+deb12u2 is too old' \
+        old_package
     check 'deps: the programs are where it says' eval "$("$root/tools/deps" --env)"'
         test -x "$DEPS_PG_BIN/initdb" -a -x "$DEPS_NATS_SERVER"'
 }
@@ -23,4 +25,19 @@ quick_and_silent() {
     started=$(((${EPOCHREALTIME/./} - started) / 1000))
     printf '%s (%d ms)\n' "$said" "$started"
     [ "$started" -lt 1000 ] && ! grep -v '^deps: note:' <<<"$said" | grep -q .
+}
+
+# A dpkg-query that knows every package, in the revision before.
+old_package() {
+    mkdir -p "$work/old"
+    cat >"$work/old/dpkg-query" <<'EOF'
+#!/bin/sh
+shift 2
+case $1 in
+*Version*) echo 1.52.0-1+deb12u2 ;;
+*) shift && printf 'installed %s\n' "$@" ;;
+esac
+EOF
+    chmod 755 "$work/old/dpkg-query"
+    PATH=$work/old:$PATH "$root/tools/deps" build
 }

@@ -30,6 +30,19 @@ debian_absent() {
         <(sed -n 's/^installed //p' <<<"$installed" | sort -u))
 }
 
+# A note for each installed package that is older than it should be: a machine to develop on goes on with it.
+debian_outdated() {
+    local line name least why version
+    for line in "${DEBIAN_LEAST[@]}"; do
+        read -r name least why <<<"$line"
+        version=$(dpkg-query -W -f '${Version}' "$name" 2>/dev/null) || continue
+        if dpkg --compare-versions "$version" lt "$least"; then
+            say "note: $name $version is too old to be served to strangers: $why. As root: apt-get install $name" \
+                "(at least $least)"
+        fi
+    done
+}
+
 debian_install() {
     [ $# -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "this needs Debian's apt-get; install by other means: $*"

@@ -10,6 +10,10 @@ DEBIAN_BUILD=(
     zlib1g-dev libdeflate-dev libpcre2-dev check libsubunit-dev
     universal-ctags clang-format python3 python3-yaml python3-protobuf
 )
+# PACKAGE LEAST WHY: revisions of Debian's that must not be missed, though what is older builds as well.
+DEBIAN_LEAST=(
+    "libnghttp2-14 1.52.0-1+deb12u3 a peer's frame aborts the process (CVE-2026-27135)"
+)
 DEBIAN_STACK=(
     redis-server redis-tools pgbouncer postgresql-client openssl
     python3 python3-venv util-linux procps
