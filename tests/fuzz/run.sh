@@ -4,16 +4,20 @@
 #   tests/fuzz/run.sh TARGET|all [SECONDS]    clean run of SECONDS (60), then the planted bugs
 #   tests/fuzz/run.sh --planted TARGET|all    only the proof that the target finds its planted bugs
 #   tests/fuzz/run.sh --runs N TARGET...|all  a campaign: N executions of each, however long they take
+#   tests/fuzz/run.sh --status                the campaigns on record, and whether what they ran on has changed since
 #
 # A planted bug is compiled in by a macro, one at a time, and must be found within FUZZ_SECONDS (60).  Output stays
 # under build/fuzz/: a clean run and a campaign go on from the corpus that earlier ones left there.  A
-# campaign that is interrupted says how far it came.  The last line is `N passed, N failed`.
+# campaign that is interrupted says how far it came; one of 10^7 executions or more that found nothing goes into
+# tests/fuzz/campaigns.  The last line is `N passed, N failed`.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 # the fastest first
 TARGETS="scan json filter schema image unpack metadata dead_letter consumer framing page_token connect answer gzip pact session config"
 OUT=build/fuzz
+CAMPAIGNS=tests/fuzz/campaigns
+CAMPAIGN=10000000 # executions
 CC=${FUZZ_CC:-clang}
 FLAGS="-std=gnu17 -O1 -g -fno-omit-frame-pointer -D_GNU_SOURCE -Isrc -I. -Igen -Igen/pb -Ibuild/fuzz/pb"
 SANITIZE="-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
@@ -156,6 +160,7 @@ run_clean() { # run_clean TARGET -max_total_time=N|-runs=N [LEAST]: LEAST execut
     [ "$status" -eq 0 ] || grep -E 'ERROR|SUMMARY|runtime error|artifact|Assertion' "$log"
     [ "${figures%% *}" -ge "${3:-1}" ] || status=1
     verdict "$status" "$1: $took s, $figures"
+    [ "$status" -ne 0 ] || [ "${figures%% *}" -lt "$CAMPAIGN" ] || on_record "$1" "$figures"
 }
 
 # Each kind of value has its own.  Not those of other targets in the same sources.
@@ -194,9 +199,48 @@ find_planted() { # find_planted TARGET BUG
     fi
 }
 
+# All of the project that a target is made of, headers too; protobuf-c's generated code is not instrumented.
+digest_of() { # digest_of TARGET
+    # shellcheck disable=SC2046,SC2086
+    $CC $FLAGS -Iinclude -DTENANT_VERSION=\"fuzz\" -MM -MG "tests/fuzz/$1_fuzz.c" $(sources_of "$1") | tr -d '\\' | tr ' ' '\n' |
+        grep -E '\.[ch]$' | grep -v '^build/' | sort -u | xargs sha256sum | sha256sum | cut -c1-16
+}
+
+on_record() { # on_record TARGET FIGURES: in place of the one before
+    mkdir -p "$OUT"
+    {
+        grep '^#' "$CAMPAIGNS"
+        {
+            grep -v -e '^#' -e "^$1 " "$CAMPAIGNS"
+            echo "$1 $(digest_of "$1") $(date -u +%F) $2"
+        } | sort
+    } >"$OUT/campaigns"
+    cp "$OUT/campaigns" "$CAMPAIGNS"
+}
+
+status_of() { # status_of TARGET
+    line=$(grep "^$1 " "$CAMPAIGNS") || {
+        echo "$1: no campaign on record"
+        return
+    }
+    # shellcheck disable=SC2086
+    set -- $line
+    target=$1 digest=$2 day=$3
+    shift 3
+    same='as it is'
+    [ "$digest" = "$(digest_of "$target")" ] || same='changed since'
+    echo "$target: $*, on $day, $same"
+}
+
 mode=clean
 patience=10 # seconds for one input
 case ${1:-} in
+--status)
+    for target in $TARGETS; do
+        status_of "$target"
+    done
+    exit 0
+    ;;
 --planted)
     mode=planted
     shift
