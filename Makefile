@@ -214,6 +214,8 @@ $(B)/lib/libtenant-events-postgres.so.0: $(B)/lib/libtenant-events-postgres.o
 	  $< $(shell pkg-config --libs libpq 2>/dev/null)
 
 LIBEVENTS_FILES := $(foreach l,libtenant-events libtenant-events-postgres,$(l).a $(l).so.0)
+# Who asks for both gets one after the other: both make what they stand on in the same folder.
+libtenant-events: | $(filter libtenant,$(patsubst install-%,%,$(MAKECMDGOALS)))
 .PHONY: libtenant-events
 libtenant-events: ## Build the C libraries of event consumers, static and shared (build/shared/lib/libtenant-events*)
 	@$(MAKE) MODE=shared $(LIBEVENTS_FILES:%=build/shared/lib/%)
