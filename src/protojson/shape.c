@@ -1,6 +1,8 @@
 /* Descriptors and the memory they describe; see shape.h.  Called by both directions; knows no JSON. */
 #include "protojson/shape.h"
 
+#include "base/hash.h"
+
 #include "protojson/text.h"
 
 #include <assert.h>
@@ -10,7 +12,7 @@
 
 static bool entry_is_named(const char *entry, const char *field);
 static bool key_is_allowed(ProtobufCType type);
-static int entry_compare(const void *left, const void *right);
+static struct slice entry_key(const ProtobufCMessage *entry);
 
 enum shape shape_of(const ProtobufCMessageDescriptor *type)
 {
@@ -161,36 +163,37 @@ static bool key_is_allowed(ProtobufCType type)
            type != PROTOBUF_C_TYPE_MESSAGE;
 }
 
-/* Sorted, not hashed: what it costs does not depend on the keys that somebody chose. */
+/* The hash has a key of the process's: what it costs does not depend on the names that somebody chose. */
 bool shape_map_is_sound(struct arena *arena, const ProtobufCMessage *message,
                         const ProtobufCFieldDescriptor *field)
 {
-    size_t count = shape_count_get(message, field);
+    size_t count = shape_count_get(message, field), room = 4;
     if (count < 2)
         return true;
+    while (room < 2 * count)
+        room *= 2;
     ProtobufCMessage *const *entries;
     memcpy(&entries, shape_member(message, field), sizeof entries);
-    ProtobufCMessage **sorted = arena_alloc_raw(arena, count * sizeof *sorted);
-    memcpy(sorted, entries, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, entry_compare);
-    for (size_t i = 1; i < count; i++) {
-        if (entry_compare(&sorted[i - 1], &sorted[i]) == 0)
-            return false;
+    const ProtobufCMessage **table = arena_alloc(arena, room * sizeof(const ProtobufCMessage *));
+    for (size_t i = 0; i < count; i++) {
+        const struct slice key = entry_key(entries[i]);
+        size_t place = hash_table(key) & (room - 1);
+        for (; table[place] != NULL; place = (place + 1) & (room - 1)) {
+            if (slice_equal(key, entry_key(table[place])))
+                return false;
+        }
+        table[place] = entries[i];
     }
     return true;
 }
 
-static int entry_compare(const void *left, const void *right)
+static struct slice entry_key(const ProtobufCMessage *entry)
 {
-    const ProtobufCMessage *const *a = left;
-    const ProtobufCMessage *const *b = right;
-    assert((*a)->descriptor == (*b)->descriptor);
-    const ProtobufCFieldDescriptor *key = &(*a)->descriptor->fields[0];
-    const void *a_key = shape_member(*a, key);
-    const void *b_key = shape_member(*b, key);
+    const ProtobufCFieldDescriptor *key = &entry->descriptor->fields[0];
+    const void *value = shape_member(entry, key);
     if (key->type == PROTOBUF_C_TYPE_STRING)
-        return strcmp(*(const char *const *)a_key, *(const char *const *)b_key);
-    return memcmp(a_key, b_key, shape_value_size(key));
+        return slice_of_str(*(const char *const *)value);
+    return slice_make(value, shape_value_size(key));
 }
 
 size_t shape_value_size(const ProtobufCFieldDescriptor *field)

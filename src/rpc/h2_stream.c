@@ -248,11 +248,17 @@ static void wake_waiting(struct h2 *h2)
         h2_stream_ready(list_entry(node, struct h2_stream, room_node));
 }
 
+/* A message is decoded whole, whatever it costs: what is above the share is made up for in the turns after it,
+ * which others then have without this connection. */
 static struct h2_turn_share *turn_share(struct h2 *h2)
 {
-    uint64_t number = loop_turns(h2->worker->loop);
-    if (h2->turn.number != number)
-        h2->turn = (struct h2_turn_share){.number = number};
+    const uint64_t number = loop_turns(h2->worker->loop), passed = number - h2->turn.number;
+    const size_t each = h2->worker->limits.decoded_per_turn, owed = h2->turn.decoded;
+    if (passed > 0) {
+        bool is_paid = owed <= each || owed / each < passed;
+        h2->turn =
+            (struct h2_turn_share){.number = number, .decoded = is_paid ? 0 : owed - each * passed};
+    }
     return &h2->turn;
 }
 

@@ -97,7 +97,7 @@ const char *scan_rule(enum scan_result result)
     case SCAN_TOO_DEEP:
         return "must not be nested deeper than 16 messages";
     case SCAN_TOO_MANY:
-        return "must not bring the message above 2000 fields and elements";
+        return "must not bring the message above 1000 fields and elements";
     case SCAN_BAD_UTF8:
         return "must be UTF-8";
     case SCAN_NUL:
@@ -108,7 +108,7 @@ const char *scan_rule(enum scan_result result)
     return "";
 }
 
-_Static_assert(SCAN_DEPTH_MAX == 16 && SCAN_FIELDS_MAX == 2000, "the rules' texts say so");
+_Static_assert(SCAN_DEPTH_MAX == 16 && SCAN_FIELDS_MAX == 1000, "the rules' texts say so");
 
 /* The path is written once, by the innermost level that failed: its parents' state is still
  * that of the failing field. */

@@ -8,7 +8,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #define SCAN_DEPTH_MAX 16    /* nested messages */
-#define SCAN_FIELDS_MAX 2000 /* fields and elements in the whole message, unknown ones too */
+#define SCAN_FIELDS_MAX 1000 /* fields and elements in the whole message, unknown ones too */
 /* bytes, terminator included; a longer path ends at the last segment that fits */
 #define SCAN_PATH_SIZE 160
 

@@ -38,7 +38,7 @@ sources_of() {
     config) echo src/config/*.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c src/base/clock.c \
         src/base/random.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     json) echo src/protojson/*.c src/rpc/scan.c src/base/ctx.c src/base/trace_ctx.c src/base/id.c \
-        src/base/clock.c src/base/random.c src/base/base64.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
+        src/base/clock.c src/base/hash.c src/base/random.c src/base/base64.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;
     connect) echo src/rpc/connect_query.c src/rpc/protocol.c src/rpc/coding.c \
         src/base/clock.c src/base/arena.c src/base/base64.c src/base/buf.c src/base/alloc.c ;;
     unpack) echo src/rpc/scan.c src/base/arena.c src/base/buf.c src/base/alloc.c ;;

@@ -393,7 +393,7 @@ def many_fields(connection):
 
 def passing_fields(connection):
     """As many as may be, each with memory of its own: the paths of an update mask."""
-    paths = b"\x0a\x01a" * 1990
+    paths = b"\x0a\x01a" * 990
     return message(connection, b"\x12" + bytes([len(paths) & 127 | 128, len(paths) >> 7]) + paths)
 
 
@@ -410,7 +410,7 @@ def json_message(connection, text):
 
 def json_members(connection):
     """As many as may be, too."""
-    labels = ",".join(f'"k{n}":"v"' for n in range(1990))
+    labels = ",".join(f'"k{n}":"v"' for n in range(990))
     return json_message(connection, '{"tenant":{"labels":{' + labels + "}}}")
 
 
