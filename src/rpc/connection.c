@@ -249,8 +249,8 @@ static void begin_http2(struct connection *connection)
 /* Reads until the socket is dry or the share of the turn is used.  The bytes lie in the
  * worker's one buffer: h2_receive() copies what it keeps.
  *
- * A request is ten microseconds of the turn for as little as 30 bytes, also when it is reset at once: what begins
- * requests is read in small pieces, until as many have begun as may be handled in one turn. */
+ * A request is ten microseconds of the turn for as little as 30 bytes, also when it is reset at once: what
+ * begins requests is read in small pieces, until as many have begun as may be handled in one turn. */
 static void read_http2(struct connection *connection)
 {
     struct h2 *h2 = connection->h2;
