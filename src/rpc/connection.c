@@ -280,6 +280,7 @@ static void read_http2(struct connection *connection)
     }
     /* more may lie decrypted in the stream, where poll does not see it */
     connection->read_again = true;
+    connection->read_turn = loop_turns(connection->worker->loop);
     connection_flush_later(connection);
 }
 
@@ -305,9 +306,9 @@ static void on_flush(void *owner)
 {
     struct connection *connection = owner;
     /* write_out() may have ended the session since that was asked for */
-    bool read_again = connection->read_again && !connection->last_write && connection->h2 != NULL;
-    connection->read_again = false;
-    if (read_again) {
+    connection->read_again &= !connection->last_write && connection->h2 != NULL;
+    if (connection->read_again && connection->read_turn != loop_turns(connection->worker->loop)) {
+        connection->read_again = false;
         read_http2(connection);
         if (connection->state == CONNECTION_CLOSED)
             return;
@@ -316,7 +317,7 @@ static void on_flush(void *owner)
         h2_turn(connection->h2);
     write_out(connection);
     /* also what was held for the queue that has just gone out */
-    if (connection->h2 != NULL && h2_waits_for_turn(connection->h2))
+    if (connection->h2 != NULL && (connection->read_again || h2_waits_for_turn(connection->h2)))
         connection_flush_later(connection);
 }
 

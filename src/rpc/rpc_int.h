@@ -53,7 +53,8 @@ struct connection {
     size_t held;               /* of the process's connection memory, as last weighed */
     bool counted;              /* in the identity's count */
     bool last_write;           /* close once `out` is empty */
-    bool read_again;           /* more may be there than this turn has read */
+    bool read_again;           /* more may be there than … */
+    uint64_t read_turn;        /* … this turn has read, by loop_turns() */
     const char *identity;      /* the name; borrowed from the hooks */
     char *identity_key;        /* the URI or "-", for the count; owned */
 };
