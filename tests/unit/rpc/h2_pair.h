@@ -182,9 +182,32 @@ static inline uint32_t raw_number(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-static inline void raw_take_frame(struct pair *pair, uint8_t type, uint8_t flags, int32_t id,
-                                  struct slice payload)
+struct raw_seen {
+    uint8_t type;
+    uint8_t flags;
+    int32_t id;
+    struct slice payload;
+};
+
+/* The next frame, which is whole; false: there is none. */
+static inline bool raw_next(struct slice *bytes, struct raw_seen *frame)
 {
+    if (bytes->size == 0)
+        return false;
+    ck_assert_uint_ge(bytes->size, 9);
+    const uint8_t *head = bytes->data;
+    size_t size = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+    ck_assert_uint_ge(bytes->size, 9 + size);
+    *frame = (struct raw_seen){head[3], head[4], (int32_t)raw_number(head + 5), slice_make(head + 9, size)};
+    *bytes = slice_skip(*bytes, 9 + size);
+    return true;
+}
+
+static inline void raw_take_frame(struct pair *pair, const struct raw_seen *frame)
+{
+    const uint8_t type = frame->type, flags = frame->flags;
+    const int32_t id = frame->id;
+    const struct slice payload = frame->payload;
     if (type == NGHTTP2_GOAWAY) {
         pair->goaway = true;
         pair->goaways++;
@@ -214,14 +237,8 @@ static inline void raw_take_frame(struct pair *pair, uint8_t type, uint8_t flags
 /* What the server sent, frame by frame. */
 static inline void raw_take(struct pair *pair, struct slice bytes)
 {
-    while (bytes.size > 0) {
-        ck_assert_uint_ge(bytes.size, 9);
-        size_t size = (size_t)bytes.data[0] << 16 | (size_t)bytes.data[1] << 8 | bytes.data[2];
-        ck_assert_uint_ge(bytes.size, 9 + size);
-        raw_take_frame(pair, bytes.data[3], bytes.data[4], (int32_t)raw_number(bytes.data + 5),
-                       slice_make(bytes.data + 9, size));
-        bytes = slice_skip(bytes, 9 + size);
-    }
+    for (struct raw_seen frame; raw_next(&bytes, &frame);)
+        raw_take_frame(pair, &frame);
 }
 
 /* The server's output goes to the client. */
