@@ -115,7 +115,7 @@ const char *tenant_answer_reason(const struct tenant_answer *answer);
 const ProtobufCMessage *tenant_answer_response(const struct tenant_answer *answer);
 /* A metadata value ("x-request-id"), with a NUL behind it; NULL when absent.  `size` may be NULL. */
 const void *tenant_answer_field(const struct tenant_answer *answer, const char *key, size_t *size);
-/* google.rpc.Status in protobuf; NULL when absent. */
+/* google.rpc.Status in protobuf; NULL when absent.  `size` may be NULL. */
 const void *tenant_answer_details(const struct tenant_answer *answer, size_t *size);
 /* Attempts made, with those that no handler has seen: more than attempts_max may be; 0 when none could be. */
 unsigned tenant_answer_attempts(const struct tenant_answer *answer);
@@ -129,9 +129,9 @@ struct tenant_stream *tenant_client_stream(struct tenant_client *client,
                                            const struct tenant_call *call, const char *path,
                                            const ProtobufCMessageDescriptor *request,
                                            const ProtobufCMessageDescriptor *response);
-/* False: the call is over, see tenant_stream_end().  Blocks while 64 KiB are on their way; and where no handler
- * has seen the call, while it is made again on another connection, pause and connect included, up to its
- * deadline. */
+/* False: the call is over, see tenant_stream_end(), or its sending was ended.  Blocks while 64 KiB are on their
+ * way; and where no handler has seen the call, while it is made again on another connection, pause and connect
+ * included, up to its deadline. */
 bool tenant_stream_send(struct tenant_stream *stream, const ProtobufCMessage *message);
 /* No message follows. */
 void tenant_stream_send_end(struct tenant_stream *stream);

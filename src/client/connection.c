@@ -24,6 +24,8 @@
  * back as messages are taken, so a caller who takes none holds no more than a window. */
 #define STREAM_WINDOW (256 << 10)
 #define CONNECTION_WINDOW (4 << 20)
+/* Bytes of all else, read in one go: a hundred answers' headers and trailers fit, however large. */
+#define UNBOUNDED_MAX (4 << 20)
 
 static void session_begin(struct client_connection *connection);
 static void on_ready(void *owner, unsigned events);
@@ -184,11 +186,12 @@ static void on_ready(void *owner, unsigned events)
     client_connection_drive(owner);
 }
 
-/* Until the socket is empty: what a peer can have under way is bounded by the windows. */
+/* Until the socket is empty.  Windows are given back by callers alone, after this: so DATA is bounded by them,
+ * and what no window bounds is a flood when there is so much of it. */
 static void read_all(struct client_connection *connection)
 {
     connection->wants = IO_READ;
-    for (;;) {
+    for (size_t left = CONNECTION_WINDOW + UNBOUNDED_MAX;;) {
         size_t count = 0;
         enum tls_status status =
             tls_stream_read(connection->stream, connection->input, CONNECTION_READ_SIZE, &count);
@@ -200,6 +203,11 @@ static void read_all(struct client_connection *connection)
             connection->wants |= IO_WRITE;
         if (status != TLS_OK || !feed(connection, count))
             return;
+        if (left <= count) {
+            client_connection_end(connection, FAULT_PROTOCOL, "the server floods the connection");
+            return;
+        }
+        left -= count;
     }
 }
 

@@ -36,6 +36,7 @@ struct tenant_stream {
     struct rpc_method method;
     struct client_stream *stream; /* NULL: it could not begin, or failed */
     struct arena *arena;          /* of the message that was received last */
+    bool sent_end;
     bool over;
 };
 
@@ -139,7 +140,8 @@ const void *tenant_answer_field(const struct tenant_answer *answer, const char *
 
 const void *tenant_answer_details(const struct tenant_answer *answer, size_t *size)
 {
-    *size = answer->call.details.size;
+    if (size != NULL)
+        *size = answer->call.details.size;
     return answer->call.details.size == 0 ? NULL : answer->call.details.data;
 }
 
@@ -169,11 +171,13 @@ struct tenant_stream *tenant_client_stream(struct tenant_client *client,
 
 bool tenant_stream_send(struct tenant_stream *stream, const ProtobufCMessage *message)
 {
-    return !stream->over && settle_stream(stream, client_stream_send(stream->stream, message));
+    return !stream->over && !stream->sent_end &&
+           settle_stream(stream, client_stream_send(stream->stream, message));
 }
 
 void tenant_stream_send_end(struct tenant_stream *stream)
 {
+    stream->sent_end = true;
     if (!stream->over)
         client_stream_send_end(stream->stream);
 }

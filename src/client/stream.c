@@ -43,6 +43,7 @@ static int revive(struct client_stream *stream);
 static int move(struct client_stream *stream);
 static size_t unsent_size(const struct client_stream *stream);
 static bool is_lost(const struct client_stream *stream);
+static int in_time(struct client_stream *stream);
 static int stream_wait(struct client_stream *stream);
 static int take_input(struct client_stream *stream);
 static int take_message(struct client_stream *stream, struct arena *arena,
@@ -145,7 +146,9 @@ int client_stream_send(struct client_stream *stream, const ProtobufCMessage *mes
     put_message(stream, message);
     resume(stream);
     while (unsent_size(stream) > SEND_BUFFER && !stream_is_over(stream)) {
-        TRY(stream_wait(stream));
+        TRY(in_time(stream));
+        if (!stream_is_over(stream))
+            TRY(stream_wait(stream));
         TRY(revive(stream));
     }
     return OK;
@@ -211,6 +214,7 @@ int client_stream_receive(struct client_stream *stream, struct arena *arena,
 {
     *message = NULL;
     for (;;) {
+        TRY(in_time(stream));
         TRY(take_input(stream));
         if (framing_has_message(&stream->framing))
             return take_message(stream, arena, message);
@@ -412,6 +416,16 @@ static void put_field(nghttp2_nv *item, const char *name, struct slice value)
 static bool is_lost(const struct client_stream *stream)
 {
     return !stream->closed && !stream->answered && stream->connection->over;
+}
+
+/* A server that does not count the deadline, and always has something to say, would keep its caller for ever.
+ * Who was away reads before it judges: an answer that came whole is the caller's. */
+static int in_time(struct client_stream *stream)
+{
+    if (stream_is_over(stream) || deadline_left(stream->deadline_ns, clock_now()) > 0)
+        return OK;
+    look(stream);
+    return stream_is_over(stream) ? OK : wait_fault(stream->call->ctx, WAIT_TIMEOUT, "the answer");
 }
 
 static int stream_wait(struct client_stream *stream)

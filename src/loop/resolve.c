@@ -1,10 +1,13 @@
-/* getaddrinfo(3) beside the loop; see resolve.h.  Called where a connection to a configured name begins.
+/* getaddrinfo(3) beside the loop, or beside a plain thread; see resolve.h.  Called where a connection to a
+ * configured name begins.
  * A lookup that nobody waits for any more ends by itself: its request belongs to the callback then. */
 #include "loop/resolve.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include "loop/loop_int.h"
+#include "loop/resolve_thread.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -17,6 +20,8 @@ struct lookup {
     bool done;
 };
 
+static int resolve_plainly(struct ctx *ctx, const char *host, const char *port,
+                           uint64_t deadline_ns, struct addrinfo **places);
 static int resolve_in_task(struct ctx *ctx, struct lookup *lookup, uint64_t deadline_ns);
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *places);
 static int resolve_fault(struct ctx *ctx, const char *host, const char *text, bool is_certain);
@@ -27,11 +32,8 @@ int resolve_stream(struct ctx *ctx, const char *host, const char *port, uint64_t
                    struct addrinfo **places)
 {
     *places = NULL;
-    if (ctx->task == NULL) {
-        int failed = getaddrinfo(host, port, &hints, places);
-        bool is_certain = failed != EAI_AGAIN && failed != EAI_SYSTEM && failed != EAI_MEMORY;
-        return failed == 0 ? OK : resolve_fault(ctx, host, gai_strerror(failed), is_certain);
-    }
+    if (ctx->task == NULL)
+        return resolve_plainly(ctx, host, port, deadline_ns, places);
     struct lookup *lookup = xcalloc(1, sizeof *lookup);
     lookup->task = ctx->task;
     struct loop *loop = task_loop(ctx->task);
@@ -47,6 +49,23 @@ int resolve_stream(struct ctx *ctx, const char *host, const char *port, uint64_t
     free(lookup);
     bool is_certain = status != UV_EAI_AGAIN && status != UV_EAI_MEMORY && status != UV_ECANCELED;
     return status == 0 ? OK : resolve_fault(ctx, host, uv_strerror(status), is_certain);
+}
+
+/* An address needs no resolver, and no thread. */
+static int resolve_plainly(struct ctx *ctx, const char *host, const char *port,
+                           uint64_t deadline_ns, struct addrinfo **places)
+{
+    struct addrinfo numeric = hints;
+    numeric.ai_flags |= AI_NUMERICHOST;
+    if (getaddrinfo(host, port, &numeric, places) == 0)
+        return OK;
+    *places = NULL;
+    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    int failed = 0;
+    if (!resolve_on_thread(host, port, &hints, deadline, &failed, places))
+        return wait_fault(ctx, WAIT_TIMEOUT, "name lookup");
+    bool is_certain = failed != EAI_AGAIN && failed != EAI_SYSTEM && failed != EAI_MEMORY;
+    return failed == 0 ? OK : resolve_fault(ctx, host, gai_strerror(failed), is_certain);
 }
 
 static int resolve_in_task(struct ctx *ctx, struct lookup *lookup, uint64_t deadline_ns)

@@ -66,13 +66,13 @@ int tls_write_wait(struct ctx *ctx, struct tls_stream *stream, struct io *io, co
     return OK;
 }
 
-/* A peer that feeds us a byte at a time is ready at each wait: the deadline counts all the same. */
 /* The peer went away without a word about certificates: the next attempt may meet another. */
 static bool is_cut_off(const struct tls_stream *stream)
 {
     return strcmp(tls_stream_error_label(stream), "reset") == 0;
 }
 
+/* A peer that feeds us a byte at a time is ready at each wait: the deadline counts all the same. */
 static enum wait_result wait_for(struct ctx *ctx, struct io *io, enum tls_status status,
                                  uint64_t deadline_ns)
 {

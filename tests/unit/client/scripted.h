@@ -55,6 +55,7 @@ struct scripted {
     unsigned slams;    /* so many connections end behind their handshake */
     unsigned leaves;   /* so many get a GOAWAY with the SETTINGS */
     bool is_deaf;      /* neither reads nor answers any more */
+    bool floods;       /* writes frames of an unknown type, and nothing else any more */
     struct buf bodies; /* of answers under way, kept to the end */
     /* of both threads */
     pthread_mutex_t lock;
@@ -299,6 +300,19 @@ static inline bool scripted_write(struct scripted *server, struct ctx *ctx,
     return size == 0;
 }
 
+/* Until the client has had enough of it. */
+static inline void scripted_flood(struct scripted *server, struct ctx *ctx,
+                                  struct tls_stream *stream, struct io *io)
+{
+    static const uint8_t frame[] = {0, 0, 0, 0xfa, 0, 0, 0, 0, 0};
+    uint8_t frames[1800 * sizeof frame];
+    for (size_t at = 0; at < sizeof frames; at += sizeof frame)
+        memcpy(frames + at, frame, sizeof frame);
+    int rc = OK;
+    while (rc == OK && !scripted_stops(server))
+        rc = tls_write_wait(ctx, stream, io, frames, sizeof frames, clock_now() + NS_PER_S);
+}
+
 /* Until either side ends it, or the test does. */
 static inline void scripted_talk(struct scripted *server, struct ctx *ctx,
                                  struct tls_stream *stream, struct io *io)
@@ -307,6 +321,10 @@ static inline void scripted_talk(struct scripted *server, struct ctx *ctx,
     while (scripted_write(server, ctx, stream, io) && !server->hangs_up &&
            !scripted_stops(server)) {
         size_t count = 0;
+        if (server->floods) {
+            scripted_flood(server, ctx, stream, io);
+            return;
+        }
         if (server->is_deaf) { /* until the client has had enough */
             if (poll(&(struct pollfd){.fd = io_fd(io), .events = POLLRDHUP}, 1, 5) > 0)
                 return;
@@ -360,7 +378,7 @@ static inline void scripted_serve(struct scripted *server, struct tls_context *t
                                         NULL, 0);
         }
         scripted_note(server, SEEN_CONNECTION);
-        server->hangs_up = server->is_deaf = false;
+        server->hangs_up = server->is_deaf = server->floods = false;
         scripted_talk(server, &ctx, stream, io);
         nghttp2_session_del(server->session);
         scripted_linger(fd);
