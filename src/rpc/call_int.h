@@ -84,7 +84,7 @@ int call_framing_fault(struct running_call *running, enum framing_result result)
 int call_response_fault(struct running_call *running, size_t size) MUST_CHECK;
 /* Puts the prefix before the `size` bytes of a packed message at place + FRAME_PREFIX_SIZE, which it compresses
  * where that was asked for and helps.  The framed size. */
-size_t call_message_frame(const struct running_call *running, uint8_t *place, size_t size);
+size_t call_message_frame(struct running_call *running, uint8_t *place, size_t size);
 /* The last steps of a call (dispatch.h), at `now_ns` (clock_now()).  Once per call. */
 void call_finished(struct running_call *running, const struct status *status, uint64_t now_ns);
 /* Three of them. */

@@ -130,6 +130,9 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
         connection_close(connection);
         return;
     }
+    /* from here the session's own limits hold: idle, stalls, age */
+    if (connection->h2 != NULL && connection->h2->settings_acked && connection->h2->preface_done)
+        connection->deadline_ns = NO_DEADLINE;
     if (deadline_left(connection->deadline_ns, now_ns) == 0) {
         limit_hit(connection,
                   connection->state == CONNECTION_HTTP2 ? "preface_timeout" : "handshake_timeout");
@@ -145,9 +148,6 @@ void connection_sweep(struct connection *connection, uint64_t now_ns)
     if (connection->h2 == NULL)
         return;
     drop_distrusted(connection);
-    /* from here the session's own limits hold: idle, stalls, age */
-    if (connection->h2->settings_acked && connection->h2->preface_done)
-        connection->deadline_ns = NO_DEADLINE;
     if (now_ns >= connection->age_limit_ns)
         h2_retire(connection->h2, "age");
     else if (connection->h2->request_count >= limits->requests_per_connection)

@@ -345,7 +345,7 @@ static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
         bool of_notice = memcmp(frame->ping.opaque_data, H2_GOODBYE, 8) == 0;
         if (of_notice && h2->shutting_down && !h2->goaway_final)
             h2->shutdown_ns =
-                0; /* the peer has seen the notice: h2_process() sends the last GOAWAY */
+                0; /* the peer has seen the notice: the next sweep sends the last GOAWAY */
         return;
     }
     bool early = budgets->last_ping_ns != 0 &&

@@ -11,9 +11,10 @@
 
 #include <assert.h>
 
-/* What a field, or a byte of JSON, costs to read, in bytes that are only copied. */
+/* What a field, or a byte of JSON, costs to read, and a byte to compress, in bytes that are only copied. */
 #define FIELD_WEIGHT 64
 #define JSON_WEIGHT 16
+#define DEFLATE_WEIGHT 32
 #define INFLATED_KEPT                                                                              \
     ((size_t)2 << 20) /* twice the largest message by default: buffers grow by doubling */
 
@@ -114,8 +115,9 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
     return OK;
 }
 
-size_t call_message_frame(const struct running_call *call, uint8_t *place, size_t size)
+size_t call_message_frame(struct running_call *call, uint8_t *place, size_t size)
 {
+    charge(call, call->compresses ? DEFLATE_WEIGHT * size : 0);
     bool smaller = call->compresses && size > 0 && gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
     framing_prefix(place, smaller ? FRAME_COMPRESSED : FRAME_PLAIN, size);
     return FRAME_PREFIX_SIZE + size;

@@ -1,7 +1,6 @@
 /* Counts over all workers: connections in total and per identity, the bytes they hold, who offended.
  *
- * The table only grows: an entry is some tens of bytes, and our own authority says who gets
- * one. */
+ * An identity has an entry while it has connections, so there are no more entries than connections. */
 #include "base/alloc.h"
 
 #include "rpc/rpc_int.h"
@@ -10,12 +9,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Certificates come from our own authority, so identities are few; beyond this many they share one count. */
-#define IDENTITIES_MAX 256
-
 struct identity_count {
-    char *key; /* owned */
-    uint32_t connections;
+    struct list_node node;
+    char *key;            /* owned */
+    uint32_t connections; /* never 0 between two calls */
 };
 
 struct rpc_shared {
@@ -23,17 +20,18 @@ struct rpc_shared {
     _Atomic size_t memory;           /* bytes that connections hold */
     struct socket_registry *sockets; /* owned */
     struct offenders *offenders;     /* owned */
-    pthread_mutex_t lock;            /* guards the table */
-    struct identity_count table[IDENTITIES_MAX];
-    size_t used;
+    pthread_mutex_t lock;            /* guards the list */
+    struct list identities;          /* of struct identity_count, owned */
 };
 
 static struct identity_count *identity_find(struct rpc_shared *shared, const char *key);
+static struct identity_count *identity_new(struct rpc_shared *shared, const char *key);
 
 struct rpc_shared *rpc_shared_new(void)
 {
     struct rpc_shared *shared = xcalloc(1, sizeof *shared);
     pthread_mutex_init(&shared->lock, NULL);
+    list_init(&shared->identities);
     shared->sockets = socket_registry_new();
     shared->offenders = offenders_new();
     return shared;
@@ -43,8 +41,7 @@ void rpc_shared_free(struct rpc_shared *shared)
 {
     if (shared == NULL)
         return;
-    for (size_t i = 0; i < shared->used; i++)
-        free(shared->table[i].key);
+    assert(list_is_empty(&shared->identities));
     pthread_mutex_destroy(&shared->lock);
     socket_registry_free(shared->sockets);
     offenders_free(shared->offenders);
@@ -61,13 +58,16 @@ struct offenders *shared_offenders(struct rpc_shared *shared)
     return shared->offenders;
 }
 
-/* Any thread.  Once per connection, so a lock is cheap enough. */
+/* Any thread.  Once per connection, so a lock and a walk over those that have some are cheap enough. */
 bool shared_identity_enter(struct rpc_shared *shared, const char *key, uint32_t limit)
 {
     pthread_mutex_lock(&shared->lock);
     struct identity_count *count = identity_find(shared, key);
-    bool fits = count->connections < limit;
-    count->connections += fits;
+    bool fits = (count == NULL ? 0 : count->connections) < limit;
+    if (fits && count == NULL)
+        count = identity_new(shared, key);
+    if (fits)
+        count->connections++;
     pthread_mutex_unlock(&shared->lock);
     return fits;
 }
@@ -76,8 +76,12 @@ void shared_identity_leave(struct rpc_shared *shared, const char *key)
 {
     pthread_mutex_lock(&shared->lock);
     struct identity_count *count = identity_find(shared, key);
-    assert(count->connections > 0);
-    count->connections--;
+    assert(count != NULL && count->connections > 0);
+    if (--count->connections == 0) {
+        list_remove(&shared->identities, &count->node);
+        free(count->key);
+        free(count);
+    }
     pthread_mutex_unlock(&shared->lock);
 }
 
@@ -119,16 +123,22 @@ bool shared_memory_is_used_up(const struct rpc_shared *shared, size_t limit, siz
     return count == 0 || own >= all / count;
 }
 
-/* The entry, made when there is room; the last one stands for all that found none. */
 static struct identity_count *identity_find(struct rpc_shared *shared, const char *key)
 {
-    for (size_t i = 0; i < shared->used; i++) {
-        if (strcmp(shared->table[i].key, key) == 0)
-            return &shared->table[i];
+    const struct list *identities = &shared->identities;
+    for (struct list_node *node = list_first(identities); node != NULL;
+         node = list_next(identities, node)) {
+        struct identity_count *count = list_entry(node, struct identity_count, node);
+        if (strcmp(count->key, key) == 0)
+            return count;
     }
-    if (shared->used == IDENTITIES_MAX)
-        return &shared->table[IDENTITIES_MAX - 1];
-    struct identity_count *count = &shared->table[shared->used++];
+    return NULL;
+}
+
+static struct identity_count *identity_new(struct rpc_shared *shared, const char *key)
+{
+    struct identity_count *count = xcalloc(1, sizeof *count);
     count->key = xstrdup(key);
+    list_push_back(&shared->identities, &count->node);
     return count;
 }

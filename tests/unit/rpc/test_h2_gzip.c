@@ -227,7 +227,7 @@ START_TEST(large_ones_take_turns)
         struct pair *pair = connected();
         int32_t ids[5];
         for (int i = 0; i < 5; i++)
-            ids[i] = pair_request(pair, "/test.v1.Pair/Echo", gzip_both,
+            ids[i] = pair_request(pair, "/test.v1.Pair/Refuse", gzip_both,
                                   compressed(long_message(1, 200000)));
         read_all(pair);
         static const int begun_by_then[] = {2, 3, 4, 5}; /* the second goes 138 KB over 256 KiB, the third 76 KB */
@@ -238,8 +238,36 @@ START_TEST(large_ones_take_turns)
             loop_turn(pair->loop, 0);
         }
         for (int i = 0; i < 5; i++)
-            check_echo(pair_finish(pair, ids[i]), 200000, true);
+            ck_assert_int_ne(answer_status(pair_finish(pair, ids[i])), GRPC_OK); /* and no answer's cost */
         pair_free(pair);
+    }
+END_TEST
+
+/* Five answers of 10 KB, and then one request more: how many were handled in the next turn. */
+static int handled_behind(int code, bool compressed_answers)
+{
+    struct pair *pair = connected();
+    int32_t ids[6];
+    for (int i = 0; i < 5; i++)
+        ids[i] = pair_request(pair, "/test.v1.Pair/Choose", gzip_accepted, long_message(code, 10000));
+    read_all(pair);
+    ck_assert_int_eq(pair->invocations, 5);
+    ids[5] = pair_request(pair, "/test.v1.Pair/Choose", gzip_accepted, long_message(code, 10));
+    read_all(pair);
+    int handled = pair->invocations;
+    for (int i = 0; i < 5; i++)
+        check_echo(pair_finish(pair, ids[i]), 10000, compressed_answers);
+    ck_assert_int_eq(answer_status(pair_finish(pair, ids[5])), GRPC_OK);
+    ck_assert_int_eq(pair->invocations, 6);
+    pair_free(pair);
+    return handled;
+}
+
+/* Who has large answers compressed makes up for it in the turns after. */
+START_TEST(compressed_answers_are_charged)
+    {
+        ck_assert_int_eq(handled_behind(0, false), 6);
+        ck_assert_int_eq(handled_behind(1, true), 5);
     }
 END_TEST
 
@@ -346,6 +374,7 @@ Suite *suite_rpc_h2_gzip(void)
     tcase_add_test(cases, broken_ones_are_internal);
     tcase_add_test(cases, messages_of_streams);
     tcase_add_test(cases, large_ones_take_turns);
+    tcase_add_test(cases, compressed_answers_are_charged);
     tcase_add_loop_test(cases, reading_is_charged, 0, 2);
     tcase_add_test(cases, messages_of_streams_take_turns);
     tcase_add_test(cases, bytes_without_content_are_charged);

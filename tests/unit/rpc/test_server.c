@@ -136,6 +136,34 @@ START_TEST(silence_is_bounded)
     }
 END_TEST
 
+/* RFC 9113 section 6.5.3: a preface and SETTINGS are no life as long as ours are not acknowledged. */
+START_TEST(settings_are_acknowledged_in_time)
+    {
+        static const char unasked[] = NGHTTP2_CLIENT_MAGIC "\0\0\0\4\0\0\0\0\0";
+        struct rpc_limits limits = rpc_limits_default;
+        limits.preface_timeout_ns = 200 * NS_PER_MS;
+        struct server server;
+        server_open(&server, &limits);
+        struct remote remote;
+        remote_dial(&remote, &server);
+        remote_secure(&remote, server.client_tls);
+        ck_assert(remote_shake(&remote));
+        remote_write(&remote, slice_make(unasked, sizeof unasked - 1));
+        remote_wait_end(&remote);
+        ck_assert_uint_eq(pair_limit(server.pair, "preface_timeout"), 1);
+        remote_close(&remote);
+        /* whoever does acknowledge them stays */
+        remote_open(&remote, &server);
+        uint64_t end = clock_now() + 600 * NS_PER_MS;
+        while (clock_now() < end)
+            remote_turn(&remote);
+        ck_assert(!remote.ended);
+        ck_assert_uint_eq(pair_limit(server.pair, "preface_timeout"), 1);
+        remote_close(&remote);
+        server_close(&server);
+    }
+END_TEST
+
 /* All that the client has to send, in as few TLS records as it fits into: one read of the server's. */
 static void send_together(struct remote *remote)
 {
@@ -264,6 +292,7 @@ Suite *suite_rpc_server(void)
     tcase_add_test(tests, ports_in_use_are_said_plainly);
     tcase_add_test(tests, plain_probes);
     tcase_add_test(tests, silence_is_bounded);
+    tcase_add_test(tests, settings_are_acknowledged_in_time);
     tcase_add_test(tests, held_requests_need_no_event_to_start);
     tcase_add_test(tests, held_requests_start_when_the_queue_is_empty);
     tcase_add_test(tests, a_caller_may_be_renamed_while_connected);
