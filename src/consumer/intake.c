@@ -267,9 +267,10 @@ static bool must_wait(struct tenant_consumer *consumer, const struct event_view 
     return true;
 }
 
-/* An event that is not its tenant's next one, all the same: when the gap was accepted, or when it is the
- * first that this group ever gets of the tenant.  That is certain only when nothing earlier is with another
- * member, and nothing earlier was sent back. */
+/* An event that is not known to be its tenant's next one, all the same: when the gap was accepted, or when it
+ * is the first that this group ever gets of the tenant, or of an incarnation.  That is certain only when
+ * nothing earlier is with another member, and nothing earlier was sent back.  A stream has a tenant's events
+ * of all incarnations, in their order. */
 static bool may_begin(const struct tenant_consumer *consumer, const struct event_view *view,
                       enum order order)
 {

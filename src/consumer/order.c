@@ -8,7 +8,8 @@ int position_compare(struct tenant_position a, struct tenant_position b)
     return a.sequence == b.sequence ? 0 : a.sequence < b.sequence ? -1 : 1;
 }
 
-/* A greater incarnation begins at 1 whatever came before it. */
+/* Only (1, 1) has nothing before it.  The first event of a greater incarnation follows all that there was of
+ * those before, and how much that was it does not say. */
 enum order order_of(struct tenant_position last, struct tenant_position event)
 {
     if (position_compare(event, last) <= 0)
@@ -16,6 +17,6 @@ enum order order_of(struct tenant_position last, struct tenant_position event)
     if (event.incarnation == last.incarnation)
         return event.sequence == last.sequence + 1 ? ORDER_NEXT : ORDER_GAP;
     if (event.sequence == 1)
-        return ORDER_NEXT;
+        return event.incarnation == 1 ? ORDER_NEXT : ORDER_FIRST;
     return last.incarnation == 0 ? ORDER_FIRST : ORDER_GAP;
 }

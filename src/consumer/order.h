@@ -7,8 +7,9 @@
 enum order {
     ORDER_OLD,  /* applied already, or of a history that was taken back */
     ORDER_NEXT, /* follows what was applied */
-    ORDER_FIRST, /* of a tenant of which nothing was applied, and not its first: only who knows that nothing
-                  * earlier is still to come may begin with it */
+    ORDER_FIRST, /* what is before it is not known: of a tenant of which nothing was applied, and not its
+                  * first; or the first of a greater incarnation, which does not say how the one before it
+                  * ended.  Only who knows that nothing earlier is still to come may go on with it */
     ORDER_GAP, /* something before it is missing */
 };
 

@@ -132,6 +132,30 @@ def test_a_greater_incarnation_begins_anew(broker, follow):
     follower.stop()
 
 
+@pytest.mark.parametrize("before", [0, 3])
+def test_the_tail_of_an_incarnation_comes_before_the_next_one(broker, follow, before):
+    """A failover makes the incarnation grow for those who lost nothing, too: what a member that died had in hand of the old one
+    is still due, and the next one's first event says nothing of it."""
+    tenant = tenant_in(3)
+    first = follow(member="a", positions=True, ack_wait_ms=6000)
+    broker.publish_many([(tenant, n) for n in range(1, before + 1)])
+    first.wait(before)
+    until(lambda: broker.pending(3, "sync-service") is not None)
+    nothing_is_pending(broker, tenant)
+    first.tell(f"slow {tenant} {before + 1} 60000")
+    broker.publish(tenant, before + 1)
+    until(lambda: broker.consumer("TENANT_03", "sync-service").num_ack_pending == 1)
+    first.kill()
+    broker.publish(tenant, 1, incarnation=2)
+    second = follow(member="b", positions=True, ack_wait_ms=6000)
+    second.wait(2)
+    assert [e.at for e in second.done()] == [(1, before + 1), (2, 1)]
+    broker.publish(tenant, 2, incarnation=2)
+    second.wait(3)
+    assert second.value("gaps_total") == 0
+    second.stop()
+
+
 def test_a_tenant_whose_beginning_is_gone_begins_with_what_there_is(broker, follow):
     tenant = tenant_in(5)
     broker.publish_many([(tenant, n) for n in range(41, 46)])

@@ -16,10 +16,10 @@ START_TEST(every_cell_of_the_table)
             struct tenant_position last, event;
             enum order order;
         } cells[] = {
-            {{0, 0}, {1, 1}, ORDER_NEXT},  {{0, 0}, {7, 1}, ORDER_NEXT}, {{0, 0}, {1, 2}, ORDER_FIRST},
+            {{0, 0}, {1, 1}, ORDER_NEXT},  {{0, 0}, {7, 1}, ORDER_FIRST}, {{0, 0}, {1, 2}, ORDER_FIRST},
             {{0, 0}, {3, 9}, ORDER_FIRST}, {{1, 5}, {1, 6}, ORDER_NEXT}, {{1, 5}, {1, 5}, ORDER_OLD},
-            {{1, 5}, {1, 1}, ORDER_OLD},   {{1, 5}, {1, 7}, ORDER_GAP},  {{1, 5}, {2, 1}, ORDER_NEXT},
-            {{1, 5}, {2, 2}, ORDER_GAP},   {{1, 5}, {9, 1}, ORDER_NEXT}, {{2, 1}, {1, 2}, ORDER_OLD},
+            {{1, 5}, {1, 1}, ORDER_OLD},   {{1, 5}, {1, 7}, ORDER_GAP},  {{1, 5}, {2, 1}, ORDER_FIRST},
+            {{1, 5}, {2, 2}, ORDER_GAP},   {{1, 5}, {9, 1}, ORDER_FIRST}, {{2, 1}, {1, 2}, ORDER_OLD},
             {{2, 1}, {1, 900}, ORDER_OLD}, {{2, 1}, {2, 2}, ORDER_NEXT}, {{2, 9}, {2, 1}, ORDER_OLD},
         };
         for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
@@ -27,27 +27,25 @@ START_TEST(every_cell_of_the_table)
     }
 END_TEST
 
+/* Of an incarnation that went before only who sees the stream knows how it ended: here the list does. */
 START_TEST(a_history_in_any_delivery_order_is_applied_in_order)
     {
         /* Two incarnations of ten events each, redelivered at random until all are applied. */
         for (int round = 0; round < 200; round++) {
             struct tenant_position last = {0, 0};
-            struct tenant_position log[64];
             size_t count = 0;
-            for (int delivery = 0; delivery < 4000 && position_compare(last, (struct tenant_position){2, 10}) < 0;
-                 delivery++) {
+            for (int delivery = 0; delivery < 40000 && count < 20; delivery++) {
                 struct tenant_position event = {1 + random_below(2), 1 + random_below(10)};
-                if (order_of(last, event) != ORDER_NEXT)
+                enum order order = order_of(last, event);
+                bool nothing_is_before = count == 10;
+                if (order != ORDER_NEXT && !(order == ORDER_FIRST && nothing_is_before))
                     continue;
-                log[count++] = last = event;
+                ck_assert_uint_eq(event.incarnation, count < 10 ? 1 : 2);
+                ck_assert_uint_eq(event.sequence, count % 10 + 1);
+                last = event;
+                count++;
             }
-            ck_assert(position_compare(last, (struct tenant_position){2, 10}) == 0);
-            for (size_t i = 1; i < count; i++) {
-                ck_assert(position_compare(log[i - 1], log[i]) < 0);
-                ck_assert(log[i].sequence == (log[i].incarnation == log[i - 1].incarnation
-                                                  ? log[i - 1].sequence + 1
-                                                  : 1));
-            }
+            ck_assert_uint_eq(count, 20);
         }
     }
 END_TEST
