@@ -22,7 +22,7 @@
 
 static int options_fill(struct ctx *ctx, natsOptions *options,
                         const struct jetstream_settings *settings);
-static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls);
+static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls, int *named);
 static int tls_set(struct ctx *ctx, natsOptions *options,
                    const struct jetstream_settings *settings);
 static int nkey_set(struct ctx *ctx, natsOptions *options, const char *seed_file);
@@ -44,14 +44,16 @@ int nats_options_make(struct ctx *ctx, const struct jetstream_settings *settings
     return OK;
 }
 
+/* The library tries one server after the other, each for its time-out: together they have the step's time. */
 static int options_fill(struct ctx *ctx, natsOptions *options,
                         const struct jetstream_settings *settings)
 {
     uint64_t left_ms = deadline_left(ctx->deadline_ns, clock_now()) / NS_PER_MS;
-    int64_t timeout_ms = left_ms < NATS_TIMEOUT_MS ? (int64_t)left_ms + 1 : NATS_TIMEOUT_MS;
-    TRY(servers_set(ctx, options, settings->url));
+    int64_t timeout_ms = left_ms < NATS_TIMEOUT_MS ? (int64_t)left_ms : NATS_TIMEOUT_MS;
+    int servers = 0;
+    TRY(servers_set(ctx, options, settings->url, &servers));
     TRY(nats_checked(ctx, natsOptions_SetName(options, settings->name), "name"));
-    TRY(nats_checked(ctx, natsOptions_SetTimeout(options, timeout_ms), "timeout"));
+    TRY(nats_checked(ctx, natsOptions_SetTimeout(options, timeout_ms / servers + 1), "timeout"));
     TRY(nats_checked(ctx, natsOptions_SetAllowReconnect(options, false), "reconnect"));
     TRY(nats_checked(ctx, natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS),
                      "write deadline"));
@@ -65,7 +67,7 @@ static int options_fill(struct ctx *ctx, natsOptions *options,
 }
 
 /* At most SERVERS_MAX; further ones are passed over.  The library picks among them at random. */
-static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls)
+static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls, int *named)
 {
     char *copy = xstrdup(urls);
     const char *servers[SERVERS_MAX];
@@ -78,6 +80,7 @@ static int servers_set(struct ctx *ctx, natsOptions *options, const char *urls)
                  ? FAULT(ctx, FAULT_CONFIG, "no NATS server named")
                  : nats_checked(ctx, natsOptions_SetServers(options, servers, count), "servers");
     free(copy);
+    *named = count;
     return rc;
 }
 
