@@ -263,6 +263,14 @@ def test_a_state_fails(provider, answer, tmp_path):
     assert provider.seen == []
 
 
+def test_states_before_one_that_fails_are_over_too(provider, tmp_path):
+    command, asked = program(tmp_path, {**GIVEN, "the shop is open": {"error": "the key is lost"}})
+    report = provider.verify(STATE, "--provider-state-command", command, "--teardown")
+    assert only(report) == 'the state "the shop is open": the key is lost'
+    assert [(one["action"], one["state"]) for one in map(json.loads, asked.read_text().splitlines())] == [
+        ("setup", "there are pens"), ("setup", "the shop is open"), ("teardown", "there are pens")]
+
+
 def test_a_state_without_a_value(provider, answer, tmp_path):
     command, _ = program(tmp_path, {"there are pens": {"item": "pen"}})
     assert 'gave no "count"' in only(provider.verify(STATE, "--provider-state-command", command))

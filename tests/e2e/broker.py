@@ -54,6 +54,12 @@ class Broker:
         except NotFoundError:
             return None
 
+    def delete(self, stream, seq):
+        self.wait(self.js.delete_msg(stream, seq))
+
+    def delete_stream(self, stream):
+        self.wait(self.js.delete_stream(stream))
+
     def messages(self, stream, subject):
         """All on that subject, oldest first."""
         found, seq = [], 1

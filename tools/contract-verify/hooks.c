@@ -24,6 +24,8 @@ struct question {
     uint64_t timeout_ns;
 };
 
+static int states_end(struct ctx *ctx, struct hooks *hooks, const struct pact *pact,
+                      const struct interaction *interaction, size_t count);
 static int tell_state(struct ctx *ctx, struct hooks *hooks, const json_t *body, json_t **answer);
 static json_t *state_body(const char *action, const struct pact *pact, const struct state *state);
 static int ask_program(struct ctx *ctx, const struct question *question, json_t **answer);
@@ -61,9 +63,11 @@ int hooks_states(struct ctx *ctx, struct hooks *hooks, const struct pact *pact,
         json_t *body = state_body("setup", pact, state), *answer = NULL;
         int rc = tell_state(ctx, hooks, body, &answer);
         json_decref(body);
-        if (rc != OK)
-            return FAULT(ctx, FAULT_CONFIG, "the state \"%.60s\": %s", state->name,
-                         arena_strdup(ctx->arena, ctx->fault.text));
+        if (rc != OK) { /* those before it are there, and over */
+            const char *why = arena_strdup(ctx->arena, ctx->fault.text);
+            (void)states_end(ctx, hooks, pact, interaction, i);
+            return FAULT(ctx, FAULT_CONFIG, "the state \"%.60s\": %s", state->name, why);
+        }
         (void)json_object_update(*values, answer);
         json_decref(answer);
     }
@@ -73,7 +77,14 @@ int hooks_states(struct ctx *ctx, struct hooks *hooks, const struct pact *pact,
 int hooks_teardown(struct ctx *ctx, struct hooks *hooks, const struct pact *pact,
                    const struct interaction *interaction)
 {
-    for (size_t i = 0; hooks->settings.teardown && i < interaction->state_count; i++) {
+    return states_end(ctx, hooks, pact, interaction, interaction->state_count);
+}
+
+/* lint-allow parameters: the first `count` states of an interaction */
+static int states_end(struct ctx *ctx, struct hooks *hooks, const struct pact *pact,
+                      const struct interaction *interaction, size_t count)
+{
+    for (size_t i = 0; hooks->settings.teardown && i < count; i++) {
         json_t *body = state_body("teardown", pact, &interaction->states[i]), *answer = NULL;
         int rc = tell_state(ctx, hooks, body, &answer);
         json_decref(body);

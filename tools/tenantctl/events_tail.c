@@ -45,6 +45,8 @@ static int tail_follow(struct tail *tail);
 static int follow_partition(struct tail *tail, unsigned partition);
 static int event_at(struct tail *tail, unsigned partition, uint64_t sequence,
                     struct seen_event *event);
+static int event_behind(struct tail *tail, unsigned partition, struct seen_event *event);
+static int begin_anew(struct tail *tail, unsigned partition);
 static bool is_wanted(const struct tail *tail, const struct seen_event *event);
 static int by_time(const void *a, const void *b);
 
@@ -94,13 +96,16 @@ static int tail_partition(struct tail *tail, unsigned partition)
     tail->last[partition] = facts.last_seq;
     size_t found = 0;
     uint64_t looked = 0;
-    for (uint64_t seq = facts.last_seq; seq > 0 && found < tail->wanted; seq--) {
+    for (uint64_t seq = facts.last_seq; seq > 0 && seq >= facts.first_seq && found < tail->wanted;
+         seq--) {
         struct seen_event event;
         if (looked++ == 10 * COUNT_MAX || is_interrupted(tail->cli))
             break;
         TRY(event_at(tail, partition, seq, &event));
-        if (event.stored.seq == 0 || event.stored.stored_ns < tail->select.since_ns)
-            break; /* older ones have gone, or were stored, and so happened, too early */
+        if (event.stored.seq == 0)
+            continue; /* a hole: somebody has deleted it */
+        if (event.stored.stored_ns < tail->select.since_ns)
+            break; /* older ones were stored, and so happened, too early */
         if (++tail->looked % 100 == 0)
             progress_show(&tail->cli->terminal, "%zu events looked at", tail->looked);
         if (!is_wanted(tail, &event))
@@ -140,19 +145,34 @@ static int follow_partition(struct tail *tail, unsigned partition)
     cli->arena = cli->ctx.arena = arena_new(0);
     for (;;) {
         struct seen_event event;
-        rc = event_at(tail, partition, tail->last[partition] + 1, &event);
+        rc = event_behind(tail, partition, &event);
         if (rc != OK || event.stored.seq == 0)
             break;
-        tail->last[partition]++;
+        tail->last[partition] = event.stored.seq;
         if (is_wanted(tail, &event))
             event_print(cli, &event);
     }
+    if (rc == OK)
+        rc = begin_anew(tail, partition);
     arena_free(cli->arena);
     cli->arena = cli->ctx.arena = outer;
     return rc;
 }
 
-/* event->stored.seq is 0 when there is no message, event->envelope NULL when it is no event. */
+/* A stream that was deleted and filled again counts from 1: what it has is shown, once more or not. */
+static int begin_anew(struct tail *tail, unsigned partition)
+{
+    char stream[STREAM_NAME_SIZE];
+    struct stream_facts facts;
+    stream_name(partition, stream);
+    TRY(streams_facts(&tail->streams, stream, &facts));
+    if (facts.exists && facts.last_seq < tail->last[partition])
+        tail->last[partition] = 0;
+    return OK;
+}
+
+/* The message with this sequence.  event->stored.seq is 0 when there is none, event->envelope NULL when it is
+ * no event. */
 static int event_at(struct tail *tail, unsigned partition, uint64_t sequence,
                     struct seen_event *event)
 {
@@ -161,6 +181,19 @@ static int event_at(struct tail *tail, unsigned partition, uint64_t sequence,
     struct stored_message message;
     stream_name(partition, stream);
     TRY(streams_at(&tail->streams, arena_strdup(arena, stream), sequence, &message));
+    (void)event_read(arena, &message, event);
+    return OK;
+}
+
+/* The first one behind the last that was looked at: between them may be holes. */
+static int event_behind(struct tail *tail, unsigned partition, struct seen_event *event)
+{
+    char stream[STREAM_NAME_SIZE];
+    struct arena *arena = tail->cli->arena;
+    struct stored_message message;
+    stream_name(partition, stream);
+    const struct stream_place place = {arena_strdup(arena, stream), ">", tail->last[partition] + 1};
+    TRY(streams_next(&tail->streams, &place, &message));
     (void)event_read(arena, &message, event);
     return OK;
 }
