@@ -5,9 +5,10 @@
 
 const PARTITIONS = 16;
 
-// Of "tnt_" and 26 upper-case digits: FNV-1a with 32 bits over the 30 characters, modulo 16.
+// Of "tnt_" and 26 upper-case digits of Crockford's base32: FNV-1a with 32 bits over the 30 characters, modulo 16.
+// Other spellings of an id are refused: their text would give another partition than the event's.
 function partition(tenantId) {
-  if (!/^tnt_[\x21-\x7e]{26}$/.test(tenantId)) throw new RangeError(`not a tenant id: ${tenantId}`);
+  if (!/^tnt_[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(tenantId)) throw new RangeError(`not a tenant id: ${tenantId}`);
   let digest = 0x811c9dc5;
   for (let i = 0; i < tenantId.length; i++) {
     digest = Math.imul(digest ^ tenantId.charCodeAt(i), 0x01000193);

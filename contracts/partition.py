@@ -2,12 +2,15 @@
 
 contracts/partition-vectors.json has vectors, tests/catalogue/run holds this against them."""
 
+import re
+
 PARTITIONS = 16
 
 
 def partition(tenant_id: str) -> int:
-    """Of "tnt_" and 26 upper-case digits: FNV-1a with 32 bits over the 30 characters, modulo 16."""
-    if len(tenant_id) != 30 or not tenant_id.startswith("tnt_"):
+    """Of "tnt_" and 26 upper-case digits of Crockford's base32: FNV-1a with 32 bits over the 30 characters, modulo 16.
+    Other spellings of an id are refused: their text would give another partition than the event's."""
+    if not re.fullmatch("tnt_[0-7][0-9A-HJKMNP-TV-Z]{25}", tenant_id):
         raise ValueError(f"not a tenant id: {tenant_id!r}")
     digest = 0x811C9DC5
     for byte in tenant_id.encode("ascii"):

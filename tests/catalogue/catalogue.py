@@ -35,7 +35,9 @@ def partitions():
              module.stream(one["tenant_id"]) != one["stream"] or
              module.subject("tenant.org.updated.v1", one["tenant_id"]) != "tenant.org.updated.v1." + one["partition"]]
     report("partition.py agrees with the vectors", len(vectors) >= 60 and not wrong, wrong)
-    for text in ("", "tnt_", "ten_" + 26 * "0", "tnt_" + 25 * "0", "tnt_" + 25 * "0" + "é"):
+    right = vectors[-1]["tenant_id"]
+    for text in ("", "tnt_", "ten_" + 26 * "0", "tnt_" + 25 * "0", "tnt_" + 25 * "0" + "é", "tnt_" + right[4:].lower(),
+                 right + "\n", *(right[:29] + digit for digit in "ILOU*"), "tnt_8" + right[5:]):
         try:
             report(f"partition.py refuses {text!r}", module.partition(text) is None)
         except ValueError:
