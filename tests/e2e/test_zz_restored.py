@@ -179,3 +179,30 @@ def test_an_older_copy_of_the_database_is_put_back(own, start, unique):
     assert len(shipped(own)) == len(events) + 1
     check_as_consumers_do(own, 2, 7)
     assert service.stop() == 0
+
+
+def promote(stack):
+    """The server as its own standby, without a primary, and then on a timeline of its own: what a failover leaves behind."""
+    stack.control("postgres", "stop")
+    (pathlib.Path(stack.env["STACK_DIR"]) / "servers/postgres/standby.signal").touch()
+    stack.control("postgres", "start")
+    assert ask(stack, "SELECT pg_is_in_recovery()") == [(True,)]
+    assert ask(stack, "SELECT pg_promote(true, 30)") == [(True,)]
+
+
+def test_a_standby_is_promoted_that_lost_nothing(own, start, unique):
+    """Another timeline, and nothing else: the incarnation grows, and nobody is told of a loss."""
+    service = start()
+    tenant, idle = create(service, unique("failover")), create(service, unique("idle"))
+    shipped(own)
+    promote(own)
+    renamed = patiently(lambda: rename(service, tenant, "Afterwards"))
+    wait_until(lambda: service.metric("tenant_database_incarnation") == 2, PATIENCE_S)
+    assert service.metric("tenant_database_rewinds_total") == 1
+    after = rename(service, tenant, "Once more")
+    assert renamed.etag != after.etag
+    events = shipped(own)
+    assert [kind for kind, _, _ in told(events, tenant)] == ["org.provisioned", "org.updated", "org.updated"]
+    assert told(events, tenant)[-1][1] == 2 and told(events, idle) == [("org.provisioned", 1, 1)]
+    check_as_consumers_do(own, 2, 0)
+    assert service.stop() == 0
