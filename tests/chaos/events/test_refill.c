@@ -70,6 +70,7 @@ START_TEST(streams_deleted_under_load_come_back_in_order)
         struct relay_settings settings = watchful();
         settings.reconcile_ns = 600 * NS_PER_S;
         relay_spawn_with(0, &settings);
+        write_some(1000); /* of an empty stream there is nothing to refill */
         writers_start(1000);
         for (unsigned round = 0; round < 4; round++) {
             uint64_t before = published_by_all();
