@@ -13,8 +13,12 @@ void ctx_init(struct ctx *ctx, const struct log *log, struct arena *arena)
 
 uint64_t ctx_deadline_within(const struct ctx *ctx, uint64_t duration_ns)
 {
-    uint64_t deadline = deadline_after(clock_now(), duration_ns);
-    return deadline < ctx->deadline_ns ? deadline : ctx->deadline_ns;
+    return ctx_deadline_before(ctx, deadline_after(clock_now(), duration_ns));
+}
+
+uint64_t ctx_deadline_before(const struct ctx *ctx, uint64_t deadline_ns)
+{
+    return deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
 }
 
 /* errno first: formatting may change it.  Only the last fault is kept, and the one that is

@@ -46,6 +46,8 @@ void ctx_init(struct ctx *ctx, const struct log *log, struct arena *arena);
 
 /* The earlier of the work's own deadline and now + duration_ns.  In clock_now() time. */
 uint64_t ctx_deadline_within(const struct ctx *ctx, uint64_t duration_ns);
+/* The earlier of the work's own deadline and this one. */
+uint64_t ctx_deadline_before(const struct ctx *ctx, uint64_t deadline_ns);
 
 /* "DATABASE"; a constant. */
 const char *fault_kind_name(enum fault_kind kind);

@@ -80,7 +80,7 @@ void io_arm(struct io *io)
 enum wait_result task_wait_io(struct ctx *ctx, struct io *io, unsigned events,
                               uint64_t deadline_ns)
 {
-    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    uint64_t deadline = ctx_deadline_before(ctx, deadline_ns);
     if (ctx->task == NULL)
         return poll_plainly(io, events, deadline);
     assert(io->waiter == NULL && !io->closing);

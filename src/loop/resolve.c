@@ -60,7 +60,7 @@ static int resolve_plainly(struct ctx *ctx, const char *host, const char *port,
     if (getaddrinfo(host, port, &numeric, places) == 0)
         return OK;
     *places = NULL;
-    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    uint64_t deadline = ctx_deadline_before(ctx, deadline_ns);
     int failed = 0;
     if (!resolve_on_thread(host, port, &hints, deadline, &failed, places))
         return wait_fault(ctx, WAIT_TIMEOUT, "name lookup");
@@ -71,7 +71,7 @@ static int resolve_plainly(struct ctx *ctx, const char *host, const char *port,
 static int resolve_in_task(struct ctx *ctx, struct lookup *lookup, uint64_t deadline_ns)
 {
     struct task *task = ctx->task;
-    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    uint64_t deadline = ctx_deadline_before(ctx, deadline_ns);
     enum wait_result result;
     while (!task_wait_over(task, lookup->done, &result))
         task_suspend(task, deadline);

@@ -154,7 +154,7 @@ enum wait_result waitq_wait(struct ctx *ctx, struct waitq *queue, uint64_t deadl
                             void **given)
 {
     assert(ctx->task != NULL);
-    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    uint64_t deadline = ctx_deadline_before(ctx, deadline_ns);
     struct waiter waiter = {.task = ctx->task};
     list_push_back(&queue->waiters, &waiter.node);
     enum wait_result result;

@@ -78,7 +78,7 @@ static enum wait_result wait_for(struct ctx *ctx, struct io *io, enum tls_status
 {
     assert(status == TLS_WANT_READ || status == TLS_WANT_WRITE);
     unsigned events = status == TLS_WANT_READ ? IO_READ : IO_WRITE;
-    uint64_t deadline = deadline_ns < ctx->deadline_ns ? deadline_ns : ctx->deadline_ns;
+    uint64_t deadline = ctx_deadline_before(ctx, deadline_ns);
     if (deadline_left(deadline, clock_now()) == 0)
         return WAIT_TIMEOUT;
     return task_wait_io(ctx, io, events, deadline);
