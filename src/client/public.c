@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 
+#include "client/stream.h"
 #include "rpc/status.h"
 #include "tenant/client.h"
 
@@ -36,7 +37,6 @@ struct tenant_stream {
     struct rpc_method method;
     struct client_stream *stream; /* NULL: it could not begin, or failed */
     struct arena *arena;          /* of the message that was received last */
-    bool sent_end;
     bool over;
 };
 
@@ -171,13 +171,12 @@ struct tenant_stream *tenant_client_stream(struct tenant_client *client,
 
 bool tenant_stream_send(struct tenant_stream *stream, const ProtobufCMessage *message)
 {
-    return !stream->over && !stream->sent_end &&
+    return !stream->over && !stream->stream->output_ended &&
            settle_stream(stream, client_stream_send(stream->stream, message));
 }
 
 void tenant_stream_send_end(struct tenant_stream *stream)
 {
-    stream->sent_end = true;
     if (!stream->over)
         client_stream_send_end(stream->stream);
 }

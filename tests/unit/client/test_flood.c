@@ -54,26 +54,39 @@ START_TEST(a_deadline_counts_while_messages_come)
 }
 END_TEST
 
-static void watch_in_task(struct task *task, void *argument)
+/* A call that must fail, made in a task. */
+struct trial {
+    int (*call)(struct client_call *call);
+    enum fault_kind kind;
+};
+
+static void try_in_task(struct task *task, void *argument)
 {
+    struct trial *trial = argument;
     struct ctx own = ctx_in(task);
     struct client_call call = call_make();
     call.ctx = &own;
-    ck_assert_int_ne(watch_on(&call), OK);
-    *(enum fault_kind *)argument = own.fault.kind;
+    ck_assert_int_ne(trial->call(&call), OK);
+    trial->kind = own.fault.kind;
     arena_free(own.arena);
+}
+
+/* How it failed. */
+static enum fault_kind failed_in_task(int (*call)(struct client_call *call))
+{
+    struct trial trial = {.call = call, .kind = FAULT_INTERNAL};
+    struct loop *loop = loop_new(1);
+    ck_assert(task_start(loop, try_in_task, &trial, NULL));
+    loop_out(loop);
+    client_channel_free(TAKE(channel));
+    loop_free(loop);
+    return trial.kind;
 }
 
 START_TEST(and_in_a_task)
 {
     serve(answer_for_ever);
-    enum fault_kind kind = FAULT_INTERNAL;
-    struct loop *loop = loop_new(1);
-    ck_assert(task_start(loop, watch_in_task, &kind, NULL));
-    loop_out(loop);
-    ck_assert_int_eq(kind, FAULT_TIMEOUT);
-    client_channel_free(TAKE(channel));
-    loop_free(loop);
+    ck_assert_int_eq(failed_in_task(watch_on), FAULT_TIMEOUT);
 }
 END_TEST
 
@@ -90,39 +103,26 @@ static void check_flooded(enum fault_kind kind)
     ck_assert_msg(kind == FAULT_PROTOCOL || kind == FAULT_TIMEOUT, "%d", (int)kind);
 }
 
+static int ask_briefly(struct client_call *call)
+{
+    Grpc__Health__V1__HealthCheckResponse *out;
+    call->timeout_ns = 200 * NS_PER_MS;
+    return ask(call, &out);
+}
+
 START_TEST(a_flood_keeps_no_caller)
 {
     serve(answer_with_a_flood);
     struct client_call call = call_make();
-    Grpc__Health__V1__HealthCheckResponse *out;
-    call.timeout_ns = 200 * NS_PER_MS;
-    ck_assert_int_ne(ask(&call, &out), OK);
+    ck_assert_int_ne(ask_briefly(&call), OK);
     check_flooded(ctx.fault.kind);
 }
 END_TEST
 
-static void ask_in_task(struct task *task, void *argument)
-{
-    struct ctx own = ctx_in(task);
-    struct client_call call = call_make();
-    Grpc__Health__V1__HealthCheckResponse *out;
-    call.ctx = &own;
-    call.timeout_ns = 200 * NS_PER_MS;
-    ck_assert_int_ne(ask(&call, &out), OK);
-    *(enum fault_kind *)argument = own.fault.kind;
-    arena_free(own.arena);
-}
-
 START_TEST(a_flood_keeps_no_loop)
 {
     serve(answer_with_a_flood);
-    enum fault_kind kind = FAULT_INTERNAL;
-    struct loop *loop = loop_new(1);
-    ck_assert(task_start(loop, ask_in_task, &kind, NULL));
-    loop_out(loop);
-    check_flooded(kind);
-    client_channel_free(TAKE(channel));
-    loop_free(loop);
+    check_flooded(failed_in_task(ask_briefly));
 }
 END_TEST
 

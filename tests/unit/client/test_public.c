@@ -77,6 +77,30 @@ START_TEST(a_client_compresses_when_it_is_told)
 }
 END_TEST
 
+/* No assertion of ours ends a program that is wrong about its stream. */
+START_TEST(nothing_is_sent_behind_the_end)
+{
+    serve(answer_well);
+    struct tenant_client *client = client_new();
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct tenant_stream *stream =
+        tenant_client_stream(client, &(struct tenant_call){.timeout_ms = 0},
+                             "/grpc.health.v1.Health/Check",
+                             &grpc__health__v1__health_check_request__descriptor,
+                             &grpc__health__v1__health_check_response__descriptor);
+    ck_assert(tenant_stream_send(stream, &request.base));
+    tenant_stream_send_end(stream);
+    ck_assert(!tenant_stream_send(stream, &request.base));
+    ck_assert_ptr_nonnull(tenant_stream_receive(stream));
+    ck_assert_ptr_null(tenant_stream_receive(stream));
+    struct tenant_answer *answer = tenant_stream_end(stream);
+    ck_assert_int_eq(tenant_answer_code(answer), TENANT_OK);
+    ck_assert_ptr_null(tenant_answer_details(answer, NULL));
+    tenant_answer_free(answer);
+    tenant_client_free(client);
+}
+END_TEST
+
 static void know_no_gzip(struct scripted *self, int32_t id, bool whole)
 {
     static const char denial[] = GRPC_FIELDS "grpc-accept-encoding: identity\ngrpc-status: 12\n";
@@ -109,5 +133,8 @@ Suite *suite_client_public(void)
     tcase_add_loop_test(compresses, a_server_without_gzip_is_asked_again_unless_once_is_enough, 0,
                         2);
     suite_add_tcase(suite, compresses);
+    TCase *streams = caller_case("streams");
+    tcase_add_test(streams, nothing_is_sent_behind_the_end);
+    suite_add_tcase(suite, streams);
     return suite;
 }
