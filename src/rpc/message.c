@@ -117,8 +117,11 @@ static int unpacked(struct running_call *call, struct slice bytes, struct arena 
 
 size_t call_message_frame(struct running_call *call, uint8_t *place, size_t size)
 {
-    charge(call, call->compresses ? DEFLATE_WEIGHT * size : 0);
-    bool smaller = call->compresses && size > 0 && gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
+    bool smaller = false;
+    if (call->compresses && size > 0) {
+        charge(call, DEFLATE_WEIGHT * size);
+        smaller = gzip_shrink(place + FRAME_PREFIX_SIZE, &size);
+    }
     framing_prefix(place, smaller ? FRAME_COMPRESSED : FRAME_PLAIN, size);
     return FRAME_PREFIX_SIZE + size;
 }
