@@ -43,10 +43,9 @@ static int tail_partition(struct tail *tail, unsigned partition);
 static bool is_interrupted(struct cli *cli);
 static int tail_follow(struct tail *tail);
 static int follow_partition(struct tail *tail, unsigned partition);
-static int event_at(struct tail *tail, unsigned partition, uint64_t sequence,
-                    struct seen_event *event);
-static int event_behind(struct tail *tail, unsigned partition, struct seen_event *event);
-static int begin_anew(struct tail *tail, unsigned partition);
+static int partition_facts(struct tail *tail, unsigned partition, struct stream_facts *facts);
+static int event_from(struct tail *tail, unsigned partition, uint64_t sequence,
+                      struct seen_event *event);
 static bool is_wanted(const struct tail *tail, const struct seen_event *event);
 static int by_time(const void *a, const void *b);
 
@@ -89,10 +88,8 @@ static int tail_newest(struct tail *tail)
 /* Backwards from the stream's end until there are enough. */
 static int tail_partition(struct tail *tail, unsigned partition)
 {
-    char stream[STREAM_NAME_SIZE];
     struct stream_facts facts;
-    stream_name(partition, stream);
-    TRY(streams_facts(&tail->streams, stream, &facts));
+    TRY(partition_facts(tail, partition, &facts));
     tail->last[partition] = facts.last_seq;
     size_t found = 0;
     uint64_t looked = 0;
@@ -101,8 +98,8 @@ static int tail_partition(struct tail *tail, unsigned partition)
         struct seen_event event;
         if (looked++ == 10 * COUNT_MAX || is_interrupted(tail->cli))
             break;
-        TRY(event_at(tail, partition, seq, &event));
-        if (event.stored.seq == 0)
+        TRY(event_from(tail, partition, seq, &event));
+        if (event.stored.seq != seq)
             continue; /* a hole: somebody has deleted it */
         if (event.stored.stored_ns < tail->select.since_ns)
             break; /* older ones were stored, and so happened, too early */
@@ -136,63 +133,47 @@ static int tail_follow(struct tail *tail)
     return OK;
 }
 
-/* What has come since the last look.  An arena of its own: following may go on for days. */
+/* What has come since the last look.  A stream that was deleted and filled again counts from 1: what it has is
+ * shown, once more or not.  An arena of its own: following may go on for days. */
 static int follow_partition(struct tail *tail, unsigned partition)
 {
     struct cli *cli = tail->cli;
     struct arena *outer = cli->arena;
-    int rc = OK;
+    uint64_t *last = &tail->last[partition];
+    struct stream_facts facts;
     cli->arena = cli->ctx.arena = arena_new(0);
-    for (;;) {
+    int rc = partition_facts(tail, partition, &facts);
+    if (rc == OK && facts.last_seq < *last)
+        *last = 0;
+    while (rc == OK && *last < facts.last_seq) {
         struct seen_event event;
-        rc = event_behind(tail, partition, &event);
-        if (rc != OK || event.stored.seq == 0)
-            break;
-        tail->last[partition] = event.stored.seq;
-        if (is_wanted(tail, &event))
+        rc = event_from(tail, partition, *last + 1, &event);
+        *last = rc == OK && event.stored.seq != 0 ? event.stored.seq : facts.last_seq;
+        if (rc == OK && is_wanted(tail, &event))
             event_print(cli, &event);
     }
-    if (rc == OK)
-        rc = begin_anew(tail, partition);
     arena_free(cli->arena);
     cli->arena = cli->ctx.arena = outer;
     return rc;
 }
 
-/* A stream that was deleted and filled again counts from 1: what it has is shown, once more or not. */
-static int begin_anew(struct tail *tail, unsigned partition)
+static int partition_facts(struct tail *tail, unsigned partition, struct stream_facts *facts)
 {
     char stream[STREAM_NAME_SIZE];
-    struct stream_facts facts;
     stream_name(partition, stream);
-    TRY(streams_facts(&tail->streams, stream, &facts));
-    if (facts.exists && facts.last_seq < tail->last[partition])
-        tail->last[partition] = 0;
-    return OK;
+    return streams_facts(&tail->streams, arena_strdup(tail->cli->arena, stream), facts);
 }
 
-/* The message with this sequence.  event->stored.seq is 0 when there is none, event->envelope NULL when it is
- * no event. */
-static int event_at(struct tail *tail, unsigned partition, uint64_t sequence,
-                    struct seen_event *event)
+/* The message with this sequence, or the first one behind it.  event->stored.seq is 0 when there is none,
+ * event->envelope NULL when it is no event. */
+static int event_from(struct tail *tail, unsigned partition, uint64_t sequence,
+                      struct seen_event *event)
 {
     char stream[STREAM_NAME_SIZE];
     struct arena *arena = tail->cli->arena;
     struct stored_message message;
     stream_name(partition, stream);
-    TRY(streams_at(&tail->streams, arena_strdup(arena, stream), sequence, &message));
-    (void)event_read(arena, &message, event);
-    return OK;
-}
-
-/* The first one behind the last that was looked at: between them may be holes. */
-static int event_behind(struct tail *tail, unsigned partition, struct seen_event *event)
-{
-    char stream[STREAM_NAME_SIZE];
-    struct arena *arena = tail->cli->arena;
-    struct stored_message message;
-    stream_name(partition, stream);
-    const struct stream_place place = {arena_strdup(arena, stream), ">", tail->last[partition] + 1};
+    const struct stream_place place = {arena_strdup(arena, stream), ">", sequence};
     TRY(streams_next(&tail->streams, &place, &message));
     (void)event_read(arena, &message, event);
     return OK;
