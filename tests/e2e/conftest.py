@@ -36,13 +36,20 @@ def _compile_protos():
 _compile_protos()
 
 from configured import Settings                  # noqa: E402  (needs the compiled protos)
-from support import Service, Stack, wait_until  # noqa: E402
+from support import Service, Stack, stack_of_its_own, wait_until  # noqa: E402
 from tenantctl import Ctl                        # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def stack():
     return Stack(os.environ)
+
+
+@pytest.fixture
+def own(stack, request):
+    """A stack that nobody else uses, named after the module's last word."""
+    with stack_of_its_own(f"{stack.name[:30]}-{request.module.__name__.rsplit('_', 1)[-1]}") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,11 @@ CTL = ROOT / "build" / MODE / "tenantctl"
 DONE, REFUSED, USAGE, NO_ANSWER, NOT_FOUND, CONFLICT, FORBIDDEN, BROKEN = range(8)
 
 
+def lines(text):
+    """A JSON document a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
 class Ctl:
     """tenantctl against one service, with a home of its own."""
 

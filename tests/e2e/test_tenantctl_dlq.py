@@ -1,5 +1,4 @@
 """tenantctl dlq: letters that a stock client has put into TENANT_DLQ."""
-import json
 import os
 import pty
 import subprocess
@@ -8,7 +7,7 @@ import pytest
 
 from broker import DLQ, Broker
 from support import create, wait_until
-from tenantctl import CTL, NOT_FOUND, REFUSED, USAGE
+from tenantctl import CTL, NOT_FOUND, REFUSED, USAGE, lines
 
 from tenant.events.v1 import envelope_pb2
 
@@ -24,10 +23,6 @@ def writers(stack):
     yield brokers
     for broker in brokers.values():
         broker.close()
-
-
-def lines(text):
-    return [json.loads(line) for line in text.splitlines()]
 
 
 class Post:

@@ -10,7 +10,7 @@ import pytest
 from broker import Broker
 from streams import partition_of
 from support import create, wait_until
-from tenantctl import CONFLICT, CTL, NOT_FOUND, REFUSED, USAGE
+from tenantctl import CONFLICT, CTL, NOT_FOUND, REFUSED, USAGE, lines
 
 from tenant.events.v1 import envelope_pb2
 
@@ -20,10 +20,6 @@ def admin(stack):
     broker = Broker(stack, "admin")
     yield broker
     broker.close()
-
-
-def lines(text):
-    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture

@@ -6,15 +6,9 @@ import subprocess
 import pytest
 
 from broker import Broker
-from support import Service, create, stack_of_its_own, update, wait_until
+from support import Service, create, update, wait_until
 from tenant.v1 import tenants_pb2 as pb
-from tenantctl import CTL, Ctl
-
-
-@pytest.fixture
-def own(stack):
-    with stack_of_its_own(f"{stack.name[:30]}-holes") as made:
-        yield made
+from tenantctl import CTL, Ctl, lines
 
 
 @pytest.fixture
@@ -34,10 +28,6 @@ def service(own):
 @pytest.fixture
 def ctl(own, service, tmp_path):
     return Ctl(own, service.address, tmp_path)
-
-
-def lines(text):
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def rename(service, tenant, name):

@@ -13,17 +13,11 @@ import grpc
 import pytest
 
 from streams import read_streams, tenant_uuid
-from support import ROOT, Service, change_status, create, get, refused, stack_of_its_own, update, wait_until
+from support import ROOT, Service, change_status, create, get, refused, update, wait_until
 from tenant.v1 import tenants_pb2 as pb
 
 ACTIVE, SUSPENDED, CLOSED = pb.TENANT_STATUS_ACTIVE, pb.TENANT_STATUS_SUSPENDED, pb.TENANT_STATUS_CLOSED
 PATIENCE_S = 40
-
-
-@pytest.fixture
-def own(stack):
-    with stack_of_its_own(f"{stack.name[:30]}-restored") as made:
-        yield made
 
 
 @pytest.fixture
